@@ -1,0 +1,53 @@
+"""``--bpe exact``: any codec of this plugin on the stock commands, with an exact round trip."""
+
+from dataclasses import dataclass, field
+
+from fairseq.data.encoders import register_bpe
+from fairseq.dataclass import FairseqDataclass
+
+from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.text.codec import load_codec
+
+
+@dataclass
+class ExactBPEConfig(FairseqDataclass):
+    """Flags of ``--bpe exact``."""
+
+    codec_path: str = field(
+        default="",
+        metadata={
+            "help": "where the tokenizer stands: a prepared data folder, a folder with GPT-2's encoder.json "
+            "+ vocab.bpe, or a sentencepiece .model file"
+        },
+    )
+
+
+@register_bpe("exact", dataclass=ExactBPEConfig)
+class ExactBPE:
+    """Text <-> decimal ids joined by spaces, such as ``"464 3807"``."""
+
+    @plain_errors()
+    def __init__(self, cfg):
+        if not cfg.codec_path:
+            raise UserError("--bpe exact needs --codec-path DIR, such as the prepared data folder")
+        self.codec = load_codec(cfg.codec_path)
+
+    @plain_errors()
+    def encode(self, x):
+        """Ids of a text; a text that cannot be written exactly ends the command with one line."""
+        return " ".join(map(str, self.codec.encode(x)))
+
+    def decode(self, x):
+        """Text of symbols; whatever is no id of this codec stands for no text and is passed over.
+
+        That covers ``</s>``, ``<unk>``, ``<mask>`` and the ``madeupword0000`` that pads a dictionary.
+        """
+        return self.codec.decode(
+            int(symbol)
+            for symbol in x.split()
+            if symbol.isascii() and symbol.isdigit() and int(symbol) < self.codec.num_ids
+        )
+
+    def is_beginning_of_word(self, x):
+        """Whether a symbol begins with a space; fairseq's whole-word masking asks."""
+        return self.decode(x).startswith(" ")

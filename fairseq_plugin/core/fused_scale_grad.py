@@ -1,0 +1,312 @@
+"""ScaleGrad from hidden states to loss in chunks, with the gradient computed in the forward pass.
+
+The output layer z = h W^T and the loss are one step: a chunk of positions goes through logits, softmax, loss
+and dloss/dz in one reused buffer, and only dloss/dh (N x D) and dloss/dW (V x D) leave it. At 4,096 positions
+and V = 50,257 the full logits and their gradient would take 1.6 GB; here 0.1 GB. The three matrix products
+are those of plain cross-entropy, so are the costs; positions that are not scored are left out on the CPU.
+
+The formulas are in :mod:`fairseq_plugin.core.scale_grad_rows`. Per position, in place on its V logits:
+
+    m = max z;  p = softmax(z);  log p_v = z_v - m + log p_max       # p_max = 1 / sum exp(z - m)
+    G = p * dense;  G[seen] += extra;  G[y] += at_y                  # dloss/dz
+    dloss/dh = G W;  dloss/dW += G^T h
+
+Runs on CPU and CUDA; chunk sizes were tuned on 2 Zen 5 cores, those for CUDA are unmeasured.
+
+Legend: B batch, T time, D width, V rows of the output weight, N scored positions, C positions of a chunk,
+U distinct seen tokens of a row.
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+
+from fairseq_plugin.core.cpu_products import fast_fp32_products
+from fairseq_plugin.core.scale_grad_rows import (
+    LossParts,
+    check_settings,
+    refuse_impossible_targets,
+    row_gradient,
+    row_terms,
+    target_is_seen,
+)
+from fairseq_plugin.core.seen_tokens import SeenTokens, check_tokens, list_seen_tokens
+
+# Positions of one product. Larger chunks read and write dW less often, smaller ones hold less.
+CHUNK_ROWS_CPU = 512
+CHUNK_ROWS_CPU_HALF = 1024  # half-precision products are 4 times faster, so dW's traffic weighs more
+CHUNK_ROWS_CUDA = 4096
+# Positions of one softmax on the CPU: 32 x 50,304 float32 logits are 6 MB and stay in the cache.
+BLOCK_ROWS_CPU = 32
+
+
+def fused_scale_grad_loss(
+    hidden_BTD,
+    weight_VD,
+    target_BT,
+    seen_BT=None,
+    *,
+    gamma,
+    ignore_index,
+    num_columns=None,
+    banned=None,
+    eps=0.0,
+    chunk_rows=None,
+    product_dtype=None,
+):
+    """ScaleGrad loss of ``hidden_BTD @ weight_VD.T``, summed over the scored positions.
+
+    The value equals :func:`fairseq_plugin.core.scale_grad.scale_grad_loss` on the logits up to rounding, for
+    any ``chunk_rows``. Gradients are computed now, and only for those of hidden and weight that require one;
+    under ``torch.no_grad`` there is no gradient work. The arithmetic on logits and the sum of dloss/dW run in
+    float32 (float64 for float64) whatever the products' type. Differentiable once.
+
+    Args:
+        hidden_BTD: ``(B, T, D)``.
+        weight_VD: ``(V, D)``, the output layer; rows from ``num_columns`` on are padding.
+        target_BT: int64 ``(B, T)``; ``ignore_index`` = not scored.
+        seen_BT: int64 ``(B, T)``, the token that becomes seen after its position; default ``target_BT``.
+        gamma: in (0, 1]; weight of novel tokens.
+        ignore_index: usually the padding index.
+        num_columns: 1 .. V, the vocabulary; default V.
+        banned: int64 ``(K,)``, columns without probability besides the padding, each once; default none.
+        eps: 0 = exact; 1e-8 = what the published code computes.
+        chunk_rows: positions per product; default by device and type. So many rows of V logits are held.
+        product_dtype: type of the matrix products; default: autocast's where autocast is on, else the lower
+            precision of hidden and weight.
+
+    Returns:
+        :class:`LossParts`, all tensors, without a synchronisation with the host on CUDA.
+
+    Raises:
+        ValueError: gamma, eps, num_columns or chunk_rows out of range, shapes that do not agree; on the CPU
+            also a token outside the vocabulary or a target with probability 0 (on CUDA its gradient is NaN).
+    """
+    check_settings(gamma, eps)
+    num_columns = weight_VD.size(0) if num_columns is None else num_columns
+    _check_inputs(hidden_BTD, weight_VD, target_BT, ignore_index, num_columns, chunk_rows)
+    product_dtype = product_dtype or _product_dtype(hidden_BTD, weight_VD)
+    job = _Job(
+        target_N=target_BT.reshape(-1),
+        scored_N=(target_BT != ignore_index).reshape(-1),
+        seen=list_seen_tokens(target_BT if seen_BT is None else seen_BT, ignore_index, num_columns),
+        gamma=gamma,
+        eps=eps,
+        num_columns=num_columns,
+        banned=banned,
+        chunk_rows=chunk_rows or _default_chunk_rows(hidden_BTD.device.type, product_dtype),
+        product_dtype=product_dtype,
+        want_hidden=torch.is_grad_enabled() and hidden_BTD.requires_grad,
+        want_weight=torch.is_grad_enabled() and weight_VD.requires_grad,
+    )
+    loss, nll, num_correct, num_novel = _FusedScaleGrad.apply(hidden_BTD, weight_VD, job)
+    return LossParts(loss, nll, job.scored_N.sum(), num_correct, num_novel)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything but the two differentiable inputs; see :func:`fused_scale_grad_loss`.
+
+    ``want_hidden`` and ``want_weight``: whether that input's gradient is to be computed.
+    """
+
+    target_N: torch.Tensor
+    scored_N: torch.Tensor
+    seen: SeenTokens
+    gamma: float
+    eps: float
+    num_columns: int
+    banned: Optional[torch.Tensor]
+    chunk_rows: int
+    product_dtype: torch.dtype
+    want_hidden: bool
+    want_weight: bool
+
+    @property
+    def math_dtype(self):
+        return torch.float64 if self.product_dtype == torch.float64 else torch.float32
+
+    @property
+    def num_allowed(self):
+        """Columns that have a probability."""
+        return self.num_columns - (0 if self.banned is None else self.banned.numel())
+
+
+def _check_inputs(hidden_BTD, weight_VD, target_BT, ignore_index, num_columns, chunk_rows):
+    if hidden_BTD.dim() != 3 or hidden_BTD.shape[:-1] != target_BT.shape:
+        raise ValueError(f"hidden {tuple(hidden_BTD.shape)} does not fit target {tuple(target_BT.shape)}")
+    if weight_VD.dim() != 2 or weight_VD.size(1) != hidden_BTD.size(-1):
+        raise ValueError(f"weight {tuple(weight_VD.shape)} does not fit hidden {tuple(hidden_BTD.shape)}")
+    if not 1 <= num_columns <= weight_VD.size(0):
+        raise ValueError(f"num_columns {num_columns}: must be in 1 .. {weight_VD.size(0)}, the weight's rows")
+    if chunk_rows is not None and chunk_rows < 1:
+        raise ValueError(f"chunk_rows {chunk_rows}: must be at least 1")
+    if target_BT.device.type == "cpu":
+        check_tokens(target_BT[target_BT != ignore_index], num_columns, "target token")
+
+
+def _product_dtype(hidden, weight):
+    device_type = hidden.device.type
+    if torch.is_autocast_enabled(device_type) and hidden.dtype != torch.float64:
+        return torch.get_autocast_dtype(device_type)
+    return min(hidden.dtype, weight.dtype, key=lambda dtype: dtype.itemsize)
+
+
+def _default_chunk_rows(device_type, product_dtype):
+    if device_type != "cpu":
+        return CHUNK_ROWS_CUDA
+    return CHUNK_ROWS_CPU_HALF if product_dtype.itemsize < 4 else CHUNK_ROWS_CPU
+
+
+class _FusedScaleGrad(torch.autograd.Function):
+    """(hidden, weight) -> (loss, nll, num_correct, num_novel); the gradients wait in the context."""
+
+    @staticmethod
+    def forward(ctx, hidden_BTD, weight_VD, job):
+        device_type = hidden_BTD.device.type
+        with torch.autocast(device_type, enabled=False), fast_fp32_products(device_type):
+            sums, d_hidden_BTD, d_weight_VD = _run_chunks(hidden_BTD, weight_VD, job)
+        ctx.save_for_backward(d_hidden_BTD, d_weight_VD)
+        ctx.mark_non_differentiable(*sums[1:])
+        return sums
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, d_loss, *_):
+        d_hidden_BTD, d_weight_VD = ctx.saved_tensors
+        # Reading d_loss costs nothing on the CPU and saves a pass over dW in the usual case of 1. On CUDA it
+        # would make the host wait, so there the product is always taken (out of place: the graph may be
+        # kept).
+        if d_loss.device.type == "cpu" and d_loss.item() == 1.0:
+            return d_hidden_BTD, d_weight_VD, None
+        return _times(d_hidden_BTD, d_loss), _times(d_weight_VD, d_loss), None
+
+
+def _times(gradient, d_loss):
+    return None if gradient is None else gradient * d_loss.to(gradient.dtype)
+
+
+def _run_chunks(hidden_BTD, weight_VD, job):
+    """All chunks in turn.
+
+    Returns:
+        ``(loss, nll, num_correct, num_novel)``, the gradient of hidden or None, the gradient of weight or
+        None.
+    """
+    hidden_ND = hidden_BTD.reshape(-1, hidden_BTD.size(-1))
+    weight_product_VD = weight_VD.to(job.product_dtype)
+    positions_N = _positions_to_visit(job)
+    num_chunks = -(-positions_N.numel() // job.chunk_rows)
+    num_rows = -(-positions_N.numel() // max(num_chunks, 1))  # chunks of one size
+    logits_CV = weight_product_VD.new_empty(num_rows, weight_VD.size(0))
+    d_hidden_ND = torch.zeros_like(hidden_ND) if job.want_hidden else None
+    d_weight = _WeightGradient(weight_VD, job) if job.want_weight else None
+
+    rows = []
+    for positions_C in positions_N.split(num_rows) if num_chunks else ():
+        whole = positions_C.numel() == hidden_ND.size(0)  # spares a copy in the common case
+        hidden_CD = (hidden_ND if whole else hidden_ND[positions_C]).to(job.product_dtype)
+        chunk_CV = logits_CV[: positions_C.numel()]
+        torch.mm(hidden_CD, weight_product_VD.t(), out=chunk_CV)
+        rows.extend(_logits_to_gradient(chunk_CV, positions_C, job))
+        if d_hidden_ND is not None:
+            # W^T G^T rather than G W: the faster orientation in both CPU libraries.
+            d_hidden_DC = torch.mm(weight_product_VD.t(), chunk_CV.t())
+            d_hidden_ND.index_copy_(0, positions_C, d_hidden_DC.t().to(d_hidden_ND.dtype))
+        if d_weight is not None:
+            d_weight.add(chunk_CV, hidden_CD)
+    if not rows:
+        rows = [_no_rows(hidden_ND, job)]
+    loss_N, nll_N, correct_N, novel_N = (torch.cat(parts) for parts in zip(*rows))
+    sums = (loss_N.sum(), nll_N.sum(), correct_N.sum(), novel_N.sum())
+    d_hidden_BTD = d_hidden_ND.view_as(hidden_BTD) if job.want_hidden else None
+    return sums, d_hidden_BTD, d_weight.result() if job.want_weight else None
+
+
+def _no_rows(hidden_ND, job):
+    empty, flags = hidden_ND.new_empty(0, dtype=job.math_dtype), hidden_ND.new_empty(0, dtype=torch.bool)
+    return empty, empty, flags, flags
+
+
+def _positions_to_visit(job):
+    # Leaving out what is not scored needs the count on the host: free on the CPU, a wait on CUDA.
+    if job.target_N.device.type == "cpu":
+        return job.scored_N.nonzero().squeeze(1)
+    return torch.arange(job.target_N.numel(), device=job.target_N.device)
+
+
+class _WeightGradient:
+    """Sum of G^T h over the chunks, in float32 or float64, first chunk written and not added."""
+
+    def __init__(self, weight_VD, job):
+        self.dtype = weight_VD.dtype
+        self.sum_VD = torch.empty_like(weight_VD, dtype=job.math_dtype, memory_format=torch.contiguous_format)
+        mixed = job.product_dtype != job.math_dtype
+        self.part_VD = torch.empty_like(self.sum_VD, dtype=job.product_dtype) if mixed else None
+        self.empty = True
+
+    def add(self, gradient_CV, hidden_CD):
+        if self.part_VD is not None:
+            torch.mm(gradient_CV.t(), hidden_CD, out=self.part_VD)
+            self.sum_VD.copy_(self.part_VD) if self.empty else self.sum_VD.add_(self.part_VD)
+        elif self.empty:
+            torch.mm(gradient_CV.t(), hidden_CD, out=self.sum_VD)
+        else:
+            self.sum_VD.addmm_(gradient_CV.t(), hidden_CD)
+        self.empty = False
+
+    def result(self):
+        return (self.sum_VD.zero_() if self.empty else self.sum_VD).to(self.dtype)
+
+
+def _logits_to_gradient(logits_CV, positions_C, job):
+    """Replace a chunk of logits by dloss/dlogits, in place, in blocks that stay in the cache.
+
+    Returns:
+        A list: per block ``(loss, nll, correct, novel)``, each one entry per position, 0 or False where not
+            scored.
+    """
+    block_rows = BLOCK_ROWS_CPU if logits_CV.device.type == "cpu" else logits_CV.size(0)
+    blocks = []
+    for logits, positions in zip(logits_CV.split(block_rows), positions_C.split(block_rows)):
+        block = logits.to(job.math_dtype)  # the same memory unless the type differs
+        blocks.append(_block(block, positions, job))
+        if block is not logits and (job.want_hidden or job.want_weight):
+            logits.copy_(block)
+    return blocks
+
+
+def _block(z_CV, positions_C, job):
+    """Logits to gradient for one block, in place on ``z_CV``: the steps of the module's docstring.
+
+    Returns:
+        ``(loss, nll, correct, novel)``, each ``(C,)``, 0 or False where a position is not scored.
+    """
+    scored_C = job.scored_N[positions_C]
+    target_C = job.target_N[positions_C].masked_fill_(~scored_C, 0)
+    tokens_CU, seen_CU = job.seen.at(positions_C)
+    y_seen_C = target_is_seen(target_C, tokens_CU, seen_CU)
+    z_CV[:, job.num_columns :] = -torch.inf
+    if job.banned is not None:
+        z_CV.index_fill_(1, job.banned, -torch.inf)
+
+    columns = torch.cat([target_C[:, None], tokens_CU], dim=1)
+    picked = z_CV.gather(1, columns)
+    top_C1, argmax_C1 = z_CV.max(dim=1, keepdim=True)
+    torch.softmax(z_CV, dim=1, out=z_CV)
+    picked += z_CV.gather(1, argmax_C1).log() - top_C1  # now log p
+    logp_y_C, logp_seen_CU = torch.where(scored_C, picked[:, 0], 0.0), picked[:, 1:]
+    if z_CV.device.type == "cpu":
+        refuse_impossible_targets(logp_y_C, target_C)
+    terms = row_terms(logp_y_C, logp_seen_CU, seen_CU, y_seen_C, job.gamma, job.eps, job.num_allowed)
+
+    if job.want_hidden or job.want_weight:
+        gradient = row_gradient(terms, logp_y_C, job.gamma, job.eps, job.num_allowed)
+        scored_C1 = scored_C[:, None]
+        z_CV *= torch.where(scored_C1, gradient.dense_N1, 0.0)
+        sparse = torch.where(scored_C1, torch.cat([gradient.at_y_N1, gradient.extra_NU], dim=1), 0.0)
+        z_CV.scatter_add_(1, columns, sparse)
+    shift_C = torch.where(scored_C, terms.shift_N, 0.0)
+    correct_C = (argmax_C1[:, 0] == target_C) & scored_C
+    return shift_C - logp_y_C, -logp_y_C, correct_C, scored_C & ~y_seen_C

@@ -1,0 +1,244 @@
+"""GPT-2 (Radford et al. 2019) on ``scaled_dot_product_attention``, with GPT-2's own parameter names.
+
+Legend: B batch, T time, D width, H heads, K width of a head, V vocabulary, A cache slots attended to.
+
+    x_BTD = wte[tokens_BT] + wpe[positions_BT]
+    for each block:
+        x_BTD = x_BTD + attn(ln_1(x_BTD))
+        x_BTD = x_BTD + mlp(ln_2(x_BTD))
+    hidden_BTD = ln_f(x_BTD);  logits_BTV = hidden_BTD @ wte.T
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from fairseq_plugin.core.kv_cache import KVCache
+from fairseq_plugin.core.linear import Cast, Linear, linear
+
+__all__ = ["GPT2", "GPT2Config", "KVCache"]
+
+# Tensor cores and vector units want whole tiles: 50,257 symbols are stored as 50,304 rows.
+_VOCABULARY_MULTIPLE = 64
+# Longer prompts attend in pieces, so that their scores never need more than this many rows at once.
+_QUERIES_AT_ONCE = 128
+
+
+@dataclass
+class GPT2Config:
+    """Sizes of a GPT-2.
+
+    Args:
+        vocab_size: symbols, without the padding of the table.
+        n_positions: longest text, in tokens.
+        n_embd: width; a multiple of ``n_head``.
+        n_layer, n_head: blocks; attention heads per block.
+        dropout: probability in [0, 1), after the embeddings, in attention, and after each sublayer.
+        layer_norm_epsilon: GPT-2 uses 1e-5.
+    """
+
+    vocab_size: int
+    n_positions: int = 1024
+    n_embd: int = 768
+    n_layer: int = 12
+    n_head: int = 12
+    dropout: float = 0.1
+    layer_norm_epsilon: float = 1e-5
+
+    def __post_init__(self):
+        for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.n_embd % self.n_head:
+            raise ValueError(f"n_embd {self.n_embd} must be a multiple of n_head {self.n_head}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
+
+    @property
+    def padded_vocab_size(self):
+        """Rows of the embedding table: ``vocab_size`` rounded up to a multiple of 64."""
+        return -(-self.vocab_size // _VOCABULARY_MULTIPLE) * _VOCABULARY_MULTIPLE
+
+
+class GPT2(nn.Module):
+    """The network.
+
+    Args:
+        config: its sizes.
+        compute_dtype: ``torch.bfloat16`` runs matrix products and attention in bfloat16 and keeps the
+            weights, the residual stream, the normalisations and the logits in float32, as autocast does.
+            ``None``: everything in the weights' own dtype.
+
+    Attributes:
+        banned: int64, columns of the vocabulary that never get any probability. Not part of the state.
+    """
+
+    def __init__(self, config, compute_dtype=None):
+        super().__init__()
+        self.config = config
+        self._compute_dtype = compute_dtype
+        self.wte = nn.Embedding(config.padded_vocab_size, config.n_embd)
+        self.wpe = nn.Embedding(config.n_positions, config.n_embd)
+        self.drop = nn.Dropout(config.dropout)
+        self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.ln_f = nn.LayerNorm(config.n_embd, config.layer_norm_epsilon)
+        self.register_buffer("banned", torch.empty(0, dtype=torch.int64), persistent=False)
+        self._head_cast = Cast()
+        self.reset_parameters()
+
+    @property
+    def compute_dtype(self):
+        """The dtype of matrix products, keys and values."""
+        return self._compute_dtype or self.wte.weight.dtype
+
+    @torch.no_grad()
+    def reset_parameters(self):
+        """GPT-2's initialisation: N(0, 0.02), residual projections smaller by sqrt(2 n_layer)."""
+        for name, parameter in self.named_parameters():
+            if name.endswith("c_proj.weight"):
+                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * self.config.n_layer))
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif parameter.dim() == 2:
+                nn.init.normal_(parameter, std=0.02)
+        self.wte.weight[self.config.vocab_size :] = 0  # the table's padding stays out of everything
+
+    def forward(self, tokens_BT, cache=None, positions_BT=None, lengths_B=None):
+        """Read tokens.
+
+        Padding belongs on the right: causal attention never looks there, so no mask is needed, and what
+        comes out at padding is meaningless.
+
+        Args:
+            tokens_BT: int64, values in [0, vocab_size).
+            cache: a :class:`KVCache` with B rows; the tokens continue its texts. Inference only.
+            positions_BT: int64 positions in the text, where they are not 0, 1, 2, ...; not with a cache.
+            lengths_B: with a cache, how many tokens of each row count (all, if left out).
+
+        Returns:
+            hidden_BTD, the last layer after ``ln_f``.
+
+        Raises:
+            ValueError: more tokens than positions, or than the cache holds.
+        """
+        if cache is not None:
+            with torch.no_grad():
+                return self._forward_cached(tokens_BT, cache, lengths_B)
+        self._require_positions(tokens_BT.shape[1])
+        if positions_BT is None:
+            positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
+        return self._blocks(tokens_BT, positions_BT)
+
+    def logits(self, hidden):
+        """Scores of the next token.
+
+        Args:
+            hidden: ``(..., D)``, from :meth:`forward`.
+
+        Returns:
+            ``(..., vocab_size)`` in float32 (float64 for a float64 network); -inf at ``banned``.
+        """
+        hidden = hidden.to(self.compute_dtype)
+        scores = linear(hidden, self._head_cast(self.wte.weight, hidden.dtype))[..., : self.config.vocab_size]
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        return scores.index_fill_(-1, self.banned, -math.inf) if len(self.banned) else scores
+
+    def _require_positions(self, num_tokens):
+        if num_tokens > self.config.n_positions:
+            raise ValueError(f"{num_tokens} tokens exceed the model's {self.config.n_positions} positions (n_positions)")
+
+    def _forward_cached(self, tokens_BT, cache, lengths_B):
+        num_new = tokens_BT.shape[1] if lengths_B is None else int(lengths_B.max())
+        self._require_positions(cache.longest + num_new)
+        step = cache.begin(tokens_BT.shape[1], lengths_B)
+        # Padding may stand beyond the last position; it needs some position, any will do.
+        positions_BT = step.positions_RN.clamp(max=self.config.n_positions - 1)
+        hidden_BTD = self._blocks(tokens_BT, positions_BT, cache, step)
+        cache.end(step)
+        return hidden_BTD
+
+    def _blocks(self, tokens_BT, positions_BT, cache=None, step=None):
+        x_BTD = self.drop(self.wte(tokens_BT) + self.wpe(positions_BT))
+        for layer, block in enumerate(self.h):
+            x_BTD = block(x_BTD, self.compute_dtype, layer, cache, step)
+        return self.ln_f(x_BTD)
+
+
+class Block(nn.Module):
+    """Attention and a two-layer perceptron, each normalised before and added to the residual stream."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.n_embd, config.layer_norm_epsilon)
+        self.attn = Attention(config)
+        self.ln_2 = nn.LayerNorm(config.n_embd, config.layer_norm_epsilon)
+        self.mlp = MLP(config)
+
+    def forward(self, x_BTD, dtype, layer, cache, step):
+        x_BTD = x_BTD + self.attn(self.ln_1(x_BTD).to(dtype), layer, cache, step)
+        return x_BTD + self.mlp(self.ln_2(x_BTD).to(dtype))
+
+
+class Attention(nn.Module):
+    """Causal self-attention with ``n_head`` heads."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.n_head, self.dropout = config.n_head, config.dropout
+        self.c_attn = Linear(config.n_embd, 3 * config.n_embd)
+        self.c_proj = Linear(config.n_embd, config.n_embd)
+        self.drop = nn.Dropout(config.dropout)
+
+    def forward(self, x_BTD, layer=None, cache=None, step=None):
+        batch, time, width = x_BTD.shape
+        split_BT3HK = self.c_attn(x_BTD).view(batch, time, 3, self.n_head, width // self.n_head)
+        q_BHTK, k_BHTK, v_BHTK = split_BT3HK.permute(2, 0, 3, 1, 4)
+        if cache is None:
+            dropout = self.dropout if self.training else 0.0
+            y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
+        else:
+            k_BHAK, v_BHAK = cache.write(layer, step, k_BHTK, v_BHTK)
+            y_BHTK = attend(q_BHTK.to(k_BHAK.dtype), k_BHAK, v_BHAK, step.mask_R1NA).to(x_BTD.dtype)
+        return self.drop(self.c_proj(y_BHTK.transpose(1, 2).reshape(batch, time, width)))
+
+
+class MLP(nn.Module):
+    """Four times as wide, GELU in its tanh form."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.c_fc = Linear(config.n_embd, 4 * config.n_embd)
+        self.c_proj = Linear(4 * config.n_embd, config.n_embd)
+        self.drop = nn.Dropout(config.dropout)
+
+    def forward(self, x_BTD):
+        return self.drop(self.c_proj(F.gelu(self.c_fc(x_BTD), approximate="tanh")))
+
+
+def attend(q_BHTK, k_BHAK, v_BHAK, mask_B1TA):
+    """Attention over a cache.
+
+    On a CPU it is written out: for a single new token this is faster than the fused kernel, and, with the
+    slots in whole blocks, a row's bits do not depend on the other rows (the fused kernel's do, with more
+    than one thread).
+
+    Args:
+        q_BHTK, k_BHAK, v_BHAK: queries, keys, values, of one dtype.
+        mask_B1TA: 0 or -inf, added to the scores.
+
+    Returns:
+        ``(B, H, T, K)``.
+    """
+    if q_BHTK.device.type != "cpu":
+        return F.scaled_dot_product_attention(q_BHTK, k_BHAK, v_BHAK, attn_mask=mask_B1TA)
+    k_BHKA = k_BHAK.transpose(2, 3)
+    scale = q_BHTK.shape[-1] ** -0.5
+    pieces = []
+    for q, mask in zip(q_BHTK.split(_QUERIES_AT_ONCE, dim=2), mask_B1TA.split(_QUERIES_AT_ONCE, dim=2)):
+        scores = torch.matmul(q * scale, k_BHKA).add_(mask)
+        weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+        pieces.append(torch.matmul(weights.to(v_BHAK.dtype), v_BHAK))
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)

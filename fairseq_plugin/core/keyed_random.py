@@ -1,0 +1,49 @@
+"""Random numbers keyed by (seed, sample, step): the same draw whatever the batch, the order or the shard.
+
+A generator with hidden state gives sample 7 another number when sample 3 leaves the batch. Here a number is
+a pure function of its key, so a sample's text survives any regrouping, restart or change of batch size.
+"""
+
+import torch
+
+# SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): the odd
+# increment and the two multipliers of its finaliser, as signed 64-bit integers, since torch has no uint64
+# arithmetic. Products wrap modulo 2^64 in either reading.
+_INCREMENT = 0x9E3779B97F4A7C15 - (1 << 64)
+_MULTIPLIERS = (0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64))
+
+
+def keyed_uniform(seed, sample_ids_B, steps_B):
+    """One uniform number in (0, 1) for each key (seed, sample id, step).
+
+    ``u = (top 52 bits of mix(mix(mix(seed) + id) + step) + 1/2) / 2^52``, ``mix`` the SplitMix64 finaliser.
+
+    Args:
+        seed: any integer; taken modulo 2^64.
+        sample_ids_B: ``(B,)`` int64.
+        steps_B: ``(B,)`` int64, the number of tokens already drawn for the sample.
+
+    Returns:
+        ``(B,)`` float64 in the open interval (0, 1), on the device of ``sample_ids_B``.
+    """
+    state_B = torch.full_like(sample_ids_B, _signed(seed))
+    state_B = _mix(_mix(_mix(state_B) + sample_ids_B) + steps_B)
+    # 52 bits and a half step: exact in float64 and never 0 or 1.
+    return (_shift_right(state_B, 12).double() + 0.5) * 2.0**-52
+
+
+def _mix(x_B):
+    x_B = x_B + _INCREMENT
+    x_B = (x_B ^ _shift_right(x_B, 30)) * _MULTIPLIERS[0]
+    x_B = (x_B ^ _shift_right(x_B, 27)) * _MULTIPLIERS[1]
+    return x_B ^ _shift_right(x_B, 31)
+
+
+def _shift_right(x_B, bits):
+    # torch's >> copies the sign; the mask makes it the logical shift that the hash is defined with.
+    return (x_B >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(seed):
+    seed %= 1 << 64
+    return seed - (1 << 64) if seed >= 1 << 63 else seed

@@ -1,0 +1,3 @@
+"""Losses for ``--criterion``; importing this package registers them."""
+
+from fairseq_plugin.criterions import scale_grad  # noqa: F401

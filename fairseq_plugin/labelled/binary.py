@@ -1,0 +1,243 @@
+"""Rows in fairseq's binary format: writing, exact reading, and checking before anyone trusts them.
+
+``SPLIT.idx`` of fairseq's ``MMapIndexedDataset`` is: magic (9 bytes), version (8), type code (1),
+number of rows N (8), N sizes (int32, tokens), N pointers (int64, bytes). ``SPLIT.bin`` holds the
+rows end to end. fairseq trusts both blindly; :func:`check_split` does not.
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import atomic_write, sha256
+from fairseq_plugin.labelled.folders import whole_folder
+from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.text.codec import load_codec
+
+EOS = 2  # fairseq's Dictionary puts <s> <pad> </s> <unk> at 0 .. 3
+NUM_SPECIALS = 4
+DICTIONARY = "dict.txt"
+SUFFIXES = (".bin", ".idx", ".labels.npy", ".rows.npy")
+MAGIC = b"MMIDIDX\x00\x00"
+HEADER = struct.Struct("<9sQBQ")
+DTYPES = {4: np.int32, 5: np.int64, 8: np.uint16, 9: np.uint32}  # fairseq's codes
+
+
+def dictionary_ids(codec):
+    """The ids that have a dictionary symbol, in order: all but the end, which is ``</s>``."""
+    return [token for token in range(codec.num_ids) if token != codec.end_id]
+
+
+def index_of_id(codec):
+    """Dictionary index of each id, an int64 array ``(num_ids,)``; the end's is ``</s>``."""
+    ids = dictionary_ids(codec)
+    indices = np.full(codec.num_ids, EOS, dtype=np.int64)
+    indices[ids] = np.arange(NUM_SPECIALS, NUM_SPECIALS + len(ids))
+    return indices
+
+
+def write_dictionary(folder, codec, counts):
+    """``dict.txt``: one line ``id count`` per id, in order of ids.
+
+    Args:
+        folder: an existing folder.
+        codec: the codec.
+        counts: occurrences in train by dictionary index, specials included.
+    """
+    with atomic_write(Path(folder) / DICTIONARY) as stream:
+        for index, token in enumerate(dictionary_ids(codec), start=NUM_SPECIALS):
+            stream.write(f"{token} {int(counts[index])}\n")
+
+
+def write_split(folder, split, items, labels, lines, vocabulary):
+    """Write one split: ``.bin``, ``.idx``, ``.labels.npy`` and ``.rows.npy``.
+
+    Args:
+        folder: an existing folder.
+        split: ``"train"``, ``"valid"`` or ``"test"``.
+        items: list of int64 arrays, each a row's dictionary indices up to and with ``</s>``.
+        labels: label index of each row.
+        lines: source line of each row.
+        vocabulary: number of dictionary entries; decides the integer type.
+    """
+    write_items(folder, split, items, vocabulary)
+    for name, values, dtype in ((".labels.npy", labels, np.int32), (".rows.npy", lines, np.int64)):
+        with atomic_write(Path(folder) / f"{split}{name}", "wb") as stream:
+            np.save(stream, np.asarray(values, dtype=dtype), allow_pickle=False)
+
+
+def write_items(folder, split, items, vocabulary):
+    """Write ``.bin`` and ``.idx`` with fairseq's own builder."""
+    import torch
+    from fairseq.data.indexed_dataset import make_builder
+
+    if not items:
+        raise UserError(f"the {split} split is empty: no row is left to write to {folder}")
+    prefix = str(Path(folder) / split)
+    builder = make_builder(f"{prefix}.bin", "mmap", vocabulary)
+    for item in items:
+        builder.add_item(torch.from_numpy(item))
+    builder.finalize(f"{prefix}.idx")
+
+
+def check_split(folder, split, deep=False):
+    """Refuse a split whose files disagree with each other or with the manifest.
+
+    Args:
+        folder: a prepared folder.
+        split: the split.
+        deep: also compare every file of the split, and ``dict.txt``, with its SHA-256: finds any
+            flipped bit.
+
+    Returns:
+        The folder's :class:`Manifest`.
+
+    Raises:
+        UserError: naming the file and what is wrong with it.
+    """
+    folder = Path(folder)
+    manifest = Manifest.load(folder)
+    if split not in manifest.splits:
+        known = ", ".join(manifest.splits)
+        raise UserError(f"{folder} has no split {split!r}; it has {known}")
+    stated = manifest.splits[split]
+    sizes, dtype = _read_index(folder / f"{split}.idx")
+    _agree(folder / f"{split}.idx", "rows", len(sizes), stated["rows"])
+    _agree(folder / f"{split}.idx", "tokens", int(sizes.sum(dtype=np.int64)), stated["tokens"])
+    expected = int(sizes.sum(dtype=np.int64)) * np.dtype(dtype).itemsize
+    _agree(folder / f"{split}.bin", "bytes", _size(folder / f"{split}.bin"), expected)
+    for name in (".labels.npy", ".rows.npy"):
+        _agree(folder / f"{split}{name}", "rows", len(load_array(folder / f"{split}{name}")), stated["rows"])
+    if deep:
+        for name in (DICTIONARY, *(split + suffix for suffix in SUFFIXES)):
+            if sha256(folder / name) != manifest.files.get(name):
+                raise UserError(
+                    f"{folder / name} is not the file that was prepared: its SHA-256 differs from the "
+                    "manifest's; restore it, or prepare the data again"
+                )
+    return manifest
+
+
+def read_items(folder, split):
+    """The rows of a checked split as arrays of dictionary indices.
+
+    Returns:
+        A list of int64 arrays; ``</s>`` is the last entry of each.
+    """
+    check_split(folder, split)
+    sizes, dtype = _read_index(Path(folder) / f"{split}.idx")
+    tokens = np.fromfile(Path(folder) / f"{split}.bin", dtype=dtype).astype(np.int64)
+    return np.split(tokens, np.cumsum(sizes[:-1], dtype=np.int64))
+
+
+def read_labels(folder, split):
+    """Label index of each row, an int32 array."""
+    return load_array(Path(folder) / f"{split}.labels.npy")
+
+
+def read_texts(folder, split):
+    """Label and text of each row, exactly as prepared.
+
+    Returns:
+        A list of ``(label index, text)`` in the order of the split.
+
+    Raises:
+        UserError: the split is damaged, or a row does not begin with its label's prompt.
+    """
+    manifest, codec = Manifest.load(folder), load_codec(folder)
+    ids = np.asarray(dictionary_ids(codec))
+    prompts = [np.asarray(label.prompt) for label in manifest.labels]
+    labels, items = read_labels(folder, split), read_items(folder, split)
+    rows = []
+    for number, (label, item) in enumerate(zip(labels, items, strict=True)):
+        known = 0 <= label < len(prompts)
+        length = len(prompts[label]) if known else 0
+        body = item[length:-1] - NUM_SPECIALS
+        fits = known and np.array_equal(item[:length], prompts[label]) and item[-1:] == EOS
+        if not fits or (body < 0).any() or (body >= len(ids)).any():
+            raise UserError(
+                f"{Path(folder) / split}.bin row {number} is damaged: it is not its label's prompt, a "
+                "sentence and </s>; restore it, or prepare the data again"
+            )
+        rows.append((int(label), codec.decode(ids[body].tolist())))
+    return rows
+
+
+def write_label_folders(destination, rows, folder):
+    """Write ``input0/`` and ``label/``, as fairseq's ``sentence_prediction`` task reads them.
+
+    Args:
+        destination: the folder to make or replace.
+        rows: ``{split: [(label index, text), ...]}``.
+        folder: a prepared folder: its tokenizer, dictionary and labels are used.
+    """
+    manifest, codec = Manifest.load(folder), load_codec(folder)
+    indices = index_of_id(codec)
+    names = label_symbols([label.name for label in manifest.labels])
+    with whole_folder(destination) as building:
+        (building / "input0").mkdir()
+        (building / "label").mkdir()
+        for split, pairs in rows.items():
+            encoded = codec.encode_batch([text for _, text in pairs])
+            items = [np.append(indices[ids], EOS) for ids in encoded]
+            write_items(building / "input0", split, items, manifest.vocabulary)
+            labels = [np.array([NUM_SPECIALS + label, EOS]) for label, _ in pairs]
+            write_items(building / "label", split, labels, NUM_SPECIALS + len(names))
+        with atomic_write(building / "input0" / DICTIONARY, "wb") as stream:
+            stream.write((Path(folder) / DICTIONARY).read_bytes())
+        with atomic_write(building / "label" / DICTIONARY) as stream:
+            for index, name in enumerate(names):
+                count = sum(label == index for label, _ in rows.get("train", ()))
+                stream.write(f"{name} {count}\n")
+
+
+def label_symbols(names):
+    """Names usable in a ``dict.txt``, which splits at whitespace; else positions, for all."""
+    taken = {"<s>", "<pad>", "</s>", "<unk>", "<mask>"}
+    plain = all(name.split() == [name] and name not in taken for name in names)
+    return list(names) if plain else [f"label{index}" for index in range(len(names))]
+
+
+def load_array(path):
+    """An array of integers saved by us; never unpickles."""
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is missing or damaged ({error}); prepare the data again") from error
+    if values.ndim != 1 or values.dtype.kind != "i":
+        raise UserError(f"{path} is damaged: expected one row of integers; prepare the data again")
+    return values
+
+
+def _read_index(path):
+    """Sizes (int32, tokens) and integer type of an ``.idx``, its structure checked."""
+    size = _size(path)
+    content = path.read_bytes()
+    if size < HEADER.size:
+        raise UserError(f"{path} is cut off: {size} bytes; prepare the data again")
+    magic, version, code, rows = HEADER.unpack_from(content)
+    if magic != MAGIC or version != 1 or code not in DTYPES:
+        raise UserError(f"{path} is not an index of fairseq's mmap format; prepare the data again")
+    _agree(path, "bytes", size, HEADER.size + rows * 12)
+    sizes = np.frombuffer(content, dtype=np.int32, count=rows, offset=HEADER.size)
+    pointers = np.frombuffer(content, dtype=np.int64, count=rows, offset=HEADER.size + rows * 4)
+    ends = np.cumsum(sizes, dtype=np.int64) * np.dtype(DTYPES[code]).itemsize
+    if (sizes < 1).any() or pointers[:1].any() or (pointers[1:] != ends[:-1]).any():
+        raise UserError(f"{path} is damaged: its sizes and pointers disagree; prepare the data again")
+    return sizes, DTYPES[code]
+
+
+def _size(path):
+    try:
+        return Path(path).stat().st_size
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}; prepare the data again") from error
+
+
+def _agree(path, unit, found, expected):
+    if found != expected:
+        raise UserError(
+            f"{path} is damaged: {found} {unit} where {expected} were written; prepare the data again"
+        )

@@ -1,0 +1,337 @@
+"""From a user's file of labelled rows to a folder that fairseq's commands read.
+
+    read -> strip -> hold out -> labels -> tokenizer -> encode -> write -> rename
+
+Every record of the file ends up in exactly one place: a row of a split, or the list of rejected
+lines under its reason.
+"""
+
+import shutil
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
+from fairseq_plugin.labelled import binary
+from fairseq_plugin.labelled.folders import whole_folder
+from fairseq_plugin.labelled.guess import describe, guess_source
+from fairseq_plugin.labelled.labels import build_labels
+from fairseq_plugin.labelled.manifest import NAME, Manifest
+from fairseq_plugin.labelled.rows import Rejection, clean_rows, read_raw_rows, shared_suffix
+from fairseq_plugin.labelled.split import hold_out
+from fairseq_plugin.text.codec import load_codec, load_sentencepiece, train_bytes_codec, train_sentencepiece
+
+CHUNK = 4096  # rows encoded between two steps of the progress bar
+
+
+@dataclass
+class Request:
+    """What to prepare; fields are the flags of ``scripts/prepare_labelled.py``.
+
+    Attributes:
+        train, valid, test: files; without ``valid`` a share ``held_out`` of train is held out.
+        to: the folder to write.
+        format, header, quoting, text_column, label_column: see :func:`guess_source`.
+        label_texts: ``{name: text}``.
+        codec: ``"gpt2"``, ``"bytes"`` or ``"sentencepiece"``.
+        gpt2_bpe: folder of GPT-2's two files.
+        vocab_size: ids of a trained codec.
+        max_tokens: longest row, prompt and end included.
+        overwrite: replace a different prepared folder.
+    """
+
+    train: str
+    to: str
+    valid: str | None = None
+    test: str | None = None
+    format: str = "auto"
+    header: str = "auto"
+    quoting: str = "auto"
+    text_column: str | None = None
+    label_column: str | None = None
+    label_texts: dict = field(default_factory=dict)
+    held_out: float = 0.1
+    seed: int = 1
+    codec: str = "gpt2"
+    gpt2_bpe: str | None = None
+    vocab_size: int | None = None
+    sentencepiece_model: str | None = None
+    max_tokens: int = 1024
+    separator: str = "\t"
+    keep_whitespace: bool = False
+    overwrite: bool = False
+
+
+@dataclass
+class Prepared:
+    """What :func:`prepare` did.
+
+    Attributes:
+        manifest: the folder's manifest.
+        notes: what was chosen or is worth knowing, one line each.
+        rejected: ``{split: [Rejection, ...]}`` with details.
+        unchanged: the folder stood there already, byte for byte.
+    """
+
+    manifest: Manifest
+    notes: list
+    rejected: dict
+    unchanged: bool = False
+
+
+def prepare(request):
+    """Prepare a folder; see the module.
+
+    Args:
+        request: a :class:`Request`.
+
+    Returns:
+        :class:`Prepared`.
+
+    Raises:
+        UserError: anything in the input that the user can mend. Nothing is written then.
+    """
+    _check_request(request)
+    spec, note = guess_source(
+        request.train,
+        request.format,
+        request.header,
+        request.quoting,
+        request.text_column,
+        request.label_column,
+    )
+    spec.keep_whitespace = request.keep_whitespace
+    rows, rejected, files = _read_splits(request, spec)
+    notes = [note]
+    held_out = None
+    if request.valid is None:
+        held_out = request.held_out
+        rows["train"], valid = hold_out(rows["train"], held_out, request.seed)
+        rows = {"train": rows.pop("train"), "valid": valid, **rows}
+        notes.append(
+            f"valid: {held_out:.0%} of train held out, no sentence on both sides (seed {request.seed})"
+        )
+    codec = _make_codec(request, [row.text for row in rows["train"]])
+    indices = binary.index_of_id(codec)
+    labels = build_labels(rows["train"], request.label_texts, request.separator, codec, indices)
+    if len(labels) == 1:
+        notes.append(f"every row has the label {labels[0].name!r}: is --label-column right?")
+    _check_labels(rows, labels, request)
+    items, rows = _encode_splits(rows, rejected, labels, codec, indices, request.max_tokens)
+    for split, kept in rows.items():
+        if not kept:
+            raise UserError(
+                f"the {split} split is empty: all its rows were rejected ({_reasons(rejected[split])})"
+            )
+    manifest = Manifest(
+        codec=codec.kind,
+        separator=request.separator,
+        vocabulary=binary.NUM_SPECIALS + len(binary.dictionary_ids(codec)),
+        labels=labels,
+        source=spec,
+        source_files=files,
+        held_out=held_out,
+        seed=request.seed,
+        splits={split: _lengths(items[split]) for split in rows},
+        rejected={split: _lines_by_reason(rejections) for split, rejections in rejected.items()},
+        repeats=count_repeats(rows),
+        max_tokens_per_row=request.max_tokens,
+    )
+    _count_labels(manifest, rows)
+    unchanged = _write(request, manifest, codec, items, rows)
+    return Prepared(manifest, notes, rejected, unchanged)
+
+
+def count_repeats(rows):
+    """What repeats within and across splits; see :class:`Manifest`.
+
+    Args:
+        rows: ``{split: [Row, ...]}``.
+    """
+    labels_of = defaultdict(set)
+    for row in rows["train"]:
+        labels_of[row.text].add(row.label)
+    different = {(row.text, row.label) for row in rows["train"]}
+    repeats = {
+        "duplicates": len(rows["train"]) - len(different),
+        "two_labels": sum(len(labels) > 1 for labels in labels_of.values()),
+    }
+    for split in rows:
+        if split != "train":
+            repeats[f"{split}_in_train"] = sum(row.text in labels_of for row in rows[split])
+    return repeats
+
+
+def _check_request(request):
+    if request.max_tokens < 3:
+        raise UserError(
+            f"--max-tokens {request.max_tokens}: a row needs at least 3 tokens (label, sentence, end)"
+        )
+    if request.codec not in ("gpt2", "bytes", "sentencepiece"):
+        raise UserError(f"--codec {request.codec}: choose gpt2, bytes or sentencepiece")
+    destination = Path(request.to)
+    if destination.is_symlink() or destination.is_file():
+        raise UserError(f"--to {destination} is a file or a link; name a folder")
+    if destination.is_dir() and any(destination.iterdir()) and not (destination / NAME).is_file():
+        raise UserError(f"--to {destination} holds other things than prepared data; name another folder")
+
+
+def _read_splits(request, spec):
+    """Rows and rejections of the files given, cleaned; also sets ``spec.suffix``."""
+    paths = {"train": request.train, "valid": request.valid, "test": request.test}
+    raw, files = {}, {}
+    for split, path in paths.items():
+        if path is not None:
+            raw[split] = read_raw_rows(path, spec)
+            total = len(raw[split][0]) + len(raw[split][1])
+            files[split] = {"path": Path(path).name, "sha256": sha256(path), "rows": total}
+    if not spec.keep_whitespace:
+        spec.suffix = shared_suffix(raw["train"][0])
+    rows, rejected = {}, {}
+    for split, (found, refused) in raw.items():
+        rows[split], rejected[split] = clean_rows(found, refused, spec.keep_whitespace)
+        if not rows[split]:
+            why = f" ({_reasons(rejected[split])})" if rejected[split] else ""
+            raise UserError(
+                f"{paths[split]} holds no usable row{why}; read as: {describe(paths[split], spec)}"
+            )
+    return rows, rejected, files
+
+
+def _make_codec(request, texts):
+    """The codec asked for; a trained one sees the training sentences only."""
+    if request.codec == "gpt2":
+        if request.gpt2_bpe is None:
+            raise UserError("--codec gpt2 needs --gpt2-bpe DIR, the folder of encoder.json and vocab.bpe")
+        codec = load_codec(request.gpt2_bpe)
+        if codec.kind != "gpt2":
+            raise UserError(f"--gpt2-bpe {request.gpt2_bpe} holds a {codec.kind} tokenizer, not GPT-2's BPE")
+        return codec
+    if request.codec == "sentencepiece" and request.sentencepiece_model is not None:
+        return load_sentencepiece(request.sentencepiece_model)
+    if request.vocab_size is None:
+        other = " or --sentencepiece-model FILE" if request.codec == "sentencepiece" else ""
+        raise UserError(f"--codec {request.codec} needs --vocab-size N{other}")
+    train = train_bytes_codec if request.codec == "bytes" else train_sentencepiece
+    return train(texts, request.vocab_size)
+
+
+def _check_labels(rows, labels, request):
+    """Every label of valid and test must be one of train's."""
+    known = {label.name for label in labels}
+    for split in ("valid", "test"):
+        for row in rows.get(split, ()):
+            if row.label not in known:
+                path = getattr(request, split) or request.train
+                raise UserError(
+                    f"{path} line {row.line}: label {row.label!r} is not in train, which has "
+                    f"{', '.join(map(repr, sorted(known)[:20]))}; mend the row, or choose --label-column"
+                )
+
+
+def _encode_splits(rows, rejected, labels, codec, indices, max_tokens):
+    """Token rows of every split; rows that are too long or would be altered join ``rejected``.
+
+    Returns:
+        ``({split: [int64 array, ...]}, {split: [Row, ...]})``, of equal lengths.
+    """
+    prompts = {label.name: np.asarray(label.prompt, dtype=np.int64) for label in labels}
+    end = np.array([binary.EOS])
+    items, kept = {}, {}
+    for split, found in rows.items():
+        items[split], kept[split] = [], []
+        rejected.setdefault(split, [])
+        for start in tqdm(
+            range(0, len(found), CHUNK), desc=f"encoding {split}", unit="x4096 rows", disable=None
+        ):
+            chunk = found[start : start + CHUNK]
+            encoded = codec.try_encode_batch([row.text for row in chunk])
+            for row, ids in zip(chunk, encoded, strict=True):
+                if ids is None:
+                    rejected[split].append(Rejection(row.line, "inexact", codec.refusal(row.text)))
+                    continue
+                length = len(prompts[row.label]) + len(ids) + 1
+                if length > max_tokens:
+                    rejected[split].append(Rejection(row.line, "too_long", f"{length} tokens"))
+                    continue
+                items[split].append(np.concatenate((prompts[row.label], indices[ids], end)))
+                kept[split].append(row)
+    missing = sorted(set(prompts) - {row.label for row in kept["train"]})
+    if missing:
+        raise UserError(
+            f"no training row of label {missing[0]!r} is left ({_reasons(rejected['train'])}); "
+            "raise --max-tokens, choose another --codec, or mend the rows"
+        )
+    return items, kept
+
+
+def _lengths(items):
+    lengths = np.array([len(item) for item in items])
+    p50, p95 = np.percentile(lengths, (50, 95))
+    return {
+        "rows": len(items),
+        "tokens": int(lengths.sum()),
+        "longest": int(lengths.max()),
+        "lengths": {"mean": round(float(lengths.mean()), 3), "p50": float(p50), "p95": float(p95)},
+    }
+
+
+def _lines_by_reason(rejections):
+    lines = {"empty": [], "too_long": [], "malformed": [], "inexact": []}
+    for rejection in sorted(rejections, key=lambda item: item.line):
+        lines[rejection.reason].append(rejection.line)
+    return lines
+
+
+def _reasons(rejections):
+    return ", ".join(
+        f"{count} {reason}" for reason, count in Counter(item.reason for item in rejections).items()
+    )
+
+
+def _count_labels(manifest, rows):
+    for split, kept in rows.items():
+        counts = Counter(row.label for row in kept)
+        for label in manifest.labels:
+            label.counts[split] = counts[label.name]
+
+
+def _write(request, manifest, codec, items, rows):
+    """Write the folder, unless the very same one stands there.
+
+    Returns:
+        True when it stood there already.
+    """
+    position = {label.name: index for index, label in enumerate(manifest.labels)}
+    destination = Path(request.to)
+    with whole_folder(destination) as building:
+        for split, kept in rows.items():
+            labels = [position[row.label] for row in kept]
+            lines = [row.line for row in kept]
+            binary.write_split(building, split, items[split], labels, lines, manifest.vocabulary)
+        counts = np.bincount(np.concatenate(items["train"]), minlength=manifest.vocabulary)
+        binary.write_dictionary(building, codec, counts)
+        codec.save(building)
+        manifest.files = {path.name: sha256(path) for path in sorted(building.iterdir())}
+        manifest.save(building)
+        if not destination.is_dir() or not any(destination.iterdir()):
+            return False
+        if _same_folder(building, destination):
+            shutil.rmtree(building)  # leave what stands there untouched
+            return True
+        if not request.overwrite:
+            raise UserError(
+                f"--to {destination} holds other prepared data; pass --overwrite, or name another folder"
+            )
+    return False
+
+
+def _same_folder(building, destination):
+    names = {path.name for path in building.iterdir()}
+    return names <= {path.name for path in destination.iterdir()} and all(
+        sha256(building / name) == sha256(destination / name) for name in names
+    )

@@ -1,0 +1,58 @@
+"""How texts and numbers are shown to a person, in the report and on the terminal."""
+
+import html
+
+# Zero-width and direction marks, line and paragraph separator, byte order mark.
+_INVISIBLE = {0x061C, 0xFEFF, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070)}
+
+
+def escape(text):
+    """Make any text safe and visible inside HTML or SVG, also in a quoted attribute.
+
+    Controls and marks that turn the reading direction are shown as symbols: a sample must not be able to
+    hide or rearrange what stands around it.
+
+    >>> escape('<b>\\n')
+    '&lt;b&gt;↵'
+    """
+    return html.escape("".join(map(_visible, text)), quote=True)
+
+
+def _visible(char):
+    code = ord(char)
+    if char == "\n":
+        return "↵"
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if 0x80 <= code < 0xA0 or code in _INVISIBLE or 0xD800 <= code < 0xE000 or code & 0xFFFE == 0xFFFE:
+        return f"⟨U+{code:04X}⟩"
+    return char
+
+
+def short(text, most=28):
+    """Cut a name for an axis or a legend."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def number(value):
+    """A number as a person reads it: 12,345 / 0.283 / 2e-05; a dash for None."""
+    if value is None:
+        return "–"
+    if value == 0 or float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if size >= 1e-3 else f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
+
+
+def ratio(value):
+    """Three digits after the point, for columns of numbers in [0, 1]; a dash for None."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def percent(value, digits=1):
+    """A share as a percentage; a dash for None."""
+    return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"  # no line break before the sign

@@ -1,0 +1,203 @@
+"""Pictures for the report: small SVG drawings, written as text.
+
+No drawing library: the page stays self-contained and light, labels in any script are set by the reader's own
+fonts, colours follow the page's light, dark and print styles, and a pointer resting on a
+mark shows its value (an SVG ``<title>``). Every text passes :func:`~.display.escape`.
+
+Units: a drawing is ``WIDTH`` units wide and scales with the page.
+"""
+
+import math
+
+from fairseq_plugin.reports.display import escape, number, percent, short
+
+WIDTH, HEIGHT = 460, 250
+LEFT, RIGHT, TOP, BOTTOM = 54, 26, 14, 40
+
+
+def nice_ticks(low, high, most=5):
+    """Round numbers from ``low`` to ``high``, ``most`` + 1 of them at the most.
+
+    >>> nice_ticks(0, 9.3)
+    [0.0, 2.0, 4.0, 6.0, 8.0]
+    """
+    if not high > low:
+        high = low + (abs(low) or 1.0)
+    raw = (high - low) / most
+    unit = 10.0 ** math.floor(math.log10(raw))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw * (1 - 1e-9))
+    first = math.ceil(low / step - 1e-9)
+    return [float(f"{index * step:.12g}") for index in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+class _Plane:
+    """Data coordinates -> drawing coordinates, with a frame of ticks and labels."""
+
+    def __init__(self, x_range, y_range, log_y=False, height=HEIGHT):
+        self.x_low, self.x_high = _widened(*x_range)
+        self.log_y, self.height = log_y, height
+        low, high = (math.log10(v) for v in y_range) if log_y else y_range
+        self.y_low, self.y_high = _widened(low, high)
+
+    def x(self, value):
+        return LEFT + (value - self.x_low) / (self.x_high - self.x_low) * (WIDTH - LEFT - RIGHT)
+
+    def y(self, value):
+        value = math.log10(value) if self.log_y else value
+        return self.height - BOTTOM - (value - self.y_low) / (self.y_high - self.y_low) * (self.height - TOP - BOTTOM)
+
+    def y_ticks(self):
+        if not self.log_y:
+            return nice_ticks(self.y_low, self.y_high)
+        powers = range(math.floor(self.y_low), math.ceil(self.y_high) + 1)
+        for factors in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
+            ticks = [factor * 10.0**power for power in powers for factor in factors]
+            ticks = [tick for tick in ticks if self.y_low - 1e-9 <= math.log10(tick) <= self.y_high + 1e-9]
+            if len(ticks) >= 3:
+                break
+        return ticks[:: max(1, len(ticks) // 6)]
+
+    def frame(self, x_label, y_format=number, x_ticks=None):
+        """Grid lines, tick texts and the name of the horizontal axis."""
+        parts = []
+        for tick in self.y_ticks():
+            y = self.y(tick)
+            parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<text class="tick" x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{y_format(tick)}</text>')
+        bottom = self.height - BOTTOM
+        for place, text in x_ticks or [(tick, number(tick)) for tick in nice_ticks(self.x_low, self.x_high)]:
+            parts.append(
+                f'<text class="tick" x="{self.x(place):.1f}" y="{bottom + 16}" text-anchor="middle">{text}</text>'
+            )
+        parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{bottom}" y2="{bottom}"/>')
+        middle = (LEFT + WIDTH - RIGHT) / 2
+        parts.append(
+            f'<text class="axis-name" x="{middle}" y="{self.height - 6}" text-anchor="middle">{escape(x_label)}</text>'
+        )
+        return "".join(parts)
+
+
+def _widened(low, high):
+    if high > low:
+        return low, high
+    return low - (abs(low) or 1.0) * 0.5, high + (abs(high) or 1.0) * 0.5
+
+
+def _svg(body, description, height=HEIGHT):
+    words = escape(description)
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{words}">'
+        f"<title>{words}</title>{body}</svg>"
+    )
+
+
+def line_chart(series, x_label, description, log_y=False):
+    """Curves over a shared axis.
+
+    Args:
+        series: list of ``(name, css class, [(x, y), ...])``; a curve of one point is drawn as a dot.
+        x_label: name of the horizontal axis.
+        description: what the picture shows, for who cannot see it.
+        log_y: logarithmic vertical axis, used where every y > 0.
+    """
+    points = [point for _, _, curve in series for point in curve]
+    log_y = log_y and all(y > 0 for _, y in points)
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    low, high = min(ys), max(ys)
+    if not log_y:
+        margin = 0.06 * (high - low)
+        low, high = (max(0.0, low - margin) if low >= 0 else low - margin), high + margin
+    plane = _Plane((min(xs), max(xs)), (low, high), log_y)
+    body = [plane.frame(x_label)]
+    for name, css, curve in series:
+        path = " ".join(f"{plane.x(x):.1f},{plane.y(y):.1f}" for x, y in _thinned(curve))
+        body.append(f'<polyline class="line {css}" points="{path}"/>')
+        if len(curve) <= 40:
+            for x, y in curve:
+                tip = f"{escape(name)}: {number(y)} at {number(x)}"
+                body.append(
+                    f'<circle class="dot {css}" cx="{plane.x(x):.1f}" cy="{plane.y(y):.1f}" r="3"><title>{tip}</title></circle>'
+                )
+    return _svg("".join(body), description)
+
+
+def _thinned(curve, most=600):
+    """Every k-th point, and the last: more cannot be told apart at this width."""
+    step = max(1, -(-len(curve) // most))
+    thin = curve[::step]
+    return thin if thin[-1] == curve[-1] else [*thin, curve[-1]]
+
+
+def histogram_chart(edges, groups, x_label, description):
+    """Shares of several groups over one axis, as filled steps.
+
+    Args:
+        edges: of the bars, one more than there are shares.
+        groups: list of ``(name, css class, shares)``.
+    """
+    top = max(max(shares) for _, _, shares in groups) or 1.0
+    plane = _Plane((edges[0], edges[-1]), (0.0, top * 1.05))
+    digits = 0 if top >= 0.04 else 1
+    body = [plane.frame(x_label, y_format=lambda share: percent(share, digits))]
+    for _, css, shares in groups:
+        corners = [f"{plane.x(edges[0]):.1f},{plane.y(0):.1f}"]
+        for left, right, share in zip(edges, edges[1:], shares):
+            corners += [f"{plane.x(left):.1f},{plane.y(share):.1f}", f"{plane.x(right):.1f},{plane.y(share):.1f}"]
+        corners.append(f"{plane.x(edges[-1]):.1f},{plane.y(0):.1f}")
+        body.append(f'<polygon class="area {css}" points="{" ".join(corners)}"/>')
+    return _svg("".join(body), description)
+
+
+def grouped_bars(names, groups, x_label, description):
+    """Shares side by side.
+
+    Args:
+        names: of the positions.
+        groups: list of ``(name, css class, [share or None, one per position])``.
+    """
+    top = max((share for _, _, shares in groups for share in shares if share is not None), default=1.0)
+    plane = _Plane((0, len(names)), (0.0, min(1.0, top * 1.12) or 1.0))
+    ticks = [(index + 0.5, escape(name)) for index, name in enumerate(names)]
+    body = [plane.frame(x_label, y_format=lambda share: percent(share, 0), x_ticks=ticks)]
+    width = 0.76 / len(groups)
+    for place, (name, css, shares) in enumerate(groups):
+        for index, share in enumerate(shares):
+            if share is None:
+                continue
+            left = plane.x(index + 0.12 + place * width) + 1
+            right = plane.x(index + 0.12 + (place + 1) * width) - 1
+            y = plane.y(share)
+            body.append(
+                f'<rect class="bar {css}" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" '
+                f'height="{plane.y(0) - y:.1f}"><title>{escape(name)}, {escape(names[index])}: {percent(share)}</title></rect>'
+                f'<text class="value" x="{(left + right) / 2:.1f}" y="{y - 4:.1f}" text-anchor="middle">'
+                f"{100 * share:.{0 if share >= 0.0995 else 1}f}</text>"
+            )
+    return _svg("".join(body), description)
+
+
+def stacked_bars(rows):
+    """One horizontal bar per row, its parts side by side, to the scale of the longest row.
+
+    Plain boxes, not a drawing, so that they keep their text size on a phone.
+
+    Args:
+        rows: list of ``(name, [(part's name, css class, count), ...])``.
+    """
+    longest = max((sum(count for _, _, count in parts) for _, parts in rows), default=0) or 1
+    out = []
+    for name, parts in rows:
+        total = sum(count for _, _, count in parts)
+        told = ", ".join(f"{part} {count:,}" for part, _, count in parts if count)
+        boxes = "".join(
+            f'<span class="{css}" style="flex:{count} 1 0" title="{escape(part)}: {count:,}"></span>'
+            for part, css, count in parts
+            if count
+        )
+        out.append(
+            f'<div class="bar-row"><span class="bar-name"><bdi>{escape(short(name))}</bdi></span>'
+            f'<span class="bar-track"><span class="bar-stack" role="img" aria-label="{escape(f"{name}: {told}")}" '
+            f'style="width:{100 * total / longest:.3f}%">{boxes}</span></span>'
+            f'<span class="bar-total">{total:,}</span></div>'
+        )
+    return f'<div class="bars">{"".join(out)}</div>'

@@ -1,0 +1,3 @@
+"""Adapters: fairseq tasks."""
+
+from fairseq_plugin.tasks import conditional_augmentation  # noqa: F401

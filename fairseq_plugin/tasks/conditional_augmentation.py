@@ -1,0 +1,325 @@
+"""``--task conditional_augmentation``: learn ``label -> sentence`` and write new sentences of each label."""
+
+import itertools
+import logging
+import sys
+from argparse import Namespace
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import torch
+from fairseq import utils
+from fairseq.data import Dictionary, data_utils
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask, register_task
+from omegaconf import II, MISSING
+
+from fairseq_plugin.checkpoints import require_for_generation, require_for_restart
+from fairseq_plugin.core.distributed import refuse_lonely_worker
+from fairseq_plugin.datasets.label_prompts import LabelPrompts
+from fairseq_plugin.datasets.labelled_rows import LabelledRows
+from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.generation.keyed_sampler import KeyedSampler, sampling_from_flags
+from fairseq_plugin.generation.label_beam import LabelBeam
+from fairseq_plugin.generation.label_counts import ids_of_samples, samples_per_label
+from fairseq_plugin.generation.label_perplexity import LabelPerplexity
+from fairseq_plugin.generation.record import GenerationRecord, facts_of_run
+from fairseq_plugin.labelled.binary import check_split
+from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.text.codec import load_codec
+from fairseq_plugin.text.one_line import CodecBpe, OneLineBpe, unescape
+
+logger = logging.getLogger(__name__)
+
+AUGMENT = "augment"  # the --gen-subset that asks for new samples instead of naming a split
+
+
+@dataclass
+class ConditionalAugmentationConfig(FairseqDataclass):
+    data: str = field(default=MISSING, metadata={"help": "folder written by scripts/prepare_labelled.py"})
+    score_prompt: bool = field(
+        default=False,
+        metadata={"help": "train on the label and separator too, so that the model also learns p(label)"},
+    )
+    samples_per_label: str = field(
+        default="100",
+        metadata={
+            "help": "samples for --gen-subset augment: one number for every label (2000), numbers by label "
+            "(negative=100,positive=50), or train:TOTAL for the training set's proportions"
+        },
+    )
+    first_sample: int = field(
+        default=0,
+        metadata={"help": "number of each label's first sample, >= 0: go on after an earlier run with the same seed"},
+    )
+    # Settings that stand elsewhere in fairseq's configuration (no help: no flag of ours).
+    seed: int = II("common.seed")
+    path: Optional[str] = II("common_eval.path")
+    results_path: Optional[str] = II("common_eval.results_path")
+    gen_subset: str = II("dataset.gen_subset")
+    save_dir: str = II("checkpoint.save_dir")
+    restore_file: str = II("checkpoint.restore_file")
+    max_len_b: int = II("generation.max_len_b")
+
+
+@register_task("conditional_augmentation", dataclass=ConditionalAugmentationConfig)
+class ConditionalAugmentationTask(FairseqTask):
+    """One sample per row: the label's text and a separator as prompt, a sentence, the end token."""
+
+    def __init__(self, cfg, dictionary, manifest):
+        super().__init__(cfg)
+        self.dictionary = dictionary
+        self.manifest = manifest
+        self._codec = None
+        self._model = None  # the last model built; eval-lm does not hand it to the data loader
+        self._record = None
+        self._line_ids = {}  # fairseq-interactive: prompt -> numbers of the lines that are waiting
+        self._num_lines = 0
+
+    @classmethod
+    @plain_errors()
+    def setup_task(cls, cfg, **kwargs):
+        refuse_lonely_worker()
+        manifest = Manifest.load(cfg.data)
+        dictionary = Dictionary.load(str(Path(cfg.data) / "dict.txt"))
+        if len(dictionary) != manifest.vocabulary:
+            raise UserError(
+                f"{cfg.data}/dict.txt has {len(dictionary)} symbols but manifest.json says {manifest.vocabulary}: "
+                "the folder is mixed from two preparations; prepare it again"
+            )
+        if cfg.first_sample < 0:
+            raise UserError(f"--first-sample {cfg.first_sample} must be 0 or more")
+        if cfg.path:
+            require_for_generation(utils.split_paths(cfg.path), "conditional_augmentation")
+        else:
+            require_for_restart(cfg.save_dir, cfg.restore_file)
+        return cls(cfg, dictionary, manifest)
+
+    # -- data ------------------------------------------------------------------------------------------
+
+    @plain_errors()
+    def load_dataset(self, split, combine=False, task_cfg=None, **kwargs):
+        """Load a split of the data folder, or make the prompts of ``augment``."""
+        self.datasets[split] = self._augment_prompts() if split == AUGMENT else self._rows(split)
+
+    def _rows(self, split):
+        folder = Path(self.cfg.data)
+        check_split(folder, split)
+        return LabelledRows(
+            data_utils.load_indexed_dataset(str(folder / split), self.dictionary, "mmap"),
+            np.load(folder / f"{split}.labels.npy"),
+            [label.prompt for label in self.manifest.labels],
+            self.dictionary.pad(),
+            self.dictionary.eos(),
+            score_prompt=self.cfg.score_prompt,
+            shuffle=split.startswith("train"),
+        )
+
+    def _augment_prompts(self):
+        if self.manifest.splits.get(AUGMENT):
+            raise UserError(f"the data folder has a split named {AUGMENT}; that name asks for new samples")
+        counts = samples_per_label(self.cfg.samples_per_label, self.manifest.labels)
+        ids, labels = ids_of_samples(counts, self.cfg.first_sample)
+        self._counts = counts
+        prompts = [self.manifest.labels[label].prompt for label in labels]
+        return self._prompts(ids, prompts, labels)
+
+    def _prompts(self, ids, prompts, labels):
+        longest = 1 + max(map(len, prompts))  # </s> comes first
+        room = self._positions - longest
+        if room < 1:
+            raise UserError(f"a prompt of {longest} tokens leaves no room in the model's {self._positions} positions")
+        max_new = min(self.cfg.max_len_b, room)
+        return LabelPrompts(ids, prompts, labels, self.dictionary.pad(), self.dictionary.eos(), max_new)
+
+    def build_dataset_for_inference(self, src_tokens, src_lengths, **kwargs):
+        """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
+        prompts = [tokens.tolist() for tokens in src_tokens]
+        for prompt in prompts:
+            self._line_ids.setdefault((self.dictionary.eos(), *prompt), []).append(self._num_lines)
+            self._num_lines += 1
+        return self._prompts(range(len(prompts)), prompts, [0] * len(prompts))
+
+    @plain_errors()
+    def get_interactive_tokens_and_lengths(self, lines, encode_fn):
+        """Read ``label`` or ``label<TAB>beginning``; the beginning may hold the escapes ``\\n \\t \\r \\\\``."""
+        tokens = []
+        for line in lines:
+            name, _, beginning = line.partition("\t")
+            prompt = list(self.manifest.label(name.strip()).prompt)
+            ids = self._load_codec().encode(unescape(beginning))
+            prompt += [self.dictionary.index(str(one)) for one in ids]
+            tokens.append(torch.tensor(prompt))
+        return tokens, [len(one) for one in tokens]
+
+    def get_batch_iterator(self, dataset, *args, **kwargs):
+        """As in fairseq; for ``augment``, also note how many samples this shard will hold."""
+        iterator = super().get_batch_iterator(dataset, *args, **kwargs)
+        if dataset is self.datasets.get(AUGMENT):
+            shard, shards = kwargs.get("shard_id", 0), kwargs.get("num_shards", 1)
+            self._shard = [shard, shards]
+            self._expected = sum(map(len, itertools.islice(iterator.frozen_batches, shard, None, shards)))
+        return iterator
+
+    def eval_lm_dataloader(
+        self,
+        dataset,
+        max_tokens=36000,
+        batch_size=None,
+        max_positions=None,
+        num_shards=1,
+        shard_id=0,
+        num_workers=1,
+        data_buffer_size=10,
+        context_window=0,
+    ):
+        """Batches of whole rows for ``fairseq-eval-lm``, observed by label."""
+        with plain_errors():
+            if context_window:
+                raise UserError("--context-window does not go with one sample per row; leave it out")
+            batches = self.get_batch_iterator(
+                dataset,
+                max_tokens=max_tokens,
+                max_sentences=batch_size,
+                max_positions=max_positions,
+                num_shards=num_shards,
+                shard_id=shard_id,
+                num_workers=num_workers,
+                data_buffer_size=data_buffer_size,
+            ).next_epoch_itr(shuffle=False)
+        names = [label.name for label in self.manifest.labels]
+        return LabelPerplexity(batches, self._model, names, self.dictionary.pad(), self.cfg.results_path)
+
+    # -- model and generation ---------------------------------------------------------------------------
+
+    def build_model(self, cfg, from_checkpoint=False):
+        with plain_errors():
+            model = super().build_model(cfg, from_checkpoint)
+            positions = utils.resolve_max_positions(model.max_positions())
+            longest = max((split["longest"] for split in self.manifest.splits.values()), default=0)
+            if positions is not None and longest > positions:
+                raise UserError(
+                    f"the longest row has {longest} tokens but the model has {positions} positions: raise "
+                    f"--n-positions, or prepare the data again with --max-tokens {positions}"
+                )
+        self._model, self._positions = model, positions or sys.maxsize
+        return model
+
+    @plain_errors()
+    def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, **kwargs):
+        """Our sampler for one GPT-2 (sampling, or greedy); fairseq's beam search for everything else."""
+        if args.max_len_b < 1:
+            raise UserError(f"--max-len-b {args.max_len_b}: at least one new token is needed")
+        gpt2 = getattr(getattr(models[0], "decoder", None), "gpt2", None)
+        own = len(models) == 1 and gpt2 is not None and (args.sampling or args.beam == 1)
+        if own:
+            generator = KeyedSampler(
+                gpt2,
+                self.cfg.seed,
+                self.dictionary.eos(),
+                sampling_from_flags(args),
+                args.beam,
+                args.max_len_b,
+                max(args.min_len - 1, 0),  # fairseq's --min-len counts the end token
+            )
+        else:
+            if args.sampling:
+                logger.warning("not a single GPT-2: fairseq's own sampler is used, whose texts depend on the batch")
+
+            def stock(max_len_b):
+                changed = Namespace(**{**args, "max_len_a": 0, "max_len_b": max_len_b})
+                return super(ConditionalAugmentationTask, self).build_generator(
+                    models, changed, seq_gen_cls, extra_gen_cls_kwargs, **kwargs
+                )
+
+            generator = LabelBeam(stock, args.max_len_b, self.dictionary.pad(), self.dictionary.eos())
+        if AUGMENT in self.datasets and self.cfg.results_path:
+            self._start_record(args, own)
+        return generator
+
+    def _start_record(self, args, own):
+        names = ("sampling", "sampling_topk", "sampling_topp", "temperature", "beam", "nbest", "max_len_b", "min_len")
+        settings = {name: getattr(args, name) for name in names}
+        settings["sampler"] = "keyed" if own else "fairseq"
+        facts = facts_of_run(
+            self.cfg,
+            Path(self.cfg.data) / "manifest.json",
+            [label.name for label in self.manifest.labels],
+            self._counts,
+            settings,
+            self._shard,
+        )
+        self._record = GenerationRecord(self.cfg.results_path, facts, self._expected)
+
+    @torch.no_grad()
+    @plain_errors()
+    def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
+        """Continue each row's prompt; a beginning given by the user is part of the returned text."""
+        if prefix_tokens is not None or constraints is not None:
+            raise UserError("--prefix-size and --constraints do not go with this task; leave them out")
+        prompts, ids = self._prompts_of(sample)
+        try:
+            if isinstance(generator, KeyedSampler):
+                hypotheses = generator.generate(prompts, ids)
+            else:
+                hypotheses = generator.generate(models, prompts)
+        except FloatingPointError as error:
+            raise UserError(f"samples {ids[:10]}: {error}") from error
+        if self._record is not None:
+            self._record.add(hypotheses)
+        for prompt, found in zip(prompts, hypotheses):
+            self._put_beginning(prompt, found)
+        return hypotheses
+
+    def _prompts_of(self, sample):
+        """Prompts with the leading ``</s>``, and ids that key the random numbers."""
+        lengths = sample["net_input"]["src_lengths"].tolist()
+        rows = sample["net_input"]["src_tokens"].tolist()
+        prompts = [row[:length] for row, length in zip(rows, lengths)]
+        if "start_indices" in sample:  # a split of real rows: keep only their labels
+            prompts = [row[: 1 + start] for row, start in zip(prompts, sample["start_indices"])]
+        if "id" in sample:
+            return prompts, sample["id"].tolist()
+        return prompts, [self._line_ids[tuple(prompt)].pop(0) for prompt in prompts]
+
+    def _put_beginning(self, prompt, found):
+        beginning = next(
+            prompt[1 + len(label.prompt) :]
+            for label in self.manifest.labels
+            if prompt[1 : 1 + len(label.prompt)] == list(label.prompt)
+        )
+        for one in found if beginning else ():
+            given = torch.tensor(beginning, device=one["tokens"].device, dtype=one["tokens"].dtype)
+            one["tokens"] = torch.cat([given, one["tokens"]])
+            # The model did not choose these tokens: certain, not scored.
+            one["positional_scores"] = torch.cat([one["positional_scores"].new_zeros(len(given)), one["positional_scores"]])
+
+    # -- text ------------------------------------------------------------------------------------------
+
+    def _load_codec(self):
+        if self._codec is None:
+            self._codec = load_codec(self.cfg.data)
+        return self._codec
+
+    @plain_errors()
+    def build_bpe(self, args):
+        """``--bpe`` if given, else the tokenizer of the data folder; printed texts stay on one line."""
+        return OneLineBpe(super().build_bpe(args) or CodecBpe(self._load_codec()))
+
+    @property
+    def codec_end_id(self):
+        """The tokenizer's own id for the end of a text, which ``</s>`` stands for; ``None``: it has none."""
+        return self._load_codec().end_id
+
+    @property
+    def source_dictionary(self):
+        return self.dictionary
+
+    @property
+    def target_dictionary(self):
+        return self.dictionary
+
+    def max_positions(self):
+        return None  # the model's own positions are the limit

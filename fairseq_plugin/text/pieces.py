@@ -1,0 +1,132 @@
+"""Sentencepiece, given or trained, with an exact round trip or an honest refusal.
+
+Sentencepiece writes a space as U+2581, so a text that holds U+2581 itself would come back with
+spaces. Where the model has byte pieces, that one character is written as its three bytes: exact,
+and no escape character is needed. Every other loss (a normaliser, a character without a piece) is
+found by decoding again, and the text is refused.
+"""
+
+import io
+
+import sentencepiece
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.text.base import Codec, is_unicode, read_file
+
+SPACE = "\u2581"
+MODEL = "sentencepiece.model"
+REPLACEMENT = "\ufffd".encode()
+
+
+class SentencePieceCodec(Codec):
+    """A sentencepiece model as a codec."""
+
+    kind = "sentencepiece"
+
+    def __init__(self, model, origin):
+        """
+        Args:
+            model: the bytes of a ``.model`` file.
+            origin: what to name in errors.
+        """
+        try:
+            # Parsing garbage raises RuntimeError; an empty string is accepted, hence the size.
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+            size = self._processor.vocab_size()
+        except Exception as error:
+            raise UserError(f"{origin} is not a sentencepiece model: {error}") from error
+        if size == 0:
+            raise UserError(f"{origin} is not a sentencepiece model: it holds no pieces")
+        super().__init__([_bytes_of(self._processor, number) for number in range(size)], {MODEL: model})
+        # Models such as Llama's put a space before every text; decoding takes it away again.
+        self._adds_space = self._processor.normalize("a").startswith(SPACE)
+        self._space_ids = self._byte_ids(SPACE.encode())
+
+    def _byte_ids(self, content):
+        """Ids of the byte pieces that spell ``content``, or None when the model has no byte pieces."""
+        by_byte = {
+            int(self._processor.id_to_piece(number)[1:-1], 16): number
+            for number in range(self.num_ids)
+            if self._processor.is_byte(number)
+        }
+        return [by_byte[byte] for byte in content] if len(by_byte) == 256 else None
+
+    def try_encode_batch(self, texts):
+        texts = list(texts)
+        parts, whose = [], []
+        for row, text in enumerate(texts):
+            if is_unicode(text):
+                cut = self._space_ids is not None and not self._adds_space
+                pieces = text.split(SPACE) if cut else [text]
+                parts.extend(pieces)
+                whose.extend([row] * len(pieces))
+        rows = [None] * len(texts)
+        for row, ids in zip(whose, self._processor.encode(parts), strict=True):
+            rows[row] = ids if rows[row] is None else rows[row] + self._space_ids + ids
+        return [
+            ids if ids is not None and self.decode(ids) == text else None
+            for text, ids in zip(texts, rows, strict=True)
+        ]
+
+    def decode(self, ids):
+        text = super().decode(ids)
+        return text[1:] if self._adds_space and text.startswith(" ") else text
+
+
+def load_sentencepiece(path):
+    """A given sentencepiece model.
+
+    Args:
+        path: a ``.model`` file.
+    """
+    return SentencePieceCodec(read_file(path), path)
+
+
+def train_sentencepiece(texts, vocab_size):
+    """A unigram sentencepiece model trained on texts: identity normalisation, byte fallback.
+
+    Args:
+        texts: iterable of ``str``, the training sentences.
+        vocab_size: the most ids wanted; 257 of them are the unknown symbol and the bytes.
+    """
+    model = io.BytesIO()
+    # The trainer skips sentences with NUL or tab by itself; U+2581 is never a piece of ours.
+    sentences = (text.replace(SPACE, "") for text in texts if text and is_unicode(text))
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=sentences,
+            model_writer=model,
+            vocab_size=vocab_size,
+            model_type="unigram",
+            hard_vocab_limit=False,
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=False,
+            max_sentence_length=1 << 20,
+            num_threads=1,  # the same model on every machine
+            unk_id=0,
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+            minloglevel=2,
+        )
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"sentencepiece could not train {vocab_size} pieces on this text: {reason}; "
+            "choose another --vocab-size (at least 257 + the number of different characters)"
+        ) from error
+    return SentencePieceCodec(model.getvalue(), "the trained model")
+
+
+def _bytes_of(processor, number):
+    """The text of one piece as UTF-8 bytes."""
+    piece = processor.id_to_piece(number)
+    if processor.is_byte(number):
+        return bytes([int(piece[1:-1], 16)])
+    if processor.is_control(number):
+        return b""
+    if processor.is_unknown(number):
+        return REPLACEMENT
+    return piece.replace(SPACE, " ").encode("utf-8")

@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# The main job from end to end: a labelled set in, an augmented set out. See --help.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: bash scripts/quickstart.sh [--data DIR] [--to DIR] [--epochs N] [--samples N] [--gamma G] [--seed N]
+
+Trains a small GPT-2 with ScaleGrad on labelled sentences and writes new sentences for each label, with
+fairseq's own commands; each command is shown as it runs. Run it again to go on after an interruption.
+
+  --data DIR   a folder with train.tsv, .csv or .jsonl, and perhaps valid.* and test.*; two columns, sentence and
+               label (a header names others: see scripts/prepare_labelled.py for what it cannot guess).
+               Without it: short reviews in two classes from a seeded grammar, made on the spot
+  --to DIR     folder for everything that is written (default: runs/reviews, or runs/ and DIR's name)
+  --epochs N   passes over the training set (default: 8)
+  --samples N  new sentences per label (default: 500)
+  --gamma G    ScaleGrad's gamma in (0, 1]; 1 is maximum likelihood (default: 0.5)
+  --seed N     of training and of the samples (default: 1)
+TEXT
+}
+
+ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+DATA='' TO='' EPOCHS=8 SAMPLES=500 GAMMA=0.5 SEED=1 STEP=0
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --data | --to | --epochs | --samples | --gamma | --seed)
+      [ $# -ge 2 ] || die "$1 needs a value; see --help" ;;
+    *) die "unknown option '$1'; see bash scripts/quickstart.sh --help" ;;
+  esac
+  case $1 in
+    --data) DATA=$2 ;;
+    --to) TO=$2 ;;
+    --epochs) EPOCHS=$2 ;;
+    --samples) SAMPLES=$2 ;;
+    --gamma) GAMMA=$2 ;;
+    --seed) SEED=$2 ;;
+  esac
+  shift 2
+done
+
+# The one file DIR/NAME.tsv, .csv or .jsonl; nothing if there is none.
+table() {
+  local -a found=()
+  local ending
+  for ending in tsv csv jsonl; do
+    [ ! -f "$1/$2.$ending" ] || found+=("$1/$2.$ending")
+  done
+  [ ${#found[@]} -le 1 ] || die "--data $1 holds ${found[*]}: keep one of them"
+  [ ${#found[@]} -eq 0 ] || printf '%s' "${found[0]}"
+}
+
+# Absolute, or relative to the repository where it lies inside, so that the shown commands are short.
+path_of() {
+  local path
+  path=$(cd -P "$(dirname "$1")" 2>/dev/null && pwd)/$(basename "$1") || die "the folder of $1 does not exist"
+  printf '%s' "${path#"$ROOT/"}"
+}
+
+# step TITLE COMMAND...: show the command as one could type it, then run it.
+step() {
+  local start=$SECONDS
+  STEP=$((STEP + 1))
+  printf '\n== %d. %s\n$' "$STEP" "$1"
+  shift
+  printf ' %q' "$@"
+  printf '\n'
+  "$@" </dev/null
+  printf '(%d s)\n' $((SECONDS - start))
+}
+
+# As step, for commands that say much: all of it goes to the file, the lines that match are shown.
+step_logged() {
+  local file=$1 lines=$2 start=$SECONDS title=$3
+  shift 3
+  STEP=$((STEP + 1))
+  printf '\n== %d. %s\n$' "$STEP" "$title"
+  printf ' %q' "$@"
+  printf '   # in full: %s\n' "$file"
+  "$@" </dev/null | tee "$file" | { grep --line-buffered -oE "$lines" || true; }
+  printf '(%d s)\n' $((SECONDS - start))
+}
+
+if [ -n "$DATA" ]; then
+  [ -d "$DATA" ] || die "--data $DATA is not a folder"
+  train=$(table "$DATA" train)
+  [ -n "$train" ] || die "--data $DATA holds no train.tsv, train.csv or train.jsonl"
+  DATA=$(path_of "$DATA")
+  : "${TO:=$ROOT/runs/$(basename "$DATA")}"
+fi
+: "${TO:=$ROOT/runs/reviews}"
+mkdir -p "$TO/checkpoints" || die "cannot make the folder --to $TO"
+TO=$(path_of "$TO")
+
+started=$SECONDS
+bash "$ROOT/scripts/setup_env.sh"
+cd "$ROOT"
+# The stock commands greet everybody with seven warnings about Hydra; errors and logs are not warnings.
+export PYTHONWARNINGS=ignore
+bin=.venv/bin
+exec 9>"$TO/.lock"
+$bin/python -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null ||
+  die "another quickstart works in $TO; wait for it, or name another --to"
+ready=$SECONDS
+
+if [ -z "$DATA" ]; then
+  DATA=$TO/source
+  step "Make a data set: short reviews, two classes" $bin/python scripts/make_reviews.py --to "$DATA"
+fi
+
+prepare=("$(table "$DATA" train)")
+valid=$(table "$DATA" valid)
+test=$(table "$DATA" test)
+[ -z "$valid" ] || prepare+=(--valid "$valid")
+[ -z "$test" ] || prepare+=(--test "$test")
+step "Prepare it for fairseq" \
+  $bin/python scripts/prepare_labelled.py "${prepare[@]}" --to "$TO/data" --codec bytes --vocab-size 2000 --max-tokens 256
+
+step_logged "$TO/train.console" 'valid on .*' "Train GPT-2 with ScaleGrad" \
+  $bin/fairseq-train "$TO/data" --user-dir fairseq_plugin --task conditional_augmentation \
+  --arch gpt2_tiny --criterion scale_grad --gamma "$GAMMA" \
+  --optimizer fused_adamw --lr 2e-3 --lr-scheduler inverse_sqrt --warmup-updates 100 --clip-norm 1.0 \
+  --max-tokens 4096 --max-epoch "$EPOCHS" --seed "$SEED" --no-epoch-checkpoints \
+  --save-dir "$TO/checkpoints" --log-format json --log-file "$TO/checkpoints/train.log"
+
+checkpoint=$TO/checkpoints/checkpoint_best.pt
+step_logged "$TO/eval-lm.console" '(Loss|Perplexity|label|loss) .*' "Perplexity of unseen sentences, given their labels" \
+  $bin/fairseq-eval-lm "$TO/data" --user-dir fairseq_plugin --task conditional_augmentation \
+  --path "$checkpoint" --gen-subset valid --max-tokens 4096
+
+step_logged "$TO/generate.console" 'Generate .*|Translated .*' "Write $SAMPLES new sentences per label" \
+  $bin/fairseq-generate "$TO/data" --user-dir fairseq_plugin --task conditional_augmentation \
+  --path "$checkpoint" --gen-subset augment --samples-per-label "$SAMPLES" --seed "$SEED" \
+  --sampling --sampling-topp 0.95 --beam 1 --nbest 1 --max-len-b 100 --batch-size 128 --results-path "$TO/generated"
+
+step "Collect them: drop copies and duplicates, write the set and its report" \
+  $bin/python scripts/collect.py "$TO/generated" --data "$TO/data" --to "$TO/augmented" --overwrite
+
+step "Ask an independent classifier, trained on the real set, whether it agrees with the labels" \
+  $bin/python scripts/judge_agreement.py --data "$TO/data" --samples "$TO/augmented"
+
+printf '\nDone in %d s (and %d s for the environment).\n' $((SECONDS - ready)) $((ready - started))
+printf '  the new set:  %s\n' "$(table "$TO/augmented" train)"
+printf '  its report:   %s\n' "$TO/augmented/report.html"
+printf 'A handful of it:\n'
+head -n 9 "$(table "$TO/augmented" train)" | sed 's/^/  /'

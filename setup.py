@@ -1,0 +1,42 @@
+"""fairseq-scalegrad: ScaleGrad and conditional text augmentation as a fairseq plugin."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+README = Path(__file__).parent / "README.md"
+
+setup(
+    name="fairseq-scalegrad",
+    version="0.1.0",
+    description="ScaleGrad and labelled text augmentation as a fairseq plugin",
+    long_description=README.read_text(encoding="utf-8") if README.is_file() else "",
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["fairseq_plugin", "fairseq_plugin.*"]),
+    python_requires=">=3.11,<3.13",
+    # fairseq-fixed is left out on purpose: pip would follow it to torchaudio, whose registry build cannot load
+    # beside a CPU torch. It goes in first, with --no-deps: scripts/setup_env.sh, or "Setup" in the README.
+    # Ranges here, exact versions in requirements/.
+    install_requires=[
+        "torch>=2.10,<3",  # from 2.10 on the weights-only unpickler has its fixes
+        "numpy>=2",
+        "huggingface-hub>=1",
+        "matplotlib>=3.9",
+        "regex",
+        "safetensors>=0.5",
+        "scikit-learn>=1.5",
+        "sentencepiece>=0.2",
+        "tokenizers>=0.21",
+    ],
+    extras_require={
+        "test": [
+            "hypothesis",
+            "psutil",
+            "pytest",
+            "pytest-timeout",
+            "pytest-xdist",
+            "transformers",
+        ],
+    },
+)

@@ -1,0 +1,86 @@
+"""The flags that the plugin adds to fairseq's commands are frozen, and the README tells about each.
+
+After a change that is meant: ``python -m tests.house.test_flags --update`` and a line in CHANGELOG.md.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+SNAPSHOT = Path(__file__).with_name("flags.txt")
+ROOT = SNAPSHOT.parents[2]
+
+
+def our_dataclasses():
+    """{(kind, name): dataclass} of everything that the plugin registers."""
+    from fairseq.models import MODEL_DATACLASS_REGISTRY
+    from fairseq.registry import REGISTRIES
+    from fairseq.tasks import TASK_DATACLASS_REGISTRY
+
+    import fairseq_plugin  # noqa: F401  (registers)
+
+    tables = {"model": MODEL_DATACLASS_REGISTRY, "task": TASK_DATACLASS_REGISTRY}
+    tables |= {kind: registry["dataclass_registry"] for kind, registry in REGISTRIES.items()}
+    return {
+        (kind, name): dataclass
+        for kind, table in tables.items()
+        for name, dataclass in table.items()
+        if dataclass is not None and dataclass.__module__.startswith("fairseq_plugin.")
+    }
+
+
+def our_actions():
+    """Yield (kind, name, argparse action) of every flag, as fairseq's own parser builds it."""
+    from fairseq.dataclass.utils import gen_parser_from_dataclass
+
+    for (kind, name), dataclass in sorted(our_dataclasses().items()):
+        parser = argparse.ArgumentParser(add_help=False)
+        gen_parser_from_dataclass(parser, dataclass())
+        for action in parser._actions:
+            yield kind, name, action
+
+
+def lines():
+    """The snapshot's lines: where, flag, type or choices, default."""
+    from fairseq.models import ARCH_MODEL_REGISTRY
+
+    found = []
+    for kind, name, action in our_actions():
+        flag = " ".join(action.option_strings) or action.dest
+        if action.choices:
+            values = "|".join(map(str, action.choices))
+        elif action.nargs == 0:
+            values = "switch"
+        else:
+            values = getattr(action.type, "__name__", str(action.type))
+        found.append(f"{kind} {name}: {flag} {values} = {action.default}")
+    for arch, model in ARCH_MODEL_REGISTRY.items():
+        if model.__module__.startswith("fairseq_plugin."):
+            found.append(f"arch {arch}")
+    return sorted(found)
+
+
+def flags():
+    """Every ``--flag`` of ours."""
+    return sorted({flag for _, _, action in our_actions() for flag in action.option_strings})
+
+
+def test_flags_are_frozen():
+    hint = "meant? then: python -m tests.house.test_flags --update, and a line in CHANGELOG.md"
+    assert lines() == SNAPSHOT.read_text("utf-8").split("\n")[:-1], hint
+
+
+def test_every_flag_has_help():
+    bare = [f"{kind} {name}: {action.dest}" for kind, name, action in our_actions() if not (action.help or "").strip()]
+    assert bare == []
+
+
+def test_the_readme_tells_about_every_flag():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert [flag for flag in flags() if f"`{flag}" not in readme] == []
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--update"]:
+        SNAPSHOT.write_text("".join(f"{line}\n" for line in lines()), "utf-8")
+    print("\n".join(lines()))

@@ -1,0 +1,62 @@
+"""A small labelled set, prepared and learnt by the stock commands once, for all pipeline tests."""
+
+from types import SimpleNamespace
+
+import pytest
+
+# The tiny model of these tests: 2 layers, width 32, 64 positions, dropout on.
+MODEL = (
+    "--arch gpt2_tiny --n-layer 2 --n-embd 32 --n-head 2 --n-positions 64 --dropout 0.1 "
+    "--criterion scale_grad --gamma 0.5 --optimizer fused_adamw --lr 0.003 --lr-scheduler inverse_sqrt "
+    "--warmup-updates 20 --clip-norm 1.0 --max-tokens 512 --seed 3 --cpu --num-workers 0 "
+    "--log-format json --log-interval 10 --no-progress-bar"
+).split()
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory, run_script):
+    """``folder`` of a prepared set of 400 / 80 / 80 short reviews; ``source`` of its TSV files."""
+    folder = tmp_path_factory.mktemp("reviews")
+    run_script("make_reviews.py", "--to", folder / "source", "--train", 400, "--valid", 80, "--test", 80)
+    source = folder / "source"
+    run_script(
+        "prepare_labelled.py", source / "train.tsv", "--valid", source / "valid.tsv", "--test", source / "test.tsv",
+        "--to", folder / "data", "--codec", "bytes", "--vocab-size", 400, "--max-tokens", 64,
+    )  # fmt: skip
+    return SimpleNamespace(folder=folder / "data", source=source)
+
+
+@pytest.fixture(scope="session")
+def train(run_stock):
+    """``train(data, save_dir, words...)``: the stock ``fairseq-train`` with the tiny model."""
+
+    def run(data, save_dir, *words, **options):
+        given = [*MODEL, "--save-dir", save_dir, *words]
+        if "--task" not in given:
+            given += ["--task", "conditional_augmentation"]
+        return run_stock("fairseq-train", data, *given, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, reviews, train):
+    """A checkpoint trained for three epochs; ``log`` is the file of its JSON log."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = train(reviews.folder, folder, "--max-epoch", 3, "--log-file", folder / "train.log")
+    return SimpleNamespace(folder=folder, checkpoint=folder / "checkpoint_best.pt", log=folder / "train.log", done=done)
+
+
+@pytest.fixture(scope="session")
+def generate(run_stock, reviews, trained):
+    """``generate(results, words...)``: the stock ``fairseq-generate`` for ``augment``; lines by kind."""
+
+    def run(results, *words, **options):
+        done = run_stock(
+            "fairseq-generate", reviews.folder, "--task", "conditional_augmentation", "--gen-subset", "augment",
+            "--path", trained.checkpoint, "--results-path", results, "--sampling", "--beam", 1, "--nbest", 1,
+            "--max-len-b", 40, "--seed", 5, "--cpu", "--num-workers", 0, *words, **options,
+        )  # fmt: skip
+        return done
+
+    return run
