@@ -4,8 +4,8 @@
     python scripts/collect.py results/sst2 --data data-bin/sst2 --to augmented/sst2
 
 writes augmented/sst2/train.tsv (or .csv, .jsonl), manifest.json, report.html, and binary/ for fairseq's
-sentence_prediction. A sample is dropped, and counted under its reason, if it was cut before its end, is empty,
-cannot be written in the format, repeats another one, or copies a real sentence.
+sentence_prediction. A sample is dropped, and counted under its reason, if it was cut before its end, is
+empty, cannot be written in the format, repeats another one, or copies a real sentence.
 """
 
 import argparse
@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fairseq_plugin.errors import plain_errors  # noqa: E402
-from fairseq_plugin.reports.collect import Wishes, collect, keepable_splits  # noqa: E402
-from fairseq_plugin.reports.display import percent  # noqa: E402
-from fairseq_plugin.reports.filters import KEYS, REASONS  # noqa: E402
+from fairseq_plugin.errors import plain_errors
+from fairseq_plugin.reports.collect import Wishes, collect, keepable_splits
+from fairseq_plugin.reports.display import percent
+from fairseq_plugin.reports.filters import KEYS, REASONS
 
 
 def parse(arguments=None):
@@ -27,13 +27,17 @@ def parse(arguments=None):
     parser.add_argument("results", nargs="+", help="--results-path of fairseq-generate; one per shard")
     parser.add_argument("--data", required=True, help="the prepared data folder the samples were made with")
     parser.add_argument("--to", required=True, help="folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace an augmented set that stands at --to")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an augmented set that stands at --to"
+    )
     parser.add_argument(
         "--join-train",
         action="store_true",
-        help="put the real training rows before the new ones in the training file (the new ones alone: synthetic.*)",
+        help="put the real training rows before the new ones (the new ones alone: synthetic.*)",
     )
-    parser.add_argument("--shuffle", action="store_true", help="shuffle the training file with the generation's seed")
+    parser.add_argument(
+        "--shuffle", action="store_true", help="shuffle the training file with the generation's seed"
+    )
     parser.add_argument(
         "--compare",
         choices=sorted(KEYS),
@@ -48,7 +52,10 @@ def parse(arguments=None):
         metavar="SPLIT",
         help="keep copies of sentences of these splits (train, valid, test)",
     )
-    parser.add_argument("--train-log", help="fairseq-train's --log-file, for the report; else looked for beside the checkpoint")
+    parser.add_argument(
+        "--train-log",
+        help="fairseq-train's --log-file, for the report; else looked for beside the checkpoint",
+    )
     parser.add_argument("--no-report", action="store_true", help="do not measure, and write no report.html")
     parser.add_argument("--no-binary", action="store_true", help="do not write the binary form")
     return parser.parse_args(arguments)
@@ -58,12 +65,15 @@ def summary(record, destination):
     """Lines of text: what was kept, what was not, and why."""
     counts = record["counts"]
     lines = [
-        f"generated {counts['generated']:,}   kept {counts['kept']:,} ({percent(counts['kept'] / counts['generated'])})   "
-        f"rejected {counts['rejected']:,}"
+        f"generated {counts['generated']:,}   kept {counts['kept']:,} "
+        f"({percent(counts['kept'] / counts['generated'])})   rejected {counts['rejected']:,}"
     ]
-    lines += [f"  {count:>9,}  {reason}: {REASONS[reason]}" for reason, count in counts["reasons"].items() if count]
     lines += [
-        f"  label {name}: kept {own['kept']:,} of {own['generated']:,}" for name, own in counts["labels"].items()
+        f"  {count:>9,}  {reason}: {REASONS[reason]}" for reason, count in counts["reasons"].items() if count
+    ]
+    lines += [
+        f"  label {name}: kept {own['kept']:,} of {own['generated']:,}"
+        for name, own in counts["labels"].items()
     ]
     lines += [f"{Path(destination) / name}: {own['rows']:,} rows" for name, own in record["files"].items()]
     if record["collect"]["report"]:

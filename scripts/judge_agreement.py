@@ -3,8 +3,9 @@
 
     python scripts/judge_agreement.py --data data-bin/sst2 --samples augmented/sst2 [--json FILE]
 
-prints the classifier's own accuracy on the real valid set, and the share of synthetic rows whose label it agrees
-with, overall and per label. TF-IDF of words and word pairs, logistic regression; a few seconds on SST-2.
+prints the classifier's own accuracy on the real valid set, and the share of synthetic rows whose label it
+agrees with, overall and per label. TF-IDF of words and word pairs, logistic regression; a few seconds on
+SST-2.
 """
 
 import argparse
@@ -15,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
-from fairseq_plugin.files import atomic_write  # noqa: E402
-from fairseq_plugin.reports.agreement import describe, judge_samples  # noqa: E402
+from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.files import atomic_write
+from fairseq_plugin.reports.agreement import describe, judge_samples
 
 
 def parse(arguments=None):
@@ -40,9 +41,14 @@ def main(arguments=None):
         print("the data has no valid set: how often the judge is wrong is not known")
     else:
         print("\n".join(["real valid set: the judge's own accuracy", *describe(judged["valid"], names)]))
-    print("\n".join(["synthetic rows: the judge agrees with the label", *describe(judged["synthetic"], names)]))
+    print(
+        "\n".join(["synthetic rows: the judge agrees with the label", *describe(judged["synthetic"], names)])
+    )
     if args.json:
-        plain = {part: asdict(value) if part in ("valid", "synthetic") and value else value for part, value in judged.items()}
+        plain = {
+            part: asdict(value) if part in ("valid", "synthetic") and value else value
+            for part, value in judged.items()
+        }
         with atomic_write(args.json) as stream:
             json.dump(plain, stream, indent=1, ensure_ascii=False)
             stream.write("\n")

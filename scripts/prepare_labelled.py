@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 logging.getLogger("fairseq").setLevel(logging.WARNING)  # its import advertises optional packages
 
-from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
 
 ESCAPES = {"\\t": "\t", "\\n": "\n", "\\\\": "\\"}
 

@@ -13,7 +13,7 @@ fairseq's own commands; each command is shown as it runs. Run it again to go on 
                label (a header names others: see scripts/prepare_labelled.py for what it cannot guess).
                Without it: short reviews in two classes from a seeded grammar, made on the spot
   --to DIR     folder for everything that is written (default: runs/reviews, or runs/ and DIR's name)
-  --epochs N   passes over the training set (default: 8)
+  --epochs N   passes over the training set (default: 15)
   --samples N  new sentences per label (default: 500)
   --gamma G    ScaleGrad's gamma in (0, 1]; 1 is maximum likelihood (default: 0.5)
   --seed N     of training and of the samples (default: 1)
@@ -21,7 +21,7 @@ TEXT
 }
 
 ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-DATA='' TO='' EPOCHS=8 SAMPLES=500 GAMMA=0.5 SEED=1 STEP=0
+DATA='' TO='' EPOCHS=15 SAMPLES=500 GAMMA=0.5 SEED=1 STEP=0
 
 die() {
   printf 'error: %s\n' "$*" >&2
@@ -64,28 +64,40 @@ path_of() {
   printf '%s' "${path#"$ROOT/"}"
 }
 
-# step TITLE COMMAND...: show the command as one could type it, then run it.
-step() {
-  local start=$SECONDS
+# title WORDS / shown COMMAND...: what comes, and the command as one could type it.
+title() {
   STEP=$((STEP + 1))
-  printf '\n== %d. %s\n$' "$STEP" "$1"
-  shift
+  printf '\n== %d. %s\n' "$STEP" "$1"
+}
+
+shown() {
+  printf '$'
   printf ' %q' "$@"
   printf '\n'
+}
+
+# step TITLE COMMAND...
+step() {
+  local start=$SECONDS
+  title "$1"
+  shift
+  shown "$@"
   "$@" </dev/null
   printf '(%d s)\n' $((SECONDS - start))
 }
 
-# As step, for commands that say much: all of it goes to the file, the lines that match are shown.
-step_logged() {
-  local file=$1 lines=$2 start=$SECONDS title=$3
+# step_quiet LOG SED TITLE COMMAND...: for commands that say much. All of it goes to LOG, what the sed script
+# picks out is shown; where the command fails, its error line, or else its last words.
+step_quiet() {
+  local log=$1 pick=$2 start=$SECONDS
+  title "$3"
   shift 3
-  STEP=$((STEP + 1))
-  printf '\n== %d. %s\n$' "$STEP" "$title"
-  printf ' %q' "$@"
-  printf '   # in full: %s\n' "$file"
-  "$@" </dev/null | tee "$file" | { grep --line-buffered -oE "$lines" || true; }
-  printf '(%d s)\n' $((SECONDS - start))
+  shown "$@"
+  if ! "$@" </dev/null 2>&1 | tee "$log" | sed -unE "$pick"; then
+    grep -E '^error: ' "$log" >&2 || tail -n 15 "$log" >&2
+    die "step $STEP failed; everything it said stands in $log"
+  fi
+  printf '(%d s; everything it said: %s)\n' $((SECONDS - start)) "$log"
 }
 
 if [ -n "$DATA" ]; then
@@ -96,7 +108,7 @@ if [ -n "$DATA" ]; then
   : "${TO:=$ROOT/runs/$(basename "$DATA")}"
 fi
 : "${TO:=$ROOT/runs/reviews}"
-mkdir -p "$TO/checkpoints" || die "cannot make the folder --to $TO"
+mkdir -p "$TO/checkpoints" 2>/dev/null || die "cannot make the folder --to $TO"
 TO=$(path_of "$TO")
 
 started=$SECONDS
@@ -104,6 +116,8 @@ bash "$ROOT/scripts/setup_env.sh"
 cd "$ROOT"
 # The stock commands greet everybody with seven warnings about Hydra; errors and logs are not warnings.
 export PYTHONWARNINGS=ignore
+# Threads that wait without spinning: on a machine with other work, training is ten times faster so.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 bin=.venv/bin
 exec 9>"$TO/.lock"
 $bin/python -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null ||
@@ -123,19 +137,21 @@ test=$(table "$DATA" test)
 step "Prepare it for fairseq" \
   $bin/python scripts/prepare_labelled.py "${prepare[@]}" --to "$TO/data" --codec bytes --vocab-size 2000 --max-tokens 256
 
-step_logged "$TO/train.console" 'valid on .*' "Train GPT-2 with ScaleGrad" \
+epochs='s/.*"epoch": ([0-9]+), "valid_loss".*"valid_accuracy": "([^"]*)".*"valid_ppl": "([^"]*)".*/epoch \1: validation perplexity \3, next-token accuracy \2/p'
+step_quiet "$TO/train.console" "$epochs" "Train GPT-2 with ScaleGrad" \
   $bin/fairseq-train "$TO/data" --user-dir fairseq_plugin --task conditional_augmentation \
   --arch gpt2_tiny --criterion scale_grad --gamma "$GAMMA" \
-  --optimizer fused_adamw --lr 2e-3 --lr-scheduler inverse_sqrt --warmup-updates 100 --clip-norm 1.0 \
-  --max-tokens 4096 --max-epoch "$EPOCHS" --seed "$SEED" --no-epoch-checkpoints \
+  --optimizer fused_adamw --lr 3e-3 --lr-scheduler inverse_sqrt --warmup-updates 100 --clip-norm 1.0 \
+  --max-tokens 2048 --max-epoch "$EPOCHS" --seed "$SEED" --no-epoch-checkpoints \
   --save-dir "$TO/checkpoints" --log-format json --log-file "$TO/checkpoints/train.log"
 
 checkpoint=$TO/checkpoints/checkpoint_best.pt
-step_logged "$TO/eval-lm.console" '(Loss|Perplexity|label|loss) .*' "Perplexity of unseen sentences, given their labels" \
+perplexities='s/.*Perplexity of the sentences given their label/perplexity/p'
+step_quiet "$TO/eval-lm.console" "$perplexities" "Perplexity of unseen sentences, given their labels" \
   $bin/fairseq-eval-lm "$TO/data" --user-dir fairseq_plugin --task conditional_augmentation \
   --path "$checkpoint" --gen-subset valid --max-tokens 4096
 
-step_logged "$TO/generate.console" 'Generate .*|Translated .*' "Write $SAMPLES new sentences per label" \
+step_quiet "$TO/generate.console" 's/.*(Translated)/\1/p' "Write $SAMPLES new sentences per label" \
   $bin/fairseq-generate "$TO/data" --user-dir fairseq_plugin --task conditional_augmentation \
   --path "$checkpoint" --gen-subset augment --samples-per-label "$SAMPLES" --seed "$SEED" \
   --sampling --sampling-topp 0.95 --beam 1 --nbest 1 --max-len-b 100 --batch-size 128 --results-path "$TO/generated"

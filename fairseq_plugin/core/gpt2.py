@@ -194,8 +194,8 @@ class Attention(nn.Module):
 
     def forward(self, x_BTD, layer=None, cache=None, step=None):
         batch, time, width = x_BTD.shape
-        split_BT3HK = self.c_attn(x_BTD).view(batch, time, 3, self.n_head, width // self.n_head)
-        q_BHTK, k_BHTK, v_BHTK = split_BT3HK.permute(2, 0, 3, 1, 4)
+        heads = (batch, time, self.n_head, width // self.n_head)
+        q_BHTK, k_BHTK, v_BHTK = (one.view(heads).transpose(1, 2) for one in self.c_attn(x_BTD).split(width, dim=2))
         if cache is None:
             dropout = self.dropout if self.training else 0.0
             y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)

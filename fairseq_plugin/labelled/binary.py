@@ -22,6 +22,8 @@ DICTIONARY = "dict.txt"
 SUFFIXES = (".bin", ".idx", ".labels.npy", ".rows.npy")
 MAGIC = b"MMIDIDX\x00\x00"
 HEADER = struct.Struct("<9sQBQ")
+# What numpy raises on a damaged header, as seen with flipped bits and cut files.
+DAMAGED = (EOFError, LookupError, MemoryError, OSError, OverflowError, SyntaxError, TypeError, ValueError)
 DTYPES = {4: np.int32, 5: np.int64, 8: np.uint16, 9: np.uint32}  # fairseq's codes
 
 
@@ -102,6 +104,14 @@ def check_split(folder, split, deep=False):
     if split not in manifest.splits:
         known = ", ".join(manifest.splits)
         raise UserError(f"{folder} has no split {split!r}; it has {known}")
+    if deep:  # first, for it names the damaged file whatever the damage
+        for name in (DICTIONARY, *(split + suffix for suffix in SUFFIXES)):
+            _size(folder / name)
+            if sha256(folder / name) != manifest.files.get(name):
+                raise UserError(
+                    f"{folder / name} is not the file that was prepared: its SHA-256 differs from the "
+                    "manifest's; restore it, or prepare the data again"
+                )
     stated = manifest.splits[split]
     sizes, dtype = _read_index(folder / f"{split}.idx")
     _agree(folder / f"{split}.idx", "rows", len(sizes), stated["rows"])
@@ -110,13 +120,6 @@ def check_split(folder, split, deep=False):
     _agree(folder / f"{split}.bin", "bytes", _size(folder / f"{split}.bin"), expected)
     for name in (".labels.npy", ".rows.npy"):
         _agree(folder / f"{split}{name}", "rows", len(load_array(folder / f"{split}{name}")), stated["rows"])
-    if deep:
-        for name in (DICTIONARY, *(split + suffix for suffix in SUFFIXES)):
-            if sha256(folder / name) != manifest.files.get(name):
-                raise UserError(
-                    f"{folder / name} is not the file that was prepared: its SHA-256 differs from the "
-                    "manifest's; restore it, or prepare the data again"
-                )
     return manifest
 
 
@@ -204,7 +207,7 @@ def load_array(path):
     """An array of integers saved by us; never unpickles."""
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise UserError(f"{path} is missing or damaged ({error}); prepare the data again") from error
     if values.ndim != 1 or values.dtype.kind != "i":
         raise UserError(f"{path} is damaged: expected one row of integers; prepare the data again")

@@ -32,7 +32,7 @@ def guess_source(path, format="auto", header="auto", quoting="auto", text_column
         raise UserError(f"{path}: the file's ending tells no format; pass --format tsv, csv or jsonl")
     quoted = chosen == "csv" if quoting == "auto" else quoting == "yes" and chosen != "jsonl"
     records = read_records(path, chosen, quoted)
-    if not any(record.cells for record in records):
+    if not any(record.cells and record.cells != [""] for record in records):
         raise UserError(f"{path} holds no rows")
     if chosen == "jsonl":
         spec = _json_source(records, text_column, label_column, path)

@@ -13,6 +13,16 @@ from fairseq_plugin.labelled.manifest import Label
 MIN_ROWS = 20
 
 
+def check_variety(rows):
+    """Refuse labels that are nearly as many as the rows: the wrong column was read."""
+    num_labels = len({row.label for row in rows})
+    if len(rows) >= MIN_ROWS and num_labels > len(rows) / 2:
+        raise UserError(
+            f"{num_labels:,} different labels in {len(rows):,} rows: the label column seems to hold "
+            "something else; pass --label-column"
+        )
+
+
 def build_labels(rows, texts, separator, codec, indices):
     """The labels of the training rows, sorted by name, with checked prompts.
 
@@ -25,15 +35,10 @@ def build_labels(rows, texts, separator, codec, indices):
 
     Raises:
         UserError: a text for an unknown label, two equal texts, a text that holds the separator,
-            a prompt that begins another, or labels that look like sentences.
+            or a prompt that begins another.
     """
     counts = Counter(row.label for row in rows)
     names = sorted(counts)
-    if len(rows) >= MIN_ROWS and len(names) > len(rows) / 2:
-        raise UserError(
-            f"{len(names):,} different labels in {len(rows):,} rows: the label column seems to hold "
-            "something else; pass --label-column"
-        )
     if not separator:
         raise UserError("--separator is empty: nothing would tell a label from its sentence")
     for name in texts:

@@ -145,6 +145,9 @@ class Manifest:
         labels = [Label(**label) for label in stated["labels"]]
         if not labels or not all(isinstance(index, int) for label in labels for index in label.prompt):
             raise ValueError("labels")
+        for split in stated["splits"].values():
+            if not all(isinstance(split[name], int) for name in ("rows", "tokens", "longest")):
+                raise ValueError("splits")
         return cls(
             codec=stated["codec"],
             separator=stated["separator"],

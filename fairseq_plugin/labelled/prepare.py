@@ -7,25 +7,29 @@ lines under its reason.
 """
 
 import shutil
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled import binary
+from fairseq_plugin.labelled.encode import (
+    count_lengths,
+    count_reasons,
+    count_repeats,
+    encode_splits,
+    lines_by_reason,
+)
 from fairseq_plugin.labelled.folders import whole_folder
 from fairseq_plugin.labelled.guess import describe, guess_source
-from fairseq_plugin.labelled.labels import build_labels
+from fairseq_plugin.labelled.labels import build_labels, check_variety
 from fairseq_plugin.labelled.manifest import NAME, Manifest
-from fairseq_plugin.labelled.rows import Rejection, clean_rows, read_raw_rows, shared_suffix
+from fairseq_plugin.labelled.rows import clean_rows, read_raw_rows, shared_suffix
 from fairseq_plugin.labelled.split import hold_out
 from fairseq_plugin.text.codec import load_codec, load_sentencepiece, train_bytes_codec, train_sentencepiece
-
-CHUNK = 4096  # rows encoded between two steps of the progress bar
 
 
 @dataclass
@@ -106,6 +110,7 @@ def prepare(request):
     )
     spec.keep_whitespace = request.keep_whitespace
     rows, rejected, files = _read_splits(request, spec)
+    check_variety(rows["train"])
     notes = [note]
     held_out = None
     if request.valid is None:
@@ -120,12 +125,13 @@ def prepare(request):
     labels = build_labels(rows["train"], request.label_texts, request.separator, codec, indices)
     if len(labels) == 1:
         notes.append(f"every row has the label {labels[0].name!r}: is --label-column right?")
+    notes += _single_labels(rows["train"])
     _check_labels(rows, labels, request)
-    items, rows = _encode_splits(rows, rejected, labels, codec, indices, request.max_tokens)
+    items, rows = encode_splits(rows, rejected, labels, codec, indices, request.max_tokens)
     for split, kept in rows.items():
         if not kept:
             raise UserError(
-                f"the {split} split is empty: all its rows were rejected ({_reasons(rejected[split])})"
+                f"the {split} split is empty: all its rows were rejected ({count_reasons(rejected[split])})"
             )
     manifest = Manifest(
         codec=codec.kind,
@@ -136,34 +142,14 @@ def prepare(request):
         source_files=files,
         held_out=held_out,
         seed=request.seed,
-        splits={split: _lengths(items[split]) for split in rows},
-        rejected={split: _lines_by_reason(rejections) for split, rejections in rejected.items()},
+        splits={split: count_lengths(items[split]) for split in rows},
+        rejected={split: lines_by_reason(rejections) for split, rejections in rejected.items()},
         repeats=count_repeats(rows),
         max_tokens_per_row=request.max_tokens,
     )
     _count_labels(manifest, rows)
     unchanged = _write(request, manifest, codec, items, rows)
     return Prepared(manifest, notes, rejected, unchanged)
-
-
-def count_repeats(rows):
-    """What repeats within and across splits; see :class:`Manifest`.
-
-    Args:
-        rows: ``{split: [Row, ...]}``.
-    """
-    labels_of = defaultdict(set)
-    for row in rows["train"]:
-        labels_of[row.text].add(row.label)
-    different = {(row.text, row.label) for row in rows["train"]}
-    repeats = {
-        "duplicates": len(rows["train"]) - len(different),
-        "two_labels": sum(len(labels) > 1 for labels in labels_of.values()),
-    }
-    for split in rows:
-        if split != "train":
-            repeats[f"{split}_in_train"] = sum(row.text in labels_of for row in rows[split])
-    return repeats
 
 
 def _check_request(request):
@@ -195,7 +181,7 @@ def _read_splits(request, spec):
     for split, (found, refused) in raw.items():
         rows[split], rejected[split] = clean_rows(found, refused, spec.keep_whitespace)
         if not rows[split]:
-            why = f" ({_reasons(rejected[split])})" if rejected[split] else ""
+            why = f" ({count_reasons(rejected[split])})" if rejected[split] else ""
             raise UserError(
                 f"{paths[split]} holds no usable row{why}; read as: {describe(paths[split], spec)}"
             )
@@ -220,6 +206,16 @@ def _make_codec(request, texts):
     return train(texts, request.vocab_size)
 
 
+def _single_labels(rows):
+    """A note on each label that stands in one row only, at most three: a typing error, or a header."""
+    counts = Counter(row.label for row in rows)
+    single = [row for row in rows if counts[row.label] == 1]
+    return [
+        f"the label {row.label!r} stands in one row only (line {row.line}): a slip, or a header?"
+        for row in single[:3]
+    ]
+
+
 def _check_labels(rows, labels, request):
     """Every label of valid and test must be one of train's."""
     known = {label.name for label in labels}
@@ -231,66 +227,6 @@ def _check_labels(rows, labels, request):
                     f"{path} line {row.line}: label {row.label!r} is not in train, which has "
                     f"{', '.join(map(repr, sorted(known)[:20]))}; mend the row, or choose --label-column"
                 )
-
-
-def _encode_splits(rows, rejected, labels, codec, indices, max_tokens):
-    """Token rows of every split; rows that are too long or would be altered join ``rejected``.
-
-    Returns:
-        ``({split: [int64 array, ...]}, {split: [Row, ...]})``, of equal lengths.
-    """
-    prompts = {label.name: np.asarray(label.prompt, dtype=np.int64) for label in labels}
-    end = np.array([binary.EOS])
-    items, kept = {}, {}
-    for split, found in rows.items():
-        items[split], kept[split] = [], []
-        rejected.setdefault(split, [])
-        for start in tqdm(
-            range(0, len(found), CHUNK), desc=f"encoding {split}", unit="x4096 rows", disable=None
-        ):
-            chunk = found[start : start + CHUNK]
-            encoded = codec.try_encode_batch([row.text for row in chunk])
-            for row, ids in zip(chunk, encoded, strict=True):
-                if ids is None:
-                    rejected[split].append(Rejection(row.line, "inexact", codec.refusal(row.text)))
-                    continue
-                length = len(prompts[row.label]) + len(ids) + 1
-                if length > max_tokens:
-                    rejected[split].append(Rejection(row.line, "too_long", f"{length} tokens"))
-                    continue
-                items[split].append(np.concatenate((prompts[row.label], indices[ids], end)))
-                kept[split].append(row)
-    missing = sorted(set(prompts) - {row.label for row in kept["train"]})
-    if missing:
-        raise UserError(
-            f"no training row of label {missing[0]!r} is left ({_reasons(rejected['train'])}); "
-            "raise --max-tokens, choose another --codec, or mend the rows"
-        )
-    return items, kept
-
-
-def _lengths(items):
-    lengths = np.array([len(item) for item in items])
-    p50, p95 = np.percentile(lengths, (50, 95))
-    return {
-        "rows": len(items),
-        "tokens": int(lengths.sum()),
-        "longest": int(lengths.max()),
-        "lengths": {"mean": round(float(lengths.mean()), 3), "p50": float(p50), "p95": float(p95)},
-    }
-
-
-def _lines_by_reason(rejections):
-    lines = {"empty": [], "too_long": [], "malformed": [], "inexact": []}
-    for rejection in sorted(rejections, key=lambda item: item.line):
-        lines[rejection.reason].append(rejection.line)
-    return lines
-
-
-def _reasons(rejections):
-    return ", ".join(
-        f"{count} {reason}" for reason, count in Counter(item.reason for item in rejections).items()
-    )
 
 
 def _count_labels(manifest, rows):

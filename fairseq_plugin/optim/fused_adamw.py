@@ -62,11 +62,12 @@ class FusedAdamW(FairseqOptimizer):
         super().__init__(cfg)
         config = self.optimizer_config
         groups = decay_groups(params, config.pop("weight_decay"))
-        try:
-            self._optimizer = torch.optim.AdamW(groups, fused=True, **config)
-        except RuntimeError as error:
-            logger.warning("torch has no fused AdamW for these parameters (%s); the plain one is used", error)
-            self._optimizer = torch.optim.AdamW(groups, **config)
+        # torch itself would only complain at the first update.
+        tensors = [tensor for group in groups for tensor in group["params"]]
+        odd = sorted({f"{t.dtype} on {t.device.type}" for t in tensors if not has_fused_kernel(t)})
+        if odd:
+            logger.warning("torch has no fused AdamW for %s: its plain, slower AdamW is used", ", ".join(odd))
+        self._optimizer = torch.optim.AdamW(groups, fused=not odd, **config)
 
     @property
     def optimizer_config(self):
@@ -130,6 +131,11 @@ def decay_groups(params, weight_decay):
     if not groups:
         raise UserError("--optimizer fused_adamw: the model has no trainable parameter")
     return groups
+
+
+def has_fused_kernel(parameter):
+    """Whether torch's fused AdamW takes this parameter: real numbers, on the CPU or a CUDA device."""
+    return parameter.is_floating_point() and parameter.device.type in ("cpu", "cuda")
 
 
 def parse_betas(value):

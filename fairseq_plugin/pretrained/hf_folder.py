@@ -34,16 +34,16 @@ def expected_shapes(config):
     return {**shapes, "ln_f.weight": (width,), "ln_f.bias": (width,)}
 
 
-def require_folder(folder):
+def require_folder(folder, flag="--pretrained-model"):
     """Refuse what is no folder, and tell a hub name how to become one."""
     if Path(folder).is_dir():
         return
     if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(folder)):
         raise UserError(
-            f"--pretrained-model: there is no folder {folder}; if it is a model's name on the Hugging Face hub, fetch "
+            f"{flag}: there is no folder {folder}; if it is a model's name on the Hugging Face hub, fetch "
             f"it once: python scripts/convert_gpt2.py fetch {folder} --to {Path(folder).name}"
         )
-    raise UserError(f"--pretrained-model: there is no folder {folder}; name a Hugging Face GPT-2 folder")
+    raise UserError(f"{flag}: there is no folder {folder}; name a Hugging Face GPT-2 folder")
 
 
 def read_sizes(folder):
@@ -56,8 +56,12 @@ def read_sizes(folder):
     return read_config(folder).sizes()
 
 
-def read_folder(folder):
+def read_folder(folder, flag="--pretrained-model"):
     """Open a folder and check the names and shapes of its tensors; no tensor is read yet.
+
+    Args:
+        folder: a Hugging Face GPT-2 folder.
+        flag: what named it, for the message.
 
     Returns:
         ``(config, tensors)``: an ``HFConfig``, and a mapping from a name without prefix to its tensor in
@@ -66,7 +70,7 @@ def read_folder(folder):
     Raises:
         UserError: a tensor is missing, unknown or of the wrong shape; names it.
     """
-    require_folder(folder)
+    require_folder(folder, flag)
     config, files = read_config(folder), open_folder(folder)
     if config.n_layer > len(files.shapes):  # keeps a mad number from filling the memory with names
         raise UserError(f"{folder}: n_layer is {config.n_layer}, the weight file has {len(files.shapes)} tensors")
@@ -134,6 +138,9 @@ class _Checked:
 
     def __init__(self, folder, files, source):
         self._folder, self._files, self._source = folder, files, source
+
+    def __iter__(self):
+        return iter(self._source)
 
     def __getitem__(self, name):
         tensor = self._files[self._source[name]]

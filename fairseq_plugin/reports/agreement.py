@@ -53,8 +53,8 @@ def judge_samples(data, samples, seed=1):
     record, rows = read_synthetic(samples)
     if record["data"]["manifest_sha256"] != sha256(Path(data) / NAME):
         raise UserError(
-            f"{samples} was made with the data {record['data']['name']!r}, --data {data} is another; give the data the "
-            "samples were made with"
+            f"{samples} was made with the data {record['data']['name']!r}, --data {data} is another; give "
+            "the data the samples were made with"
         )
     names = [label.name for label in manifest.labels]
     train = read_texts(data, "train")
@@ -64,8 +64,12 @@ def judge_samples(data, samples, seed=1):
         "labels": names,
         "train_rows": len(train),
         "seed": seed,
-        "valid": agree(judge, [text for _, text in valid], [label for label, _ in valid], names) if valid else None,
-        "synthetic": agree(judge, [row.text for row in rows], [manifest.label_index(row.label) for row in rows], names),
+        "valid": agree(judge, [text for _, text in valid], [label for label, _ in valid], names)
+        if valid
+        else None,
+        "synthetic": agree(
+            judge, [row.text for row in rows], [manifest.label_index(row.label) for row in rows], names
+        ),
     }
 
 
@@ -89,10 +93,13 @@ def train_judge(texts, labels, seed=1):
 
     if len(set(labels)) < 2:
         raise UserError(f"the training set has {len(set(labels))} label(s); a judge needs at least two")
-    # One-letter words count ("i", "a", Chinese characters); a pair must be seen twice to be a clue where there is
-    # enough text for it.
+    # One-letter words count ("i", "a", Chinese characters); a pair must be seen twice to be a clue where
+    # there is enough text for it.
     vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[^\w\s]", min_df=2 if len(texts) > 5000 else 1
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        token_pattern=r"(?u)\b\w+\b|[^\w\s]",
+        min_df=2 if len(texts) > 5000 else 1,
     )
     judge = make_pipeline(vectorizer, LogisticRegression(C=10.0, max_iter=2000, random_state=seed))
     try:
@@ -132,7 +139,9 @@ def describe(agreement, names):
     lines = [f"  all{'':{width - 3}}{percent(agreement.share):>9}  of {agreement.rows:,} rows"]
     for name, own in agreement.by_label.items():
         lines.append(f"  {name:<{width}}{percent(own['share']):>9}  of {own['rows']:,} rows")
-    lines.append(f"  given \\ judged{'':{max(0, width - 14)}}" + "".join(f"{name:>{width}}" for name in names))
+    lines.append(
+        f"  given \\ judged{'':{max(0, width - 14)}}" + "".join(f"{name:>{width}}" for name in names)
+    )
     for name, counts in zip(names, agreement.confusion):
         lines.append(f"  {name:<{max(width, 14)}}" + "".join(f"{count:>{width},}" for count in counts))
     return lines

@@ -34,9 +34,14 @@ def read_synthetic(folder):
     folder = Path(folder)
     record = load_record(folder)
     if record is None:
-        raise UserError(f"{folder} is not an augmented set (no {RECORD} of scripts/collect.py); give its --to folder")
+        raise UserError(
+            f"{folder} is not an augmented set (no {RECORD} of scripts/collect.py); give its --to folder"
+        )
     if record.get("version") != VERSION:
-        raise UserError(f"{folder / RECORD} has version {record.get('version')!r}, this code reads {VERSION}; collect again")
+        raise UserError(
+            f"{folder / RECORD} has version {record.get('version')!r}, this code reads {VERSION}; collect "
+            "again"
+        )
     try:
         name, stated = next((name, own) for name, own in record["files"].items() if own["real"] == 0)
         spec, digest = SourceSpec.from_json(record["source"]), stated["sha256"]
@@ -45,5 +50,7 @@ def read_synthetic(folder):
     if not (folder / name).is_file():
         raise UserError(f"{folder / name} is missing; collect again")
     if sha256(folder / name) != digest:
-        raise UserError(f"{folder / name} was changed since it was collected (its SHA-256 differs); collect again")
+        raise UserError(
+            f"{folder / name} was changed since it was collected (its SHA-256 differs); collect again"
+        )
     return record, read_rows(folder / name, spec)[0]

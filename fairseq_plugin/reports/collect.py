@@ -5,7 +5,7 @@ import platform
 import random
 import time
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -46,7 +46,8 @@ def collect(folders, data, destination, wishes=Wishes(), overwrite=False):
     Args:
         folders: ``--results-path`` of every shard or run.
         data: the prepared data folder the samples were made with.
-        destination: folder to make: ``train.tsv`` (or .csv, .jsonl), ``manifest.json``, ``report.html``, ``binary/``.
+        destination: folder to make: ``train.tsv`` (or .csv, .jsonl), ``manifest.json``, ``report.html``,
+            ``binary/``.
         wishes: :class:`Wishes`.
         overwrite: replace an augmented set that stands there.
 
@@ -65,7 +66,9 @@ def collect(folders, data, destination, wishes=Wishes(), overwrite=False):
     manifest_sha256 = sha256(data / MANIFEST)
     generation = gather(folders, codec.decode, prompts, names, manifest_sha256, data)
     curves, log = find_training_log(wishes.train_log, generation.settings["checkpoint"][0])
-    real = {split: read_texts(data, split) for split in ("train", "valid", "test") if split in manifest.splits}
+    real = {
+        split: read_texts(data, split) for split in ("train", "valid", "test") if split in manifest.splits
+    }
     samples = generation.samples
     if not manifest.source.keep_whitespace:  # as the real rows were read
         samples = [replace(sample, text=sample.text.strip()) for sample in samples]
@@ -74,10 +77,12 @@ def collect(folders, data, destination, wishes=Wishes(), overwrite=False):
     if not counts["kept"]:
         told = ", ".join(f"{count:,} {reason}" for reason, count in counts["reasons"].items() if count)
         raise UserError(
-            f"none of the {counts['generated']:,} samples is kept ({told}); not_ended asks for a higher --max-len-b, the rest "
-            "for a longer trained model or another --temperature"
+            f"none of the {counts['generated']:,} samples is kept ({told}); not_ended asks for a higher "
+            "--max-len-b, the rest for a longer trained model or another --temperature"
         )
-    kept = [(label, s.text) for label, s, reason in zip(generation.labels, samples, reasons) if reason is None]
+    kept = [
+        (label, s.text) for label, s, reason in zip(generation.labels, samples, reasons) if reason is None
+    ]
     record = _record(manifest, manifest_sha256, generation, counts, wishes, data)
     with whole_folder(destination) as folder:
         record["files"] = _write_sets(folder, data, kept, real, names, manifest, record["seed"], wishes)
@@ -89,7 +94,7 @@ def collect(folders, data, destination, wishes=Wishes(), overwrite=False):
             with atomic_write(folder / REPORT) as stream:
                 stream.write(page.render(report))
         record["time"] = {
-            "collected": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "collected": datetime.now(UTC).isoformat(timespec="seconds"),
             "collect_seconds": round(time.monotonic() - began, 3),
         }
         with atomic_write(folder / RECORD) as stream:
@@ -104,13 +109,17 @@ def _check_destination(destination, overwrite):
     if not overwrite:
         raise UserError(f"--to {destination} exists; give another folder, or --overwrite to replace it")
     if load_record(destination) is None:
-        raise UserError(f"--to {destination} is not an augmented set, so --overwrite does not touch it; remove it yourself")
+        raise UserError(
+            f"--to {destination} is not an augmented set, so --overwrite does not touch it; remove it "
+            "yourself"
+        )
 
 
 def _judge(samples, labels, real, source, codec, wishes):
     key = KEYS[wishes.compare]
     known = {split: {key(text) for _, text in rows} for split, rows in real.items()}
-    # A given sentencepiece model may alter what it writes itself (two spaces, say): no exact binary form then.
+    # A given sentencepiece model may alter what it writes itself (two spaces, say): no exact binary form
+    # then.
     texts = list({sample.text for sample in samples})
     inexact = {text for text, ids in zip(texts, codec.try_encode_batch(texts)) if ids is None}
 
@@ -149,7 +158,9 @@ def _check_reads_back(path, written, source):
     """A file gets its final name only if reading it gives the rows back."""
     read, rejected = read_rows(path, source)
     if rejected or [(row.text, row.label) for row in read] != [(row.text, row.label) for row in written]:
-        raise AssertionError(f"{path.name} does not read back to its {len(written)} rows: a bug, please report it")
+        raise AssertionError(
+            f"{path.name} does not read back to its {len(written)} rows: a bug, please report it"
+        )
 
 
 def _record(manifest, manifest_sha256, generation, counts, wishes, data):
@@ -209,18 +220,30 @@ def _report(data, manifest, record, measured, rejected, curves, log, generation)
     how = "as they stand" if compare == "exact" else "without regard to case and spacing"
     notes = [f"Sentences count as equal when they are so {how}, without the white space around them."]
     if record["collect"]["keep_copies"]:
-        notes.append(f"Copies of {', '.join(record['collect']['keep_copies'])} sentences were kept on request.")
+        notes.append(
+            f"Copies of {', '.join(record['collect']['keep_copies'])} sentences were kept on request."
+        )
     if record["collect"]["join_train"]:
-        notes.append("The training file holds the real training set too; this page measures the new rows alone.")
+        notes.append(
+            "The training file holds the real training set too; this page measures the new rows alone."
+        )
     lines = [("data", f"{record['data']['name']}, manifest sha256 {record['data']['manifest_sha256']}")]
     lines += [("checkpoint", f"{one['path']}, sha256 {one['sha256']}") for one in record["checkpoint"]]
-    lines += [(name, f"{own['rows']:,} rows, sha256 {own['sha256']}") for name, own in record["files"].items()]
+    lines += [
+        (name, f"{own['rows']:,} rows, sha256 {own['sha256']}") for name, own in record["files"].items()
+    ]
     lines += [("seed", record["seed"])]
     lines += [(name.replace("_", " "), value) for name, value in record["settings"].items()]
     lines += [
-        ("tokens", f"{record['tokens']:,} in {record['seconds']} s of {len(record['runs'])} run(s), added up"),
+        (
+            "tokens",
+            f"{record['tokens']:,} in {record['seconds']} s of {len(record['runs'])} run(s), added up",
+        ),
         ("started", ", ".join(str(part["started"]) for part in generation.parts)),
-        ("versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items() if version)),
+        (
+            "versions",
+            ", ".join(f"{name} {version}" for name, version in record["versions"].items() if version),
+        ),
     ]
     return {
         "name": record["data"]["name"],

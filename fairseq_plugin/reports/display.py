@@ -1,6 +1,8 @@
 """How texts and numbers are shown to a person, in the report and on the terminal."""
 
 import html
+import itertools
+import math
 
 # Zero-width and direction marks, line and paragraph separator, byte order mark.
 _INVISIBLE = {0x061C, 0xFEFF, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070)}
@@ -20,8 +22,8 @@ def escape(text):
 
 def _visible(char):
     code = ord(char)
-    if char == "\n":
-        return "↵"
+    if char in "\n\t":
+        return "↵" if char == "\n" else "⇥"
     if code < 0x20:
         return chr(0x2400 + code)
     if code == 0x7F:
@@ -40,12 +42,29 @@ def number(value):
     """A number as a person reads it: 12,345 / 0.283 / 2e-05; a dash for None."""
     if value is None:
         return "–"
-    if value == 0 or float(value).is_integer() and abs(value) < 1e15:
+    if value == 0 or (float(value).is_integer() and abs(value) < 1e15):
         return f"{int(value):,}"
     size = abs(value)
     if size >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if size >= 1e-3 else f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
+
+
+def tick_texts(ticks):
+    """Axis labels of evenly spaced numbers, with as many digits as tell them apart.
+
+    >>> tick_texts([0.87, 0.875])
+    ['0.870', '0.875']
+    """
+    if len(ticks) < 2:
+        return [number(tick) for tick in ticks]
+    step = min(after - before for before, after in itertools.pairwise(ticks))
+    if step < 1e-3 and max(map(abs, ticks)) < 0.01:
+        return [number(tick) for tick in ticks]  # 2e-4
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    if digits and any(abs(tick - round(tick, digits)) > step / 100 for tick in ticks):
+        digits += 1
+    return [f"{tick:,.{digits}f}" for tick in ticks]
 
 
 def ratio(value):

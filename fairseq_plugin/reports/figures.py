@@ -9,7 +9,7 @@ Units: a drawing is ``WIDTH`` units wide and scales with the page.
 
 import math
 
-from fairseq_plugin.reports.display import escape, number, percent, short
+from fairseq_plugin.reports.display import escape, number, percent, short, tick_texts
 
 WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 54, 26, 14, 40
@@ -44,7 +44,11 @@ class _Plane:
 
     def y(self, value):
         value = math.log10(value) if self.log_y else value
-        return self.height - BOTTOM - (value - self.y_low) / (self.y_high - self.y_low) * (self.height - TOP - BOTTOM)
+        return (
+            self.height
+            - BOTTOM
+            - (value - self.y_low) / (self.y_high - self.y_low) * (self.height - TOP - BOTTOM)
+        )
 
     def y_ticks(self):
         if not self.log_y:
@@ -57,28 +61,35 @@ class _Plane:
                 break
         return ticks[:: max(1, len(ticks) // 6)]
 
-    def frame(self, x_label, y_format=number, x_ticks=None):
+    def frame(self, x_label, y_format=None, x_ticks=None):
         """Grid lines, tick texts and the name of the horizontal axis."""
-        parts = []
-        for tick in self.y_ticks():
+        parts, y_ticks = [], self.y_ticks()
+        if y_format is None:
+            y_texts = map(number, y_ticks) if self.log_y else tick_texts(y_ticks)
+        else:
+            y_texts = map(y_format, y_ticks)
+        for tick, text in zip(y_ticks, y_texts):
             y = self.y(tick)
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(f'<text class="tick" x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{y_format(tick)}</text>')
+            parts.append(f'<text class="tick" x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
         bottom = self.height - BOTTOM
-        for place, text in x_ticks or [(tick, number(tick)) for tick in nice_ticks(self.x_low, self.x_high)]:
+        ticks = nice_ticks(self.x_low, self.x_high)
+        for place, text in x_ticks or zip(ticks, tick_texts(ticks)):
             parts.append(
-                f'<text class="tick" x="{self.x(place):.1f}" y="{bottom + 16}" text-anchor="middle">{text}</text>'
+                f'<text class="tick" x="{self.x(place):.1f}" y="{bottom + 16}" '
+                f'text-anchor="middle">{text}</text>'
             )
         parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{bottom}" y2="{bottom}"/>')
         middle = (LEFT + WIDTH - RIGHT) / 2
         parts.append(
-            f'<text class="axis-name" x="{middle}" y="{self.height - 6}" text-anchor="middle">{escape(x_label)}</text>'
+            f'<text class="axis-name" x="{middle}" y="{self.height - 6}" '
+            f'text-anchor="middle">{escape(x_label)}</text>'
         )
         return "".join(parts)
 
 
 def _widened(low, high):
-    if high > low:
+    if high - low > 1e-6 * max(abs(low), abs(high)):
         return low, high
     return low - (abs(low) or 1.0) * 0.5, high + (abs(high) or 1.0) * 0.5
 
@@ -116,7 +127,8 @@ def line_chart(series, x_label, description, log_y=False):
             for x, y in curve:
                 tip = f"{escape(name)}: {number(y)} at {number(x)}"
                 body.append(
-                    f'<circle class="dot {css}" cx="{plane.x(x):.1f}" cy="{plane.y(y):.1f}" r="3"><title>{tip}</title></circle>'
+                    f'<circle class="dot {css}" cx="{plane.x(x):.1f}" cy="{plane.y(y):.1f}" '
+                    f'r="3"><title>{tip}</title></circle>'
                 )
     return _svg("".join(body), description)
 
@@ -142,7 +154,10 @@ def histogram_chart(edges, groups, x_label, description):
     for _, css, shares in groups:
         corners = [f"{plane.x(edges[0]):.1f},{plane.y(0):.1f}"]
         for left, right, share in zip(edges, edges[1:], shares):
-            corners += [f"{plane.x(left):.1f},{plane.y(share):.1f}", f"{plane.x(right):.1f},{plane.y(share):.1f}"]
+            corners += [
+                f"{plane.x(left):.1f},{plane.y(share):.1f}",
+                f"{plane.x(right):.1f},{plane.y(share):.1f}",
+            ]
         corners.append(f"{plane.x(edges[-1]):.1f},{plane.y(0):.1f}")
         body.append(f'<polygon class="area {css}" points="{" ".join(corners)}"/>')
     return _svg("".join(body), description)
@@ -169,7 +184,8 @@ def grouped_bars(names, groups, x_label, description):
             y = plane.y(share)
             body.append(
                 f'<rect class="bar {css}" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" '
-                f'height="{plane.y(0) - y:.1f}"><title>{escape(name)}, {escape(names[index])}: {percent(share)}</title></rect>'
+                f'height="{plane.y(0) - y:.1f}"><title>{escape(name)}, {escape(names[index])}: '
+                f"{percent(share)}</title></rect>"
                 f'<text class="value" x="{(left + right) / 2:.1f}" y="{y - 4:.1f}" text-anchor="middle">'
                 f"{100 * share:.{0 if share >= 0.0995 else 1}f}</text>"
             )
@@ -195,9 +211,9 @@ def stacked_bars(rows):
             if count
         )
         out.append(
-            f'<div class="bar-row"><span class="bar-name"><bdi>{escape(short(name))}</bdi></span>'
-            f'<span class="bar-track"><span class="bar-stack" role="img" aria-label="{escape(f"{name}: {told}")}" '
-            f'style="width:{100 * total / longest:.3f}%">{boxes}</span></span>'
-            f'<span class="bar-total">{total:,}</span></div>'
+            f'<div class="bar-row"><span class="bar-name"><bdi>{escape(short(name))}</bdi></span><span '
+            f'class="bar-track"><span class="bar-stack" role="img" aria-label="{escape(f"{name}: {told}")}" '
+            f'style="width:{100 * total / longest:.3f}%">{boxes}</span></span><span '
+            f'class="bar-total">{total:,}</span></div>'
         )
     return f'<div class="bars">{"".join(out)}</div>'

@@ -1,6 +1,6 @@
 """One set of samples out of several results folders: every sample exactly once, all of one kind.
 
-Folders may be the shards of one ``fairseq-generate`` (``--num-shards``), and a later run that goes on
+Folders may be the shards of one distributed ``fairseq-generate``, and a later run that goes on
 where an earlier one stopped (``--first-sample``), in any order.
 """
 
@@ -9,7 +9,13 @@ from pathlib import Path
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
-from fairseq_plugin.reports.read_generation import GENERATED, SETTINGS, ids_asked_for, read_samples, read_settings
+from fairseq_plugin.reports.read_generation import (
+    GENERATED,
+    SETTINGS,
+    ids_asked_for,
+    read_samples,
+    read_settings,
+)
 
 # What all folders must share: the model, the data, and everything a text depends on.
 _SHARED = ("manifest_sha256", "labels", "checkpoint_sha256", "seed", "settings")
@@ -23,7 +29,8 @@ class Generation:
         samples: list of :class:`~.read_generation.Sample` in the order of their ids.
         labels: their label indices.
         settings: ``augment.json`` of the first folder.
-        parts: per results folder ``{"folder", "first_sample", "counts", "shard", "samples", "tokens", "seconds",
+        parts: per results folder ``{"folder", "first_sample", "counts", "shard", "samples", "tokens",
+            "seconds",
             "started", "generate_sha256", "augment_sha256"}``.
     """
 
@@ -65,8 +72,8 @@ def gather(folders, decode, prompts, label_names, manifest_sha256, data):
         if own["manifest_sha256"] != manifest_sha256 or own["labels"] != label_names:
             raise UserError(
                 f"{folder / SETTINGS} was made with the data {own.get('data')!r} (manifest "
-                f"{own['manifest_sha256'][:12]}), --data {data} is another (manifest {manifest_sha256[:12]}); give the "
-                "data the samples were made with"
+                f"{own['manifest_sha256'][:12]}), --data {data} is another (manifest "
+                f"{manifest_sha256[:12]}); give the data the samples were made with"
             )
     _check_one_kind(settings)
     labels = _all_ids(settings)
@@ -77,8 +84,8 @@ def gather(folders, decode, prompts, label_names, manifest_sha256, data):
         for sample in read_samples(path, decode, lambda sample_id, asked=asked: prompts[asked[sample_id]]):
             if sample.id in home:
                 raise UserError(
-                    f"sample {sample.id} stands twice: in {home[sample.id]} and in {path}; give each run once, and "
-                    "generate with --nbest 1"
+                    f"sample {sample.id} stands twice: in {home[sample.id]} and in {path}; give each run "
+                    "once, and generate with --nbest 1"
                 )
             found[sample.id], home[sample.id] = sample, path
             here, tokens = here + 1, tokens + sample.num_tokens
@@ -94,7 +101,9 @@ def _read_all_settings(folders):
     settings = {}
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"the results folder {folder} does not exist; give fairseq-generate's --results-path")
+            raise UserError(
+                f"the results folder {folder} does not exist; give fairseq-generate's --results-path"
+            )
         if folder in settings:
             raise UserError(f"the results folder {folder} is given twice; give each one once")
         settings[folder] = read_settings(folder)
@@ -133,15 +142,15 @@ def _all_ids(settings):
         missing = [str(number) for number in range(count) if number not in shards]
         if missing:
             raise UserError(
-                f"shard {', '.join(missing)} of {count} (--first-sample {first}) is missing; give the --results-path of "
-                "every shard"
+                f"shard {', '.join(missing)} of {count} (--first-sample {first}) is missing; give the "
+                "--results-path of every shard"
             )
         asked = ids_asked_for(settings[shards[0]])
         twice = min(labels.keys() & asked.keys(), default=None)
         if twice is not None:
             raise UserError(
-                f"sample {twice} was asked for in two runs, one of them {shards[0]}; collect runs whose --first-sample "
-                "and --samples-per-label do not overlap"
+                f"sample {twice} was asked for in two runs, one of them {shards[0]}; collect runs whose "
+                "--first-sample and --samples-per-label do not overlap"
             )
         labels |= asked
     return labels
@@ -152,8 +161,8 @@ def _check_complete(labels, found, settings):
     if missing:
         shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         raise UserError(
-            f"{len(missing):,} of {len(labels):,} samples are missing from {', '.join(map(str, settings))} (ids {shown}); "
-            "the file was cut short or --quiet was given: run fairseq-generate again"
+            f"{len(missing):,} of {len(labels):,} samples are missing from {', '.join(map(str, settings))} "
+            f"(ids {shown}); the file was cut short or --quiet was given: run fairseq-generate again"
         )
 
 

@@ -105,7 +105,8 @@ def read_samples(path, decode, prompt_of):
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"{path} does not exist; run fairseq-generate with --gen-subset augment and --results-path {path.parent}"
+            f"{path} does not exist; run fairseq-generate with --gen-subset augment and --results-path "
+            f"{path.parent}"
         )
     # newline="\n": a carriage return or U+2028 in a text must not end a line.
     with open(path, encoding="utf-8", errors="replace", newline="\n") as stream:
@@ -151,8 +152,8 @@ def _read_sample(lines, start, decode, prompt_of):
     lines.next()
     if num_scores not in (len(symbols), len(symbols) + 1):
         raise UserError(
-            f"{lines.path}, sample {sample_id}: {num_scores} scores for {len(symbols)} symbols; expected as many, "
-            "or one more for the end token: the file is damaged, run fairseq-generate again"
+            f"{lines.path}, sample {sample_id}: {num_scores} scores for {len(symbols)} symbols; expected as "
+            "many, or one more for the end token: the file is damaged, run fairseq-generate again"
         )
     return Sample(sample_id, text, num_scores, num_scores == len(symbols) + 1, special)
 
@@ -179,21 +180,25 @@ def read_settings(folder):
     if not isinstance(settings, dict) or settings.get("format") != "augment":
         raise UserError(f'{path} is not an augmentation record ("format": "augment"); give a --results-path')
     if settings.get("version") != 1:
-        raise UserError(f"{path} has version {settings.get('version')!r}, this program reads 1; generate again")
+        raise UserError(
+            f"{path} has version {settings.get('version')!r}, this program reads 1; generate again"
+        )
     kinds = {
         "manifest_sha256": str, "checkpoint": list, "checkpoint_sha256": list, "seed": int, "settings": dict,
         "labels": list, "counts": list, "first_sample": int, "shard": list, "complete": bool,
     }  # fmt: skip
     for name, kind in kinds.items():
         if not isinstance(settings.get(name), kind):
-            raise UserError(f"{path}: {name!r} is {settings.get(name)!r}, not a {kind.__name__}; generate again")
+            raise UserError(
+                f"{path}: {name!r} is {settings.get(name)!r}, not a {kind.__name__}; generate again"
+            )
     counts = settings["counts"]
     if len(counts) != len(settings["labels"]) or not all(isinstance(n, int) and n >= 0 for n in counts):
         raise UserError(f"{path}: counts {counts!r} does not give one number per label; generate again")
     if not settings["complete"]:
         raise UserError(
-            f"{path}: the generation was cut short ({settings.get('done')} of {settings.get('expected')} samples); "
-            "run fairseq-generate again"
+            f"{path}: the generation was cut short ({settings.get('done')} of {settings.get('expected')} "
+            "samples); run fairseq-generate again"
         )
     return settings
 

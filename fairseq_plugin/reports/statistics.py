@@ -12,7 +12,9 @@ import re
 
 import numpy as np
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]")
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]"
+)
 
 
 def words(text):
@@ -177,7 +179,8 @@ def histogram(groups, most=40):
 
     Args:
         groups: dict name -> list of lengths.
-        most: bars at the most; wider bars where the lengths spread further. The last bar takes the longest 0.5 %.
+        most: bars at the most; wider bars where the lengths spread further. The last bar takes the longest
+            0.5 %.
 
     Returns:
         ``(edges, {name: shares})``: bar i holds lengths in [edges[i], edges[i+1]); shares add up to 1.
@@ -208,14 +211,19 @@ def nearest(train, queries, chunk=256):
         queries: list of texts.
 
     Returns:
-        List of ``(index into train, similarity)``; the cosine of character 2- to 4-gram TF-IDF vectors, in [0, 1];
-        the lowest index among equals.
+        List of ``(index into train, similarity)``; the cosine of character 2- to 4-gram TF-IDF vectors, in
+        [0, 1]; the lowest index among equals.
     """
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
     # Hashing keeps no vocabulary of n-grams in memory; 2^20 columns make clashes rare.
     counter = HashingVectorizer(
-        analyzer="char_wb", ngram_range=(2, 4), n_features=1 << 20, norm=None, alternate_sign=False, dtype=np.float32
+        analyzer="char_wb",
+        ngram_range=(2, 4),
+        n_features=1 << 20,
+        norm=None,
+        alternate_sign=False,
+        dtype=np.float32,
     )
     weigh = TfidfTransformer(sublinear_tf=True)
     train_NV = weigh.fit_transform(counter.transform(train))

@@ -81,7 +81,10 @@ class ConditionalAugmentationTask(FairseqTask):
     @classmethod
     @plain_errors()
     def setup_task(cls, cfg, **kwargs):
-        refuse_lonely_worker()
+        try:
+            refuse_lonely_worker()
+        except RuntimeError as error:
+            raise UserError(str(error)) from error
         manifest = Manifest.load(cfg.data)
         dictionary = Dictionary.load(str(Path(cfg.data) / "dict.txt"))
         if len(dictionary) != manifest.vocabulary:

@@ -7,6 +7,7 @@ found by decoding again, and the text is refused.
 """
 
 import io
+from collections import Counter
 
 import sentencepiece
 
@@ -15,6 +16,7 @@ from fairseq_plugin.text.base import Codec, is_unicode, read_file
 
 SPACE = "\u2581"
 MODEL = "sentencepiece.model"
+NUM_FIXED = 257  # the unknown symbol and the bytes
 REPLACEMENT = "\ufffd".encode()
 
 
@@ -87,14 +89,15 @@ def train_sentencepiece(texts, vocab_size):
 
     Args:
         texts: iterable of ``str``, the training sentences.
-        vocab_size: the most ids wanted; 257 of them are the unknown symbol and the bytes.
+        vocab_size: the most ids wanted; 257 of them are the unknown symbol and the bytes, and at
+            most half of the others single characters (rarer ones are written as bytes).
     """
     model = io.BytesIO()
-    # The trainer skips sentences with NUL or tab by itself; U+2581 is never a piece of ours.
-    sentences = (text.replace(SPACE, "") for text in texts if text and is_unicode(text))
+    valid = [text for text in texts if is_unicode(text)]
+    sentences = _common_characters(valid, (vocab_size - NUM_FIXED) // 2)
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=sentences,
+            sentence_iterator=(text for text in sentences if text),
             model_writer=model,
             vocab_size=vocab_size,
             model_type="unigram",
@@ -115,9 +118,24 @@ def train_sentencepiece(texts, vocab_size):
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise UserError(
             f"sentencepiece could not train {vocab_size} pieces on this text: {reason}; "
-            "choose another --vocab-size (at least 257 + the number of different characters)"
+            "choose another --vocab-size (300 or more)"
         ) from error
     return SentencePieceCodec(model.getvalue(), "the trained model")
+
+
+def _common_characters(texts, budget):
+    """The texts with the ``budget`` most frequent characters only.
+
+    The trainer insists on a piece for (nearly) every character it sees, and fails when there are
+    more than pieces. Those left out here are written as bytes, as all unseen ones are.
+    """
+    counts = Counter()
+    for text in texts:
+        counts.update(text)
+    rare = dict.fromkeys(ord(character) for character, _ in counts.most_common()[max(budget, 1) :])
+    # A NUL or a tab would make the trainer skip the whole sentence; U+2581 is never a piece of ours.
+    rare |= {0: " ", ord("\t"): " ", ord(SPACE): None}
+    return [text.translate(rare) for text in texts]
 
 
 def _bytes_of(processor, number):

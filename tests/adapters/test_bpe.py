@@ -3,11 +3,11 @@
 import pytest
 from fairseq.data import encoders
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from tests.text.random_texts import random_texts
 
 import fairseq_plugin  # noqa: F401  (registers)
 from fairseq_plugin.labelled.reviews import make_reviews
 from fairseq_plugin.text.codec import train_bytes_codec
+from tests.text.random_texts import random_texts
 
 
 @pytest.fixture(scope="module")

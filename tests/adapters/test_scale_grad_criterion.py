@@ -1,4 +1,4 @@
-"""``--criterion scale_grad`` on stock fairseq models and on GPT-2: real models, real batches, real gradients."""
+"""``--criterion scale_grad`` on stock fairseq models and on GPT-2: real models, batches and gradients."""
 
 import logging
 import math
@@ -18,9 +18,9 @@ from fairseq_plugin.criterions.scale_grad import ScaleGradCriterion, ScaleGradCr
 
 VOCABULARY = 30
 TRANSFORMER = dict(
-    decoder_layers=1, decoder_embed_dim=16, decoder_input_dim=16, decoder_output_dim=16, decoder_ffn_embed_dim=16,
-    decoder_attention_heads=2, share_decoder_input_output_embed=True, dropout=0.0, tokens_per_sample=16,
-    max_target_positions=16,
+    decoder_layers=1, decoder_embed_dim=16, decoder_input_dim=16, decoder_output_dim=16,
+    decoder_ffn_embed_dim=16, decoder_attention_heads=2, share_decoder_input_output_embed=True,
+    dropout=0.0, tokens_per_sample=16, max_target_positions=16,
 )  # fmt: skip
 
 
@@ -92,16 +92,15 @@ def test_a_stock_language_model_gets_the_core_loss_and_gradient(lm_task):
     parts.loss.backward()
     assert torch.equal(loss, parts.loss) and sample_size == sample["ntokens"] == int(parts.num_scored)
     assert all(torch.equal(ours[name], gradient) for name, gradient in gradients(model).items()) and ours
-    assert torch.equal(logged["nll_loss"], parts.nll) and torch.equal(logged["scale_grad_loss"], parts.loss.detach())
+    assert torch.equal(logged["nll_loss"], parts.nll)
+    assert torch.equal(logged["scale_grad_loss"], parts.loss.detach())
 
 
 def test_gamma_one_is_bit_equal_to_fairseqs_cross_entropy(lm_task):
     model, sample = build_lm(lm_task), lm_batch(lm_task)
+    plain = OmegaConf.create({"_name": "cross_entropy", "sentence_avg": False})
     found = []
-    for criterion in (
-        build_criterion(lm_task, gamma=1.0),
-        criterions.build_criterion(OmegaConf.create({"_name": "cross_entropy", "sentence_avg": False}), lm_task),
-    ):
+    for criterion in (build_criterion(lm_task, gamma=1.0), criterions.build_criterion(plain, lm_task)):
         model.zero_grad()
         loss, *_ = criterion(model, sample)
         loss.backward()
@@ -113,10 +112,9 @@ def test_a_stock_encoder_decoder_trains():
     task = TranslationTask(TranslationConfig(), dictionary(), dictionary())
     torch.manual_seed(0)
     side = dict(layers=1, embed_dim=16, ffn_embed_dim=16, attention_heads=2)
-    model = models.build_model(
-        OmegaConf.create({"_name": "transformer", "encoder": side, "decoder": {**side, "output_dim": 16}, "dropout": 0.0}),
-        task,
-    )
+    sides = {"encoder": side, "decoder": {**side, "output_dim": 16}}
+    settings = {"_name": "transformer", "dropout": 0.0, **sides}
+    model = models.build_model(OmegaConf.create(settings), task)
     sample = lm_batch(task)
     sample["net_input"]["prev_output_tokens"] = sample["net_input"]["src_tokens"]
     criterion, optimizer = build_criterion(task), torch.optim.Adam(model.parameters(), lr=0.01)
@@ -134,7 +132,7 @@ def test_a_stock_encoder_decoder_trains():
 def test_gpt2_takes_the_fused_path_with_the_same_result(lm_task, wrapped):
     model, sample = build_gpt2(lm_task), lm_batch(lm_task)
 
-    class Distributed(torch.nn.Module):  # what fairseq's wrappers look like: attributes of theirs, forward of ours
+    class Distributed(torch.nn.Module):  # shaped like fairseq's wrappers, and notes how it was called
         def __init__(self, module):
             super().__init__()
             self.module = module
@@ -165,9 +163,8 @@ def test_fused_on_refuses_a_model_that_gives_logits_only(lm_task):
 
 
 def test_an_adaptive_softmax_is_refused(lm_task):
-    model = build_lm(
-        lm_task, adaptive_softmax_cutoff="10,20", adaptive_softmax_factor=2.0, share_decoder_input_output_embed=False
-    )
+    adaptive = {"adaptive_softmax_cutoff": "10,20", "adaptive_softmax_factor": 2.0}
+    model = build_lm(lm_task, share_decoder_input_output_embed=False, **adaptive)
     with pytest.raises(SystemExit, match="--adaptive-softmax-cutoff"):
         build_criterion(lm_task)(model, lm_batch(lm_task))
 
@@ -196,7 +193,8 @@ def test_prompt_seen_alone_decides_whether_prompts_count(lm_task, prompt_seen, s
 
 
 def test_prompt_seen_without_prompts_is_told_once(lm_task, caplog):
-    criterion, model, sample = build_criterion(lm_task, prompt_seen=True), build_lm(lm_task), lm_batch(lm_task)
+    criterion = build_criterion(lm_task, prompt_seen=True)
+    model, sample = build_lm(lm_task), lm_batch(lm_task)
     with caplog.at_level(logging.WARNING):
         criterion(model, sample)
         criterion(model, sample)

@@ -18,7 +18,7 @@ GAMMAS = st.sampled_from([1.0, 0.8, 0.5, 0.2, 0.01])
 
 @st.composite
 def batches(draw):
-    """Small batches with padding anywhere, many duplicates, and a seen set that may differ from the targets."""
+    """Small batches with padding anywhere, many duplicates, and seen tokens that may differ from targets."""
     rows, steps = draw(st.integers(1, 3)), draw(st.integers(1, 7))
     vocabulary = draw(st.integers(2, 9))
     tokens = st.lists(st.integers(0, vocabulary - 1), min_size=rows * steps, max_size=rows * steps)
@@ -45,7 +45,8 @@ def example(rows=3, steps=11, vocabulary=13, width=5, dtype=torch.float64, seed=
 
 
 def fused(hidden, weight, target, seen=None, **options):
-    return fused_scale_grad_loss(hidden, weight, target, seen, **{"gamma": 0.3, "ignore_index": PAD} | options)
+    options = {"gamma": 0.3, "ignore_index": PAD} | options
+    return fused_scale_grad_loss(hidden, weight, target, seen, **options)
 
 
 # -- the definition -----------------------------------------------------------------------------------------
@@ -141,7 +142,8 @@ def test_gamma_one_is_bit_equal_to_cross_entropy(shape, dtype):
 def test_the_fused_path_at_gamma_one_is_cross_entropy_of_a_linear_layer():
     hidden, weight, target = example()
     parts = fused(hidden, weight, target, gamma=1.0, chunk_rows=4)
-    truth = F.cross_entropy((hidden @ weight.t()).view(-1, 13), target.view(-1), reduction="sum", ignore_index=PAD)
+    logits = (hidden @ weight.t()).view(-1, 13)
+    truth = F.cross_entropy(logits, target.view(-1), reduction="sum", ignore_index=PAD)
     assert torch.allclose(parts.loss, truth, rtol=1e-14)
     for a, b in zip(gradient(parts.loss, hidden, weight), gradient(truth, hidden, weight)):
         assert torch.allclose(a, b, rtol=1e-12, atol=1e-13)

@@ -75,12 +75,10 @@ def probe(tmp_path):
 @pytest.mark.parametrize(
     ("cwd", "user_dirs"),
     [
-        (".", ["fairseq_plugin"]),
-        (".", ["fairseq_plugin/"]),
-        ("scripts", ["../fairseq_plugin"]),
         ("/", ["{root}/fairseq_plugin"]),
-        ("/", ["{root}/fairseq_plugin", "{root}/fairseq_plugin"]),
         (".", ["fairseq_plugin", "{root}/fairseq_plugin", "./scripts/../fairseq_plugin"]),
+        pytest.param("scripts", ["../fairseq_plugin/"], marks=pytest.mark.slow),
+        pytest.param("/", ["{root}/fairseq_plugin", "{root}/fairseq_plugin"], marks=pytest.mark.slow),
     ],
 )
 def test_user_dir_registers_every_adapter_once(probe, repo_root, cwd, user_dirs):
@@ -88,18 +86,27 @@ def test_user_dir_registers_every_adapter_once(probe, repo_root, cwd, user_dirs)
     assert probe(*ways, cwd=repo_root / cwd) == EXPECTED
 
 
-@pytest.mark.parametrize("ways", [["package"], ["package", "{dir}"], ["{dir}", "package"], ["package", "{dir}", "package"]])
+@pytest.mark.parametrize(
+    "ways",
+    [
+        ["package", "{dir}", "package"],
+        pytest.param(["package"], marks=pytest.mark.slow),
+        pytest.param(["{dir}", "package"], marks=pytest.mark.slow),
+    ],
+)
 def test_the_installed_package_and_user_dir_go_together(probe, repo_root, ways):
     """PYTHONPATH stands for an editable install: the package can be imported by name."""
     ways = [way.format(dir=repo_root / "fairseq_plugin") for way in ways]
     assert probe(*ways, cwd="/", pythonpath=repo_root) == EXPECTED
 
 
+@pytest.mark.slow
 def test_a_link_to_the_folder_works(probe, repo_root, tmp_path):
     (tmp_path / "link").symlink_to(repo_root)
     assert probe(tmp_path / "link" / "fairseq_plugin", cwd="/") == EXPECTED
 
 
+@pytest.mark.slow
 def test_spawned_workers_register_too(probe, repo_root, tmp_path):
     """As fairseq starts its own worker processes: a new interpreter that imports the user dir again."""
     assert probe("spawn", tmp_path / "seen.json", repo_root / "fairseq_plugin", cwd="/") == EXPECTED

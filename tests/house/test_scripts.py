@@ -29,6 +29,7 @@ def test_shell_script_has_help(repo_root, tmp_path, name):
     assert done.stdout.startswith("usage: ")
 
 
+@pytest.mark.slow
 def test_python_scripts_have_help(repo_root, run_script, tmp_path):
     scripts = sorted((repo_root / "scripts").glob("*.py"))
     assert scripts

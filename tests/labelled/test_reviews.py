@@ -8,6 +8,7 @@ import pytest
 from fairseq_plugin.labelled.reviews import FORMS, LABELS, SPEC, make_reviews
 from fairseq_plugin.labelled.rows import read_rows
 from fairseq_plugin.labelled.split import sentence_key
+from tests.labelled.made_data import load_script
 
 SIZES = {"train": 6000, "valid": 600, "test": 600}
 
@@ -54,20 +55,27 @@ def test_the_noise_is_the_share_that_was_asked_for():
 
 def test_hard_constructions_are_there(reviews):
     text = "\n".join(row.text for row in reviews["train"])
-    for pattern in ("not \\w+ at all", "anything but", ", but the", "Although", "I suppose", "if you are fast asleep"):
+    for pattern in (
+        "not \\w+ at all",
+        "anything but",
+        ", but the",
+        "Although",
+        "I suppose",
+        "if you are fast asleep",
+    ):
         assert len(re.findall(pattern, text)) >= 5, pattern
 
 
 def test_words_follow_a_long_tail(reviews):
     counts = Counter(word for row in reviews["train"] for word in re.findall(r"[\w-]+", row.text.lower()))
     assert len(counts) > 450
-    assert 5 <= sum(count <= 10 for count in counts.values())
+    assert sum(count <= 10 for count in counts.values()) >= 5
     assert counts["the"] > 100 * counts["meretricious"] > 0
 
 
 def test_sentences_are_well_formed(reviews):
     for row in [row for rows in reviews.values() for row in rows]:
-        assert re.fullmatch(r"[A-Z][^{}\s][^{}]*[.!]", row.text), row.text
+        assert re.fullmatch(r"[A-Z][^{}]+[.!]", row.text), row.text
         assert not re.search(r"  | [.,;!?]|\ba [aeio]|\ban [^aeiou]|\b(\w+) \1\b", row.text), row.text
 
 
@@ -82,9 +90,8 @@ def test_the_script_writes_what_the_reader_reads(run_script, tmp_path, reviews):
         assert read_rows(tmp_path / "r" / f"{split}.tsv", SPEC) == (rows, [])
 
 
-@pytest.mark.parametrize(
-    "words", [("--train", "0"), ("--noise", "0.5"), ("--noise", "-1"), ("--valid", "1000000")], ids=" ".join
-)
-def test_the_script_refuses_sizes_out_of_range(run_script, one_line_error, tmp_path, words):
-    one_line_error(run_script("make_reviews.py", "--to", tmp_path / "r", *words, check=False), *words)
+@pytest.mark.parametrize("words", ["--train 0", "--noise 0.5", "--noise -1", "--valid 1000000"])
+def test_the_script_refuses_sizes_out_of_range(tmp_path, words):
+    with pytest.raises(SystemExit, match=f"^error: {words}"):
+        load_script("make_reviews.py").main(["--to", str(tmp_path / "r"), *words.split()])
     assert not (tmp_path / "r").exists()

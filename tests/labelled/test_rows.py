@@ -4,7 +4,6 @@ import json
 import random
 
 import pytest
-from tests.text.random_texts import random_texts
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.guess import guess_source
@@ -17,6 +16,7 @@ from fairseq_plugin.labelled.rows import (
     shared_suffix,
     write_rows,
 )
+from tests.text.random_texts import random_texts
 
 TSV = SourceSpec("tsv", header=True, columns=["sentence", "label"])
 
@@ -53,9 +53,15 @@ def test_bad_rows_are_listed_by_line_and_hide_no_other(tmp_path):
 
 def test_quoted_fields_hold_anything(tmp_path):
     spec = SourceSpec("csv", True, ["label", "text"], 1, 0, quoting=True)
-    content = b'label,text\r\n1,"a ""quoted"" word, and\r\ntwo lines"\r\n0,plain 5" pipe\n"1",""\n0,"x"y\n1,last'
+    content = (
+        b'label,text\r\n1,"a ""quoted"" word, and\r\ntwo lines"\r\n0,plain 5" pipe\n"1",""\n0,"x"y\n1,last'
+    )
     rows, rejected = read(tmp_path, content, spec)
-    assert rows == [(2, "1", 'a "quoted" word, and\r\ntwo lines'), (4, "0", 'plain 5" pipe'), (7, "1", "last")]
+    assert rows == [
+        (2, "1", 'a "quoted" word, and\r\ntwo lines'),
+        (4, "0", 'plain 5" pipe'),
+        (7, "1", "last"),
+    ]
     assert rejected == [(5, "empty"), (6, "malformed")]
 
 
@@ -68,14 +74,18 @@ def test_a_damaged_quoted_record_never_turns_into_rows(tmp_path):
 
 def test_a_quote_that_never_closes_is_refused_with_its_line(tmp_path):
     with pytest.raises(UserError, match=r"line 3: a double quote opens .* --quoting no"):
-        read(tmp_path, b'text,label\na,1\n"b,0\nc,1\n', SourceSpec("csv", True, ["text", "label"], quoting=True))
+        read(
+            tmp_path,
+            b'text,label\na,1\n"b,0\nc,1\n',
+            SourceSpec("csv", True, ["text", "label"], quoting=True),
+        )
 
 
 def test_json_lines(tmp_path):
     lines = [
         '{"text": "a\\tb\\n\\u2028", "label": 1}', '{"label": true, "text": "t", "more": []}', "", "[1]", "{",
-        '{"text": 5, "label": 1}', '{"text": "x"}', '{"text": "\\ud800", "label": 1}', '{"text": "y", "label": "z"}',
-        "[" * 100_000,
+        '{"text": 5, "label": 1}', '{"text": "x"}', '{"text": "\\ud800", "label": 1}',
+        '{"text": "y", "label": "z"}', "[" * 100_000,
     ]  # fmt: skip
     spec = SourceSpec("jsonl", False, ["text", "label"])
     rows, rejected = read(tmp_path, "\n".join(lines).encode(), spec)
@@ -111,6 +121,7 @@ SPECS = {
     "tsv": TSV,
     "tsv_bare": SourceSpec("tsv", False, [None, None, None], 2, 0, suffix=" "),
     "tsv_text_first": SourceSpec("tsv", False, [None, None], 0, 1),
+    "tsv_quoted": SourceSpec("tsv", True, ["id", "text", "label"], 1, 2, quoting=True),
     "csv": SourceSpec("csv", True, ["label", "text"], 1, 0, quoting=True),
     "csv_bare": SourceSpec("csv", False, [None, None], 0, 1, quoting=True, keep_whitespace=True),
     "jsonl": SourceSpec("jsonl", False, ["text", "label"], suffix=" "),
@@ -144,7 +155,9 @@ def test_json_labels_stay_numbers(tmp_path):
     path.write_text('{"text": "a", "label": 0}\n{"text": "b", "label": 1}\n', encoding="utf-8")
     spec, _ = guess_source(path)
     write_rows(tmp_path / "y.jsonl", read_raw_rows(path, spec)[0], spec)
-    written = [json.loads(line)["label"] for line in (tmp_path / "y.jsonl").read_text("utf-8").split("\n")[:-1]]
+    written = [
+        json.loads(line)["label"] for line in (tmp_path / "y.jsonl").read_text("utf-8").split("\n")[:-1]
+    ]
     assert written == [0, 1]
 
 

@@ -49,7 +49,7 @@ def test_a_dictionary_of_other_data(train, copy, tmp_path, one_line_error):
 def test_a_checkpoint_of_another_dictionary(run_script, run_stock, reviews, trained, tmp_path, one_line_error):
     run_script(
         "prepare_labelled.py", reviews.source / "train.tsv", "--valid", reviews.source / "valid.tsv",
-        "--to", tmp_path / "other", "--codec", "bytes", "--vocab-size", 300,
+        "--to", tmp_path / "other", "--codec", "bytes", "--vocab-size", 300, "--max-tokens", 64,
     )  # fmt: skip
     done = run_stock(
         "fairseq-eval-lm", tmp_path / "other", *TASK, "--path", trained.checkpoint, "--gen-subset", "valid", "--cpu",

@@ -1,7 +1,6 @@
 """``scripts/collect.py``: from what fairseq-generate wrote to a set a classifier trains on."""
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -14,10 +13,17 @@ from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import read_rows
 from fairseq_plugin.reports.collect import Wishes, collect
 from fairseq_plugin.text.codec import load_codec
-from tests.reports.made_generation import TRAIN, Made, make_data, write_generation
+from tests.reports.made_generation import (
+    EXPECTED,
+    GOOD,
+    TRAIN,
+    Made,
+    every_reason,
+    make_data,
+    write_generation,
+)
 
 PLAIN = Wishes(report=False, binary=False)
-GOOD = [[Made("a new bad film"), Made("a grim tale")], [Made("a new fine film"), Made("a joy"), Made("best of all")]]
 
 
 @pytest.fixture(scope="module")
@@ -32,28 +38,6 @@ def rows_of(folder, data, name="train.tsv"):
     return [(row.text, row.label) for row in rows]
 
 
-def half_a_character(data):
-    """Symbols that are the first byte of a character alone."""
-    return str(load_codec(data).encode("\u00e9")[0])
-
-
-def every_reason(data):
-    """Samples of label 0 (neg) and 1 (pos): one or more for every reason, four to keep."""
-    neg = [
-        Made("a film to skip"), Made("cut in the mid", ended=False), Made(""), Made("  "), Made("tab\there"), Made("line\nbreak"),
-        Made(symbols="5 <unk> 6"), Made(symbols=half_a_character(data)), Made("a dull and lifeless mess"),
-        Made("a loud and lifeless film"), Made("the jokes go nowhere"), Made("a film to skip"), Made("so so"),
-    ]  # fmt: skip
-    pos = [Made("a fine film"), Made(" a fine film "), Made("so so"), Made("grand"), Made("a warm and funny film"), Made("a tale")]
-    return [neg, pos]
-
-
-EXPECTED = {
-    "special": 1, "not_ended": 1, "empty": 2, "broken": 1, "unwritable": 2, "copy_of_test": 1, "copy_of_valid": 1,
-    "copy_of_train": 2, "conflict": 2, "duplicate": 2,
-}  # fmt: skip
-
-
 def test_every_sample_is_kept_or_counted_under_one_reason(data, tmp_path):
     results = write_generation(tmp_path / "r", data, every_reason(data))
     record = collect([results], data, tmp_path / "out", PLAIN)
@@ -66,9 +50,25 @@ def test_every_sample_is_kept_or_counted_under_one_reason(data, tmp_path):
 
 
 PIECES = st.lists(
-    st.sampled_from(["a ", "film", " ", "\t", "\n", "\r", "H-7\t-1\t12", "\u2028", "<b>", '"', "a joy", "\ufeff", "a dull and lifeless mess"]),
+    st.sampled_from(
+        [
+            "a ",
+            "film",
+            " ",
+            "\t",
+            "\n",
+            "\r",
+            "H-7\t-1\t12",
+            "\u2028",
+            "<b>",
+            '"',
+            "a joy",
+            "\ufeff",
+            "a dull and lifeless mess",
+        ]
+    ),
     max_size=4,
-).map("".join)  # fmt: skip
+).map("".join)
 ROWS = st.lists(st.builds(Made, PIECES, st.booleans()), max_size=6)
 
 
@@ -77,7 +77,9 @@ ROWS = st.lists(st.builds(Made, PIECES, st.booleans()), max_size=6)
 def test_in_is_out_plus_rejected_for_any_generation(data, tmp_path_factory, samples, raw, compare, shards):
     folder = tmp_path_factory.mktemp("any")
     shown = {"shown": str} if raw else {}
-    runs = [write_generation(folder / str(n), data, samples, shard=(n, shards), **shown) for n in range(shards)]
+    runs = [
+        write_generation(folder / str(n), data, samples, shard=(n, shards), **shown) for n in range(shards)
+    ]
     wishes = Wishes(compare=compare, report=False, binary=False)
     try:
         record = collect(runs, data, folder / "out", wishes)
@@ -89,7 +91,12 @@ def test_in_is_out_plus_rejected_for_any_generation(data, tmp_path_factory, samp
     assert counts["generated"] == sum(map(len, samples))
     assert counts["kept"] == len(rows) == record["files"]["train.tsv"]["rows"]
     assert counts["kept"] + sum(counts["reasons"].values()) == counts["generated"]
-    given_texts = {(made.text.strip(), label) for row, label in zip(samples, ("neg", "pos")) for made in row if made.ended}
+    given_texts = {
+        (made.text.strip(), label)
+        for row, label in zip(samples, ("neg", "pos"))
+        for made in row
+        if made.ended
+    }
     assert set(rows) <= given_texts and len(set(rows)) == len(rows)
 
 
@@ -114,7 +121,10 @@ def test_forms_that_can_hold_a_line_break_keep_it(form, tmp_path):
     data = make_data(tmp_path, text_column="review", label_column="stars", **source)
     made = [[Made('two\nlines, "quoted"\tand more')], [Made("plain")]]
     record = collect([write_generation(tmp_path / "r", data, made)], data, tmp_path / "out", PLAIN)
-    assert rows_of(tmp_path / "out", data, f"train.{form}") == [('two\nlines, "quoted"\tand more', "neg"), ("plain", "pos")]
+    assert rows_of(tmp_path / "out", data, f"train.{form}") == [
+        ('two\nlines, "quoted"\tand more', "neg"),
+        ("plain", "pos"),
+    ]
     assert record["counts"]["rejected"] == 0
     if form == "csv":
         assert (tmp_path / "out" / "train.csv").read_text().startswith("id,review,stars\n,")
@@ -132,7 +142,9 @@ def test_shards_give_the_same_file_as_one_run_and_duplicates_are_found_across_th
 
 def test_a_later_run_goes_on_where_an_earlier_one_stopped(data, tmp_path):
     early = write_generation(tmp_path / "early", data, GOOD)
-    late = write_generation(tmp_path / "late", data, [[Made("later")], [Made("a joy"), Made("and more")]], first_sample=10)
+    late = write_generation(
+        tmp_path / "late", data, [[Made("later")], [Made("a joy"), Made("and more")]], first_sample=10
+    )
     record = collect([late, early], data, tmp_path / "out", PLAIN)
     assert record["counts"]["generated"] == 8 and record["counts"]["reasons"]["duplicate"] == 1
     assert rows_of(tmp_path / "out", data)[-2:] == [("later", "neg"), ("and more", "pos")]
@@ -174,14 +186,22 @@ def test_real_rows_are_joined_before_the_new_ones(data, tmp_path):
     rows = rows_of(tmp_path / "out", data)
     assert rows[:12] == TRAIN and len(rows) == 17
     assert rows[12:] == rows_of(tmp_path / "out", data, "synthetic.tsv")
-    assert {name: own["real"] for name, own in record["files"].items()} == {"train.tsv": 12, "synthetic.tsv": 0}
+    assert {name: own["real"] for name, own in record["files"].items()} == {
+        "train.tsv": 12,
+        "synthetic.tsv": 0,
+    }
 
 
 def test_a_shuffled_file_holds_the_same_rows_in_a_seeded_order(data, tmp_path):
     results = write_generation(tmp_path / "r", data, GOOD)
     orders = []
     for name, shuffle in (("a", True), ("b", True), ("c", False)):
-        collect([results], data, tmp_path / name, Wishes(join_train=True, shuffle=shuffle, report=False, binary=False))
+        collect(
+            [results],
+            data,
+            tmp_path / name,
+            Wishes(join_train=True, shuffle=shuffle, report=False, binary=False),
+        )
         orders.append(rows_of(tmp_path / name, data))
     assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) == sorted(orders[2])
 
@@ -190,131 +210,80 @@ def test_copies_are_kept_on_request(data, tmp_path):
     results = write_generation(tmp_path / "r", data, every_reason(data))
     wishes = Wishes(keep_copies=("train",), report=False, binary=False)
     counts = collect([results], data, tmp_path / "out", wishes)["counts"]
-    assert counts["reasons"]["copy_of_train"] == 0 and counts["reasons"]["copy_of_test"] == 1 and counts["kept"] == 6
+    assert (
+        counts["reasons"]["copy_of_train"] == 0
+        and counts["reasons"]["copy_of_test"] == 1
+        and counts["kept"] == 6
+    )
 
 
 def test_fairseqs_own_classifier_task_reads_the_binary_form(data, tmp_path):
     from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 
     collect([write_generation(tmp_path / "r", data, GOOD)], data, tmp_path / "out", Wishes(report=False))
-    config = SentencePredictionConfig(data=str(tmp_path / "out" / "binary"), num_classes=2, no_shuffle=True, max_positions=64)
+    shape = {"num_classes": 2, "max_positions": 64, "regression_target": False}
+    config = SentencePredictionConfig(data=str(tmp_path / "out" / "binary"), no_shuffle=True, seed=1, **shape)
     task = SentencePredictionTask.setup_task(config)
     codec, found = load_codec(data), []
     task.load_dataset("train")
     for index in range(len(task.datasets["train"])):
         item = task.datasets["train"][index]
         symbols = task.source_dictionary.string(item["net_input.src_tokens"]).split()
-        found.append((codec.decode(map(int, symbols)), task.label_dictionary[int(item["target"]) + task.label_dictionary.nspecial]))
+        label = task.label_dictionary[int(item["target"]) + task.label_dictionary.nspecial]
+        found.append((codec.decode(map(int, symbols)), label))
     assert found == rows_of(tmp_path / "out", data)
     task.load_dataset("valid")
     assert len(task.datasets["valid"]) == 3
 
 
+@pytest.mark.slow
+def test_fairseqs_own_classifier_trains_on_the_binary_form(data, tmp_path, run_stock):
+    collect(
+        [write_generation(tmp_path / "r", data, GOOD)],
+        data,
+        tmp_path / "out",
+        Wishes(join_train=True, report=False),
+    )
+    flags = (
+        "--task sentence_prediction --criterion sentence_prediction --arch roberta_base --encoder-layers 1 "
+        "--encoder-embed-dim 16 --encoder-ffn-embed-dim 16 --encoder-attention-heads 2 --num-classes 2 "
+        "--init-token 0 --max-positions 64 --optimizer adam --lr 1e-3 --cpu --max-update 3 --batch-size 4 "
+        "--no-save --disable-validation"
+    )
+    words = [*flags.split(), "--save-dir", tmp_path / "c"]
+    done = run_stock("fairseq-train", tmp_path / "out" / "binary", *words, user_dir=None, cwd=tmp_path)
+    assert "num_updates 3" in done.stdout + done.stderr
+
+
 def test_the_report_shows_hostile_samples_as_text(data, tmp_path):
-    made = [[Made("<script>alert(1)</script>"), Made("x\n</p>")], [Made('"><img src=//x.example>'), Made("a fine film")]]
+    made = [
+        [Made("<script>alert(1)</script>"), Made("x\n</p>")],
+        [Made('"><img src=//x.example>'), Made("a fine film")],
+    ]
     collect([write_generation(tmp_path / "r", data, made)], data, tmp_path / "out", Wishes(binary=False))
     content = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in content and "<script" not in content and "<img" not in content
+    assert (
+        "&lt;script&gt;alert(1)&lt;/script&gt;" in content
+        and "<script" not in content
+        and "<img" not in content
+    )
 
 
 def test_the_training_log_beside_the_checkpoint_is_drawn(data, tmp_path):
-    log = "\n".join(json.dumps({"num_updates": n, "loss": 9 - n / 10, "ppl": 2.0 ** (9 - n / 10)}) for n in range(1, 9))
+    log = "\n".join(
+        json.dumps({"num_updates": n, "loss": 9 - n / 10, "ppl": 2.0 ** (9 - n / 10)}) for n in range(1, 9)
+    )
     (tmp_path / "train.log").write_text(log)
     results = write_generation(tmp_path / "r", data, GOOD, checkpoint=[str(tmp_path / "checkpoint_best.pt")])
     collect([results], data, tmp_path / "out", Wishes(binary=False))
     assert "perplexity per token" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
-def broken_world(fault, data, folder):
-    """Results that hold one fault; returns folders to collect and words of the complaint."""
-    results = write_generation(folder / "r", data, GOOD)
-    text, record = results / "generate-augment.txt", results / "augment.json"
-    lines = text.read_text(encoding="utf-8").split("\n")
-    if fault == "missing id":
-        text.write_text("\n".join(line for line in lines if "-2\t" not in line), encoding="utf-8")
-        return [results], "1 of 5 samples are missing .* \\(ids 2\\)"
-    if fault == "double id":
-        text.write_text("\n".join(lines[:-1] + lines[1:5]), encoding="utf-8")
-        return [results], "sample 0 stands twice"
-    if fault == "truncated":
-        text.write_bytes(text.read_bytes()[:-200])
-        return [results], "cut"
-    if fault == "no record":
-        record.unlink()
-        return [results], "augment.json does not exist"
-    if fault == "no samples":
-        text.unlink()
-        return [results], "generate-augment.txt does not exist"
-    if fault == "no folder":
-        return [folder / "nowhere"], "nowhere does not exist"
-    if fault == "given twice":
-        return [results, results], "given twice"
-    if fault == "a shard is missing":
-        return [write_generation(folder / "s", data, GOOD, shard=(1, 3))], "shard 0, 2 of 3"
-    if fault == "the same shard from two folders":
-        return [results, write_generation(folder / "s", data, GOOD)], "hold the same samples"
-    if fault == "runs overlap":
-        return [results, write_generation(folder / "s", data, GOOD, first_sample=1)], "asked for in two runs"
-    if fault == "another seed":
-        return [results, write_generation(folder / "s", data, GOOD, first_sample=9, seed=8)], "their seed differ"
-    if fault == "nothing to keep":
-        return [write_generation(folder / "s", data, [[Made("")], [Made("x", ended=False)]])], "none of the 2 samples is kept"
-    stated = json.loads(record.read_text())
-    record.write_text(json.dumps(stated | {"manifest_sha256": "0" * 64}))
-    return [results], "is another \\(manifest"
-
-
-FAULTS = (
-    "missing id", "double id", "truncated", "no record", "no samples", "no folder", "given twice", "a shard is missing",
-    "the same shard from two folders", "runs overlap", "another seed", "nothing to keep", "other data",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_named_and_nothing_is_left_behind(fault, data, tmp_path):
-    folders, complaint = broken_world(fault, data, tmp_path)
-    before = sorted(tmp_path.iterdir())
-    with pytest.raises(UserError, match=complaint):
-        collect(folders, data, tmp_path / "out", PLAIN)
-    assert sorted(tmp_path.iterdir()) == before
-
-
-def test_a_failure_while_writing_leaves_the_old_set_as_it_was(data, tmp_path, monkeypatch):
-    results = write_generation(tmp_path / "r", data, GOOD)
-    collect([results], data, tmp_path / "out", PLAIN)
-    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        collect([results], data, tmp_path / "out", PLAIN, overwrite=True)
-    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "r"]
-
-
-def test_a_folder_that_stands_there_is_not_touched_unasked(data, tmp_path):
-    results = write_generation(tmp_path / "r", data, GOOD)
-    collect([results], data, tmp_path / "out", PLAIN)
-    with pytest.raises(UserError, match="--overwrite"):
-        collect([results], data, tmp_path / "out", PLAIN)
-    collect([results], data, tmp_path / "out", PLAIN, overwrite=True)
-    (tmp_path / "mine").mkdir()
-    with pytest.raises(UserError, match="not an augmented set"):
-        collect([results], data, tmp_path / "mine", PLAIN, overwrite=True)
-
-
-def test_the_script_ends_with_one_line_and_status_1(data, tmp_path, run_script, one_line_error):
-    results = write_generation(tmp_path / "r", data, GOOD)
-    done = run_script("collect.py", results, "--data", tmp_path / "no", "--to", tmp_path / "out", check=False)
-    one_line_error(done, "no folder", "prepare_labelled.py")
-    assert done.returncode == 1 and not (tmp_path / "out").exists()
-
-
 def test_the_script_tells_what_was_kept_and_why_not(data, tmp_path, run_script):
     results = write_generation(tmp_path / "r", data, every_reason(data))
-    done = run_script("collect.py", results, "--data", data, "--to", tmp_path / "out", "--keep-copies", "train", "valid")
+    done = run_script(
+        "collect.py", results, "--data", data, "--to", tmp_path / "out", "--keep-copies", "train", "valid"
+    )
     assert "generated 19   kept 7" in done.stdout and "2  duplicate: repeats" in done.stdout
     names = {"train.tsv", "manifest.json", "report.html", "binary"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names

@@ -61,7 +61,7 @@ def train_until(data, folder, ready):
         child.wait()
 
 
-@pytest.mark.parametrize("checkpoint", ["checkpoint_2_25.pt", "checkpoint_3_40.pt"])
+@pytest.mark.parametrize("checkpoint", ["checkpoint_2_55.pt", "checkpoint_3_90.pt"])
 def test_kill_in_the_middle_of_an_epoch_changes_no_bit(reviews, train, undisturbed, tmp_path, checkpoint):
     """SIGKILL while or just after a checkpoint of epoch 2 or 3 is written; the same command again."""
     train_until(reviews.folder, tmp_path, lambda: (tmp_path / checkpoint).exists())

@@ -2,7 +2,7 @@
 
 For a row with targets y_1 .. y_T, at step t with S = {what became seen at steps before t}:
 
-    a_v  = gamma * p_v + eps  if v is novel (not in S),  p_v + eps  if v is in S       (columns with a probability)
+    a_v  = gamma * p_v + eps  if v is novel (not in S),  p_v + eps  if v is in S    (no eps where z_v = -inf)
     loss = -log(a_y / sum_v a_v)
 """
 
@@ -36,14 +36,16 @@ def literal_loss(logits, target, seen, gamma, ignore_index, eps=0.0):
             if y != ignore_index:
                 p = softmax(z)
                 weights = [
-                    (p_v if v in past else gamma * p_v) + (eps if z[v] > -math.inf else 0.0) for v, p_v in enumerate(p)
+                    (p_v if v in past else gamma * p_v) + (eps if z[v] > -math.inf else 0.0)
+                    for v, p_v in enumerate(p)
                 ]
                 losses.append(-math.log(weights[y] / math.fsum(weights)))
                 nlls.append(-math.log(p[y]))
                 num_novel += y not in past
             if becomes_seen != ignore_index:
                 past.add(becomes_seen)
-    return {"loss": math.fsum(losses), "nll": math.fsum(nlls), "num_scored": len(losses), "num_novel": num_novel}
+    sums = {"loss": math.fsum(losses), "nll": math.fsum(nlls)}
+    return sums | {"num_scored": len(losses), "num_novel": num_novel}
 
 
 def dense_loss(logits_BTV, target_BT, seen_BT, gamma, ignore_index, eps=0.0):

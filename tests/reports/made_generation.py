@@ -13,17 +13,29 @@ LOG = "2026-01-01 00:00:00 | INFO | fairseq_cli.generate | "
 
 
 TRAIN = [
-    ("a warm and funny film", "pos"), ("the cast is a joy to watch", "pos"), ("a bright tale told with wit", "pos"),
-    ("one of the best of the year", "pos"), ("a smart and moving drama", "pos"), ("it has heart and good songs", "pos"),
-    ("a dull and lifeless mess", "neg"), ("the plot goes nowhere at all", "neg"), ("a cold film with no wit", "neg"),
-    ("one of the worst of the year", "neg"), ("too long and far too loud", "neg"), ("it has no heart and bad jokes", "neg"),
-]  # fmt: skip
-VALID = [("a funny and bright drama", "pos"), ("a loud and lifeless film", "neg"), ("the songs are a joy", "pos")]
+    ("a warm and funny film", "pos"),
+    ("the cast is a joy to watch", "pos"),
+    ("a bright tale told with wit", "pos"),
+    ("one of the best of the year", "pos"),
+    ("a smart and moving drama", "pos"),
+    ("it has heart and good songs", "pos"),
+    ("a dull and lifeless mess", "neg"),
+    ("the plot goes nowhere at all", "neg"),
+    ("a cold film with no wit", "neg"),
+    ("one of the worst of the year", "neg"),
+    ("too long and far too loud", "neg"),
+    ("it has no heart and bad jokes", "neg"),
+]
+VALID = [
+    ("a funny and bright drama", "pos"),
+    ("a loud and lifeless film", "neg"),
+    ("the songs are a joy", "pos"),
+]
 TEST = [("the jokes go nowhere", "neg"), ("a tale with heart", "pos")]
 
 
 def make_data(folder, label_text=None, suffix=" ", **changed):
-    """Prepare a tiny TSV data set in GLUE's form; ``folder/data`` is the prepared folder, which is returned."""
+    """Prepare a tiny TSV data set in GLUE's form and return the prepared folder, ``folder/data``."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for split, rows in (("train", TRAIN), ("valid", VALID), ("test", TEST)):
@@ -49,9 +61,10 @@ def sample_lines(sample_id, prompt, made, codec, shown=escape):
     ids = [int(symbol) for symbol in symbols.split() if symbol.isdecimal()]
     num_scores = len(symbols.split()) + made.ended
     score = -0.25 - sample_id / 1000
+    scores = " ".join(["-0.2500"] * num_scores)
     return (
         f"S-{sample_id}\t{escape(prompt)}\nH-{sample_id}\t{score}\t{symbols}\n"
-        f"D-{sample_id}\t{score}\t{shown(codec.decode(ids))}\nP-{sample_id}\t{' '.join(['-0.2500'] * num_scores)}\n"
+        f"D-{sample_id}\t{score}\t{shown(codec.decode(ids))}\nP-{sample_id}\t{scores}\n"
     )
 
 
@@ -81,13 +94,87 @@ def write_generation(folder, data, samples, shard=(0, 1), first_sample=0, shown=
             stream.write(sample_lines(sample_id, prompt, made, codec, shown))
         stream.write(f"{LOG}NOTE: hypothesis and token scores are output in base 2\n")
     record = {
-        "format": "augment", "version": 1, "data": str(data), "manifest_sha256": sha256(Path(data) / "manifest.json"),
-        "checkpoint": ["checkpoints/checkpoint_best.pt"], "checkpoint_sha256": ["c" * 64], "seed": 7,
-        "settings": {"sampling": True, "sampling_topk": -1, "sampling_topp": 0.9, "temperature": 1.0, "beam": 1,
-                     "nbest": 1, "max_len_b": 64, "min_len": 1, "sampler": "keyed"},
-        "labels": [label.name for label in manifest.labels], "counts": [len(row) for row in samples],
-        "first_sample": first_sample, "shard": list(shard), "started": "2026-01-01T00:00:00+00:00", "complete": True,
-        "expected": len(everything), "done": len(everything), "tokens": 0, "seconds": 2.5,
-    }  # fmt: skip
+        "format": "augment",
+        "version": 1,
+        "data": str(data),
+        "manifest_sha256": sha256(Path(data) / "manifest.json"),
+        "checkpoint": ["checkpoints/checkpoint_best.pt"],
+        "checkpoint_sha256": ["c" * 64],
+        "seed": 7,
+        "settings": {
+            "sampling": True,
+            "sampling_topk": -1,
+            "sampling_topp": 0.9,
+            "temperature": 1.0,
+            "beam": 1,
+            "nbest": 1,
+            "max_len_b": 64,
+            "min_len": 1,
+            "sampler": "keyed",
+        },
+        "labels": [label.name for label in manifest.labels],
+        "counts": [len(row) for row in samples],
+        "first_sample": first_sample,
+        "shard": list(shard),
+        "started": "2026-01-01T00:00:00+00:00",
+        "complete": True,
+        "expected": len(everything),
+        "done": len(everything),
+        "tokens": 0,
+        "seconds": 2.5,
+    }
     (folder / "augment.json").write_text(json.dumps(record | changed), encoding="utf-8")
     return folder
+
+
+GOOD = [
+    [Made("a new bad film"), Made("a grim tale")],
+    [Made("a new fine film"), Made("a joy"), Made("best of all")],
+]
+
+
+def half_a_character(data):
+    """Symbols that are the first byte of a character alone."""
+    return str(load_codec(data).encode("\u00e9")[0])
+
+
+def every_reason(data):
+    """Samples of label 0 (neg) and 1 (pos): one or more for every reason, four to keep."""
+    neg = [
+        Made("a film to skip"),
+        Made("cut in the mid", ended=False),
+        Made(""),
+        Made("  "),
+        Made("tab\there"),
+        Made("line\nbreak"),
+        Made(symbols="5 <unk> 6"),
+        Made(symbols=half_a_character(data)),
+        Made("a dull and lifeless mess"),
+        Made("a loud and lifeless film"),
+        Made("the jokes go nowhere"),
+        Made("a film to skip"),
+        Made("so so"),
+    ]
+    pos = [
+        Made("a fine film"),
+        Made(" a fine film "),
+        Made("so so"),
+        Made("grand"),
+        Made("a warm and funny film"),
+        Made("a tale"),
+    ]
+    return [neg, pos]
+
+
+EXPECTED = {
+    "special": 1,
+    "not_ended": 1,
+    "empty": 2,
+    "broken": 1,
+    "unwritable": 2,
+    "copy_of_test": 1,
+    "copy_of_valid": 1,
+    "copy_of_train": 2,
+    "conflict": 2,
+    "duplicate": 2,
+}

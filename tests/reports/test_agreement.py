@@ -9,7 +9,12 @@ from tests.reports.made_generation import Made, make_data, write_generation
 
 NAMES = ["a", "b", "c"]
 WORDS = (["red", "scarlet"], ["blue", "navy"], ["green", "olive"])
-TRAIN = [(f"{word} {thing}", label) for label, row in enumerate(WORDS) for word in row for thing in ("hat", "coat", "car")]
+TRAIN = [
+    (f"{word} {thing}", label)
+    for label, row in enumerate(WORDS)
+    for word in row
+    for thing in ("hat", "coat", "car")
+]
 
 
 class Fixed:
@@ -26,7 +31,11 @@ def test_agreement_is_a_count_by_label():
     given, judged = [0, 0, 0, 1, 1], [0, 0, 1, 1, 2]
     found = agree(Fixed(judged), ["x"] * 5, given, NAMES)
     assert found.rows == 5 and found.share == 3 / 5
-    assert found.by_label == {"a": {"rows": 3, "share": 2 / 3}, "b": {"rows": 2, "share": 1 / 2}, "c": {"rows": 0, "share": None}}
+    assert found.by_label == {
+        "a": {"rows": 3, "share": 2 / 3},
+        "b": {"rows": 2, "share": 1 / 2},
+        "c": {"rows": 0, "share": None},
+    }
     assert found.confusion == [[2, 1, 0], [0, 1, 1], [0, 0, 0]]
     told = describe(found, NAMES)
     assert "60.0" in told[0] and len(told) == 1 + 3 + 1 + 3
@@ -68,7 +77,15 @@ def test_only_synthetic_rows_are_judged_also_in_a_joined_set(world):
 
 
 def test_the_script_prints_both_figures_and_writes_them(world, run_script, tmp_path):
-    done = run_script("judge_agreement.py", "--data", world / "data", "--samples", world / "out", "--json", tmp_path / "j.json")
+    done = run_script(
+        "judge_agreement.py",
+        "--data",
+        world / "data",
+        "--samples",
+        world / "out",
+        "--json",
+        tmp_path / "j.json",
+    )
     assert "the judge's own accuracy" in done.stdout and "synthetic rows" in done.stdout
     assert '"share": 1.0' in (tmp_path / "j.json").read_text()
 

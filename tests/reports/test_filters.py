@@ -29,18 +29,41 @@ def judge(texts, labels=None, **options):
 
 def test_every_reason_is_found():
     found = judge(
-        [One("", special=True), One("x", ended=False), " \n", "a\ufffd", "a\tb", "secret", "held", "seen", "fine", " fine "]
+        [
+            One("", special=True),
+            One("x", ended=False),
+            " \n",
+            "a\ufffd",
+            "a\tb",
+            "secret",
+            "held",
+            "seen",
+            "fine",
+            " fine ",
+        ]
     )
     assert found == [
-        "special", "not_ended", "empty", "broken", "unwritable", "copy_of_test", "copy_of_valid", "copy_of_train", None, "duplicate",
-    ]  # fmt: skip
+        "special",
+        "not_ended",
+        "empty",
+        "broken",
+        "unwritable",
+        "copy_of_test",
+        "copy_of_valid",
+        "copy_of_train",
+        None,
+        "duplicate",
+    ]
     assert set(found) | {"conflict"} == {*REASONS, None}
 
 
 def test_the_first_reason_in_the_list_is_given():
     assert judge([One("seen", ended=False), "both", "seen", "seen"]) == [
-        "not_ended", "copy_of_test", "copy_of_train", "copy_of_train",
-    ]  # fmt: skip
+        "not_ended",
+        "copy_of_test",
+        "copy_of_train",
+        "copy_of_train",
+    ]
 
 
 def test_a_text_under_two_labels_is_no_example_of_either():
@@ -52,7 +75,11 @@ def test_a_rejected_sample_makes_no_duplicate_and_no_conflict():
 
 
 def test_copies_are_kept_on_request_split_by_split():
-    assert judge(["seen", "held", "both"], keep_copies=("train", "test")) == [None, "copy_of_valid", "copy_of_valid"]
+    assert judge(["seen", "held", "both"], keep_copies=("train", "test")) == [
+        None,
+        "copy_of_valid",
+        "copy_of_valid",
+    ]
 
 
 def test_folded_comparison_ignores_case_and_spacing():
@@ -62,7 +89,9 @@ def test_folded_comparison_ignores_case_and_spacing():
 
 
 TEXTS = st.sampled_from(["", " ", "a", "b", "a\t", "seen", "held", "both", "\ufffd", "c", "d"])
-SAMPLES = st.lists(st.tuples(st.builds(One, TEXTS, st.booleans(), st.booleans()), st.integers(0, 2)), max_size=30)
+SAMPLES = st.lists(
+    st.tuples(st.builds(One, TEXTS, st.booleans(), st.booleans()), st.integers(0, 2)), max_size=30
+)
 
 
 @given(SAMPLES, st.sets(st.sampled_from(["train", "valid", "test"])))
@@ -86,11 +115,29 @@ def test_kept_samples_agree_with_a_literal_statement(rows):
 
     def good(sample):
         text = sample.text.strip()
-        return sample.ended and not sample.special and text and "\ufffd" not in text and no_tab(sample.text) and text not in real
+        return (
+            sample.ended
+            and not sample.special
+            and text
+            and "\ufffd" not in text
+            and no_tab(sample.text)
+            and text not in real
+        )
 
     expected = []
     for i, (sample, label) in enumerate(rows):
-        twins = [other for j, other in enumerate(rows) if good(other[0]) and other[0].text.strip() == sample.text.strip()]
-        first = next((j for j, other in enumerate(rows) if good(other[0]) and other[0].text.strip() == sample.text.strip()), None)
+        twins = [
+            other
+            for j, other in enumerate(rows)
+            if good(other[0]) and other[0].text.strip() == sample.text.strip()
+        ]
+        first = next(
+            (
+                j
+                for j, other in enumerate(rows)
+                if good(other[0]) and other[0].text.strip() == sample.text.strip()
+            ),
+            None,
+        )
         expected.append(bool(good(sample)) and first == i and all(twin[1] == label for twin in twins))
     assert [reason is None for reason in reasons] == expected

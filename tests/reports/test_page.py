@@ -8,13 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.reports import facts, figures, page
-from fairseq_plugin.reports.display import escape, number, percent, ratio, short
+from fairseq_plugin.reports.display import escape, number, percent, ratio, short, tick_texts
 from fairseq_plugin.reports.filters import REASONS, tally
 
 HOSTILE = (
-    "<script>alert(1)</script>", "</title></style></svg><img src=x onerror=alert(1)>", '"><a href="http://x.example">',
-    "' onload='alert(1)", "url(http://x.example)", "a\u202egnp.exe", "\x00\x1b[31m", "&lt;b&gt;", "]]>", "<!--", "\u2028\ufeff",
-)  # fmt: skip
+    "<script>alert(1)</script>",
+    "</title></style></svg><img src=x onerror=alert(1)>",
+    '"><a href="http://x.example">',
+    "' onload='alert(1)",
+    "url(http://x.example)",
+    "a\u202egnp.exe",
+    "\x00\x1b[31m",
+    "&lt;b&gt;",
+    "]]>",
+    "<!--",
+    "\u2028\ufeff",
+)
 VOID = {"meta", "br", "img", "link"}
 
 
@@ -54,14 +63,27 @@ def make_report(labels, texts, curves=None):
     given = [label for label, _ in kept] + [0] * len(REASONS)
     names = [name for name, _ in labels]
     return {
-        "name": texts[0], "labels": labels, "counts": tally(given, reasons, names), "curves": curves, "log": texts[-1],
-        "facts": facts.measure([text for _, text in labels], real, kept, 7), "rejected": rejected, "seed": 7,
-        "tokens": 1234, "seconds": 2.0, "provenance": [(text, text) for text in texts], "notes": list(texts),
-    }  # fmt: skip
+        "name": texts[0],
+        "labels": labels,
+        "counts": tally(given, reasons, names),
+        "curves": curves,
+        "log": texts[-1],
+        "facts": facts.measure([text for _, text in labels], real, kept, 7),
+        "rejected": rejected,
+        "seed": 7,
+        "tokens": 1234,
+        "seconds": 2.0,
+        "provenance": [(text, text) for text in texts],
+        "notes": list(texts),
+    }
 
 
 CURVES = {
-    "train": {"loss": [(1, 9.0), (50, 5.5), (100, 4.0)], "ppl": [(1, 512.0), (100, 16.0)], "lr": [(1, 0.0), (100, 1e-4)]},
+    "train": {
+        "loss": [(1, 9.0), (50, 5.5), (100, 4.0)],
+        "ppl": [(1, 512.0), (100, 16.0)],
+        "lr": [(1, 0.0), (100, 1e-4)],
+    },
     "valid": {"loss": [(100, 5.0)], "ppl": [(100, 32.0)]},
 }
 
@@ -74,7 +96,11 @@ def hostile_page():
 def test_hostile_texts_stay_texts(hostile_page):
     reader = Reader(hostile_page)
     assert not reader.tags & {"script", "img", "link", "iframe", "object", "a", "form", "base", "embed"}
-    assert not [name for name, _ in reader.attributes if name.startswith("on") or name in ("href", "src", "xlink:href")]
+    assert not [
+        name
+        for name, _ in reader.attributes
+        if name.startswith("on") or name in ("href", "src", "xlink:href")
+    ]
     shown = "".join(reader.texts)
     for text in HOSTILE[:5]:
         assert text in shown
@@ -84,7 +110,11 @@ def test_hostile_texts_stay_texts(hostile_page):
 def test_the_page_asks_nobody_for_anything(hostile_page):
     without_texts = hostile_page
     for text in HOSTILE:
-        without_texts = without_texts.replace(escape(text), "").replace(escape(short(text)), "").replace(escape(short(text, 20)), "")
+        without_texts = (
+            without_texts.replace(escape(text), "")
+            .replace(escape(short(text)), "")
+            .replace(escape(short(text, 20)), "")
+        )
     for pattern in (r"https?:", r"//", r"@import", r"url\s*\(", r"<link", r"<script", r"javascript:"):
         assert not re.search(pattern, without_texts, re.IGNORECASE), pattern
     assert "default-src 'none'" in without_texts
@@ -93,7 +123,9 @@ def test_the_page_asks_nobody_for_anything(hostile_page):
 def test_every_picture_is_told_in_words(hostile_page):
     drawings = re.findall(r"<svg[^>]*>", hostile_page)
     assert len(drawings) == 3 + 4
-    assert all('role="img"' in drawing and re.search(r'aria-label="[^"]{20,}"', drawing) for drawing in drawings)
+    assert all(
+        'role="img"' in drawing and re.search(r'aria-label="[^"]{20,}"', drawing) for drawing in drawings
+    )
 
 
 def test_counts_and_reasons_stand_on_the_page(hostile_page):
@@ -141,10 +173,14 @@ def test_numbers_read_as_a_person_writes_them():
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
-def test_ticks_are_few_round_and_inside(low, span):
+def test_ticks_are_few_inside_and_told_apart(low, span):
+    span = max(span, 1e-5 * abs(low))
     ticks = figures.nice_ticks(low, low + span)
     assert 1 <= len(ticks) <= 7 and ticks == sorted(ticks)
-    assert all(low - 1e-6 * span <= tick <= low + span * (1 + 1e-6) + 1e-9 for tick in ticks)
+    assert all(low - 1e-6 * span <= tick <= low + span * (1 + 1e-6) for tick in ticks)
+    texts = tick_texts(ticks)
+    assert len(set(texts)) == len(ticks)
+    assert [float(text.replace(",", "")) for text in texts] == pytest.approx(ticks, abs=0.01 * span, rel=1e-9)
 
 
 POINTS = st.lists(st.tuples(st.integers(0, 10**6), st.floats(1e-9, 1e9)), min_size=1, max_size=5)
@@ -162,6 +198,8 @@ def test_every_curve_stays_inside_its_frame(curves, log_y):
 
 
 def test_bars_are_as_long_as_their_counts():
-    drawing = figures.stacked_bars([("a", [("kept", "p", 30), ("lost", "q", 10)]), ("b", [("kept", "p", 10), ("lost", "q", 0)])])
+    drawing = figures.stacked_bars(
+        [("a", [("kept", "p", 30), ("lost", "q", 10)]), ("b", [("kept", "p", 10), ("lost", "q", 0)])]
+    )
     assert re.findall(r"width:([\d.]+)%", drawing) == ["100.000", "25.000"]
     assert re.findall(r"flex:(\d+)", drawing) == ["30", "10", "10"]

@@ -15,11 +15,29 @@ from tests.reports.made_generation import LOG, Made, make_data, sample_lines, wr
 # What could be taken for a record, or for the end of a line, in a reader that trusts what it sees.
 HOSTILE = st.lists(
     st.sampled_from(
-        ["\n", "\r", "\u2028", "\\n", "\t", "a", " ", "é", "H-1\t-0.25\t12", "P-0\t-0.25", "P-1\t-0.2500 -0.2500",
-         "S-1\tpositive\\t", "S-2\tx", "D-0\t-0.25\t", "D-1\t-0.251\tq", "H-7\t-1\t12", f"{LOG}x", "T-0\ty"]
+        [
+            "\n",
+            "\r",
+            "\u2028",
+            "\\n",
+            "\t",
+            "a",
+            " ",
+            "é",
+            "H-1\t-0.25\t12",
+            "P-0\t-0.25",
+            "P-1\t-0.2500 -0.2500",
+            "S-1\tpositive\\t",
+            "S-2\tx",
+            "D-0\t-0.25\t",
+            "D-1\t-0.251\tq",
+            "H-7\t-1\t12",
+            f"{LOG}x",
+            "T-0\ty",
+        ]
     ),
     max_size=12,
-).map("".join)  # fmt: skip
+).map("".join)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +87,9 @@ def test_tokens_count_the_end_and_a_cut_sample_is_told_from_an_ended_one(codec, 
 
 
 def test_a_file_cut_anywhere_is_refused_or_misses_the_sample(codec, tmp_path):
-    whole = "".join(sample_lines(i, "p", Made(text), codec, str) for i, text in enumerate(["one\ntwo", "h\u00e9"]))
+    whole = "".join(
+        sample_lines(i, "p", Made(text), codec, str) for i, text in enumerate(["one\ntwo", "h\u00e9"])
+    )
     content, path = whole.encode(), tmp_path / "generate-augment.txt"
     starts = [0, content.index(b"S-1\t")]
     for end in range(len(content)):

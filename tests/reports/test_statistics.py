@@ -1,5 +1,7 @@
 """Figures of the report against literal, slow statements of what they mean."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,7 +94,7 @@ def test_a_histogram_loses_no_sentence(left, right):
     for lengths, own in ((left, shares["left"]), (right, shares["right"])):
         assert len(own) == len(edges) - 1
         assert sum(own) == pytest.approx(1)
-        inner = [low <= length < high for low, high in zip(edges[:-2], edges[1:-1]) for length in lengths]
+        inner = [low <= length < high for low, high in itertools.pairwise(edges[:-1]) for length in lengths]
         assert sum(own[:-1]) == pytest.approx(sum(inner) / len(lengths))
 
 
@@ -111,10 +113,14 @@ def test_the_nearest_sentence_of_a_copy_is_itself():
     assert found[2][1] == 0
 
 
-@given(st.lists(st.text("abc ", min_size=1, max_size=12), min_size=1, max_size=6), st.text("abcd ", max_size=12))
+@given(
+    st.lists(st.text("abc ", min_size=1, max_size=12), min_size=1, max_size=6), st.text("abcd ", max_size=12)
+)
 @settings(max_examples=40, deadline=None)
 def test_similarities_do_not_depend_on_the_chunk(train, query):
     queries = [query, *train, query]
     once = statistics.nearest(train, queries)
-    assert [s for _, s in statistics.nearest(train, queries, chunk=1)] == pytest.approx([s for _, s in once], abs=1e-6)
+    assert [s for _, s in statistics.nearest(train, queries, chunk=1)] == pytest.approx(
+        [s for _, s in once], abs=1e-6
+    )
     assert all(0 <= similarity <= 1 for _, similarity in once)

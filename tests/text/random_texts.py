@@ -3,9 +3,7 @@
 import random
 import string
 
-ODD = (
-    " \t\n\r\x00\x0b\x0c\x1c\x85\u00a0\u1680\u2028\u2029\u2581\u3000\u200b\u200d\ufeff\ufffd\ufdd0\u0301\ufb01"
-)
+ODD = " \t\n\r\x00\x0b\x0c\x1c\x85\u00a0\u2028\u2029\u2581\u3000\u200b\u200d\ufeff\ufffd\ufdd0\u0301\ufb01"
 LOOKALIKES = (
     "</s>", "<s>", "<pad>", "<unk>", "<|endoftext|>", "<0x0A>", "madeupword0000", "negative\t", "1\t", "\\t",
     '"', '""', ",", "\r\n", "''", "don't", "e\u0301", "\U0001f469\u200d\U0001f4bb",

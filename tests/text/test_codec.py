@@ -6,7 +6,6 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.text.random_texts import LOOKALIKES, ODD, random_texts
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.reviews import make_reviews
@@ -17,6 +16,7 @@ from fairseq_plugin.text.codec import (
     train_bytes_codec,
     train_sentencepiece,
 )
+from tests.text.random_texts import LOOKALIKES, ODD, random_texts
 
 KINDS = ("gpt2", "bytes", "sentencepiece", "gpt2_real")
 
@@ -134,7 +134,14 @@ def test_a_changed_tokenizer_file_is_refused(codec, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "meta", ["", "[]", "{}", '{"version": 1, "kind": "other", "files": {}}', '{"version": 9, "kind": "bytes", "files": {}}']
+    "meta",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"version": 1, "kind": "other", "files": {}}',
+        '{"version": 9, "kind": "bytes", "files": {}}',
+    ],
 )
 def test_a_damaged_description_is_refused(meta, bytes_codec, tmp_path):
     bytes_codec.save(tmp_path)
@@ -228,7 +235,9 @@ def given_model(sentences, folder, **options):
 
 def test_a_given_model_refuses_what_it_would_alter(sentences, tmp_path):
     codec = given_model(sentences, tmp_path)  # nmt_nfkc, squeezed spaces, unknown characters
-    rows = codec.try_encode_batch(["the film is good", "two  spaces", "ﬁne", "\u4f60", "tab\there", "a\u2581b"])
+    rows = codec.try_encode_batch(
+        ["the film is good", "two  spaces", "ﬁne", "\u4f60", "tab\there", "a\u2581b"]
+    )
     assert rows[0] is not None and codec.decode(rows[0]) == "the film is good"
     assert rows[1:] == [None] * 5
     with pytest.raises(UserError, match="would be altered by this sentencepiece tokenizer"):

@@ -1,9 +1,9 @@
 """Our GPT-2 ids are GPT-2's: against OpenAI's own encoder (as fairseq ships it) and transformers'."""
 
 import pytest
-from tests.text.random_texts import random_texts
 
 from fairseq_plugin.text.codec import load_codec
+from tests.text.random_texts import random_texts
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,128 @@
+"""What ``--arch gpt2`` can be told, and what it makes of it before any weight exists."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Optional
+
+import torch
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+
+from fairseq_plugin.core.bf16 import why_not_bf16
+from fairseq_plugin.core.gpt2 import GPT2Config
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.pretrained.hf_folder import read_sizes
+from fairseq_plugin.pretrained.vocabulary import guess_end_id
+
+logger = logging.getLogger(__name__)
+
+ARCHITECTURES = {
+    "gpt2": dict(n_layer=12, n_head=12, n_embd=768, n_positions=1024),
+    "gpt2_medium": dict(n_layer=24, n_head=16, n_embd=1024, n_positions=1024),
+    "gpt2_large": dict(n_layer=36, n_head=20, n_embd=1280, n_positions=1024),
+    "gpt2_xl": dict(n_layer=48, n_head=25, n_embd=1600, n_positions=1024),
+    "distilgpt2": dict(n_layer=6, n_head=12, n_embd=768, n_positions=1024),
+    # Two that a CPU can train from scratch within minutes.
+    "gpt2_tiny": dict(n_layer=4, n_head=4, n_embd=128, n_positions=256),
+    "gpt2_mini": dict(n_layer=6, n_head=6, n_embd=384, n_positions=256),
+}
+
+
+@dataclass
+class GPT2ModelConfig(FairseqDataclass):
+    # None and not a number: fairseq-hydra-train fills in these defaults whatever the architecture's name.
+    n_layer: Optional[int] = field(default=None, metadata={"help": "blocks, >= 1 (default: by --arch)"})
+    n_head: Optional[int] = field(default=None, metadata={"help": "attention heads, >= 1 (default: by --arch)"})
+    n_embd: Optional[int] = field(
+        default=None, metadata={"help": "width, a multiple of --n-head (default: by --arch)"}
+    )
+    n_positions: Optional[int] = field(
+        default=None, metadata={"help": "longest text in tokens, >= 1 (default: by --arch)"}
+    )
+    dropout: float = field(default=0.1, metadata={"help": "dropout probability everywhere, in [0, 1)"})
+    layer_norm_epsilon: float = field(default=1e-5, metadata={"help": "added to variances, > 0"})
+    pretrained_model: Optional[str] = field(
+        default=None,
+        metadata={"help": "Hugging Face GPT-2 folder to start from; its config.json decides the sizes"},
+    )
+    compute_dtype: ChoiceEnum(["fp32", "bf16"]) = field(
+        default="fp32",
+        metadata={"help": "dtype of matrix products; weights, residuals and logits stay in fp32 with bf16"},
+    )
+    compile: bool = field(default=False, metadata={"help": "torch.compile the network (first updates are slow)"})
+
+
+def sizes_of(cfg):
+    """Sizes by name: from the flags, else from ``--arch``; a pretrained folder's go before both."""
+    arch = cfg.get("_name") or "gpt2"
+    flags = {name: getattr(cfg, name) for name in ARCHITECTURES["gpt2"]}
+    given = {name: ARCHITECTURES[arch][name] if value is None else value for name, value in flags.items()}
+    given["layer_norm_epsilon"] = cfg.layer_norm_epsilon
+    if not cfg.pretrained_model:
+        return given
+    sizes = read_sizes(cfg.pretrained_model)
+    if sizes != given:
+        said = ", ".join(f"{name} {sizes[name]} (not {given[name]})" for name in sizes if sizes[name] != given[name])
+        logger.warning("--pretrained-model %s decides the sizes, not --arch %s: %s", cfg.pretrained_model, arch, said)
+    return sizes
+
+
+def network_config(vocab_size, sizes, dropout):
+    """The network's config; a size out of range names its flag."""
+    try:
+        return GPT2Config(vocab_size=vocab_size, dropout=dropout, **sizes)
+    except ValueError as error:
+        name = str(error).split()[0]
+        raise UserError(f"--{name.replace('_', '-')}: {error}") from error
+
+
+def check_task(task, cfg, config):
+    """Refuse data that cannot go through this network, before any of it is read."""
+    if getattr(getattr(task, "args", None), "add_bos_token", False):
+        raise UserError("--add-bos-token: GPT-2 has no <s>, texts start with </s>; leave the flag out")
+    # The task's own config while training; a checkpoint's when one is loaded, which passed this before.
+    check_block_length(getattr(cfg.__dict__.get("_parent"), "task", None), config.n_positions)
+
+
+def check_block_length(task_cfg, n_positions):
+    """Refuse blocks of text that are longer than the positions.
+
+    Args:
+        task_cfg: a task's config; only one that cuts blocks (``--tokens-per-sample``) is looked at.
+        n_positions: of the model.
+    """
+    length = getattr(task_cfg, "tokens_per_sample", None)
+    if length and length > n_positions and str(getattr(task_cfg, "sample_break_mode", "")) != "eos":
+        raise UserError(
+            f"--tokens-per-sample {length} is more than the model's {n_positions} positions (--n-positions); give "
+            f"--tokens-per-sample {n_positions}, or use a model with more positions"
+        )
+
+
+def end_id(task):
+    """The token id that ``</s>`` stands for: the task knows, or the dictionary tells."""
+    if hasattr(task, "codec_end_id"):
+        return task.codec_end_id
+    return guess_end_id(task.source_dictionary.symbols)
+
+
+def bf16_works(cfg):
+    """Whether this machine can do ``--compute-dtype bf16``; says so where it cannot."""
+    common = getattr(cfg.__dict__.get("_parent"), "common", None)
+    on_cpu = getattr(common, "cpu", False) or not torch.cuda.is_available()
+    reason = why_not_bf16("cpu" if on_cpu else "cuda")
+    if reason:
+        logger.warning("--compute-dtype bf16 is ignored, computing in fp32: %s", reason)
+    return not reason
+
+
+def write_back(cfg, sizes):
+    """Note in the config that fairseq saves what was decided here.
+
+    A checkpoint must rebuild its model alone, without the folder that its training started from. fairseq
+    hands over a copy of its config; the original hangs from the same root.
+    """
+    root = cfg.__dict__.get("_parent")
+    saved = getattr(root, "model", None)
+    if saved is not None:
+        for name, value in {**sizes, "pretrained_model": None}.items():
+            setattr(saved, name, value)

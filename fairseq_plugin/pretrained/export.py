@@ -1,0 +1,127 @@
+"""A fine-tuned checkpoint as a Hugging Face GPT-2 folder, which transformers and most servers read.
+
+Legend: V rows of the folder's table, P rows of our padded table, D width.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from fairseq_plugin.checkpoints import require_whole
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.pretrained.checkpoint_weights import (
+    FINGERPRINT,
+    NETWORK_PREFIX,
+    check_state,
+    require_same_dictionary,
+)
+from fairseq_plugin.pretrained.hf_config import CONFIG_NAME, HFConfig, config_values
+from fairseq_plugin.pretrained.hf_folder import PREFIX, expected_shapes, is_transposed
+from fairseq_plugin.pretrained.hf_tokenizer import end_id_of, num_ids_of, write_tokenizer
+from fairseq_plugin.pretrained.new_folder import new_folder
+from fairseq_plugin.pretrained.tensor_files import SAFETENSORS
+from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, fingerprint, read_symbols
+from fairseq_plugin.text.codec import load_codec
+
+_EOS = SPECIAL_SYMBOLS.index("</s>")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        config: the folder's ``HFConfig``.
+        num_parameters: of the model, the tied table counted once.
+        codec_kind: kind of the tokenizer written beside it.
+    """
+
+    config: HFConfig
+    num_parameters: int
+    codec_kind: str
+
+
+def export_checkpoint(checkpoint, data, to):
+    """Write a checkpoint as a Hugging Face folder.
+
+    Args:
+        checkpoint: a fairseq checkpoint of ``--arch gpt2`` or another of our sizes.
+        data: the prepared data folder that it was trained on (``dict.txt`` and the tokenizer).
+        to: the folder to make; nothing may stand there.
+
+    Returns:
+        :class:`Exported`.
+
+    Raises:
+        UserError: checkpoint, data and tokenizer do not go together, or one is damaged; names it.
+    """
+    symbols, codec = read_symbols(Path(data) / "dict.txt"), load_codec(data)
+    sizes, weights = _read_checkpoint(checkpoint, symbols)
+    config = HFConfig(vocab_size=num_ids_of(codec), eos_token_id=end_id_of(codec), **sizes)
+    tensors = to_hugging_face(weights, config, symbols)
+    with new_folder(to) as folder:
+        save_file(tensors, folder / SAFETENSORS, metadata={"format": "pt"})
+        _write_json(folder / CONFIG_NAME, config_values(config))
+        end = {"bos_token_id": config.eos_token_id, "eos_token_id": config.eos_token_id}
+        _write_json(folder / "generation_config.json", end)
+        write_tokenizer(codec, folder, config.n_positions)
+    return Exported(config, sum(tensor.numel() for tensor in tensors.values()), codec.kind)
+
+
+def to_hugging_face(weights, config, symbols):
+    """Our weights under Hugging Face's names, in its orientation, its table in the order of token ids.
+
+    Args:
+        weights: ``{name: tensor}`` of our network.
+        config: the ``HFConfig`` to write; ``eos_token_id`` takes the row of ``</s>``.
+        symbols: the dictionary's symbols in order.
+
+    Raises:
+        UserError: a token id has no symbol in the dictionary.
+    """
+    tensors = {}
+    for name in expected_shapes(config):
+        tensor = weights[name].float()
+        if name == "wte.weight":
+            tensor = tensor[_symbols_of_rows(config, symbols)]
+        tensors[PREFIX + name] = (tensor.t() if is_transposed(name) else tensor).contiguous()
+    return tensors
+
+
+def _symbols_of_rows(config, symbols):
+    index = {symbol: i for i, symbol in enumerate(symbols)}
+    index[str(config.eos_token_id)] = _EOS
+    missing = [row for row in range(config.vocab_size) if str(row) not in index]
+    if missing:
+        # A row of zeros would be no "impossible": it would score 0, above most tokens.
+        raise UserError(
+            f"dict.txt has no symbol for {len(missing):,} of the tokenizer's {config.vocab_size:,} ids (first: "
+            f"{missing[0]}), so there are no weights to write for them; train on a dictionary that lists all ids "
+            "(scripts/prepare_labelled.py writes one)"
+        )
+    return torch.tensor([index[str(row)] for row in range(config.vocab_size)])
+
+
+def _read_checkpoint(path, symbols):
+    require_whole(path, "checkpoint")
+    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    weights = state.get("model") if isinstance(state, dict) else None
+    model = (state.get("cfg") or {}).get("model") if isinstance(state, dict) else None
+    names = ("n_layer", "n_head", "n_embd", "n_positions", "layer_norm_epsilon")
+    if not isinstance(weights, dict) or not isinstance(model, dict) or any(model.get(n) is None for n in names):
+        raise UserError(f"{path} is no checkpoint of ours; name one trained with --arch gpt2 or another of its sizes")
+    sizes = {name: model[name] for name in names}
+    own = torch.tensor(fingerprint(symbols))
+    require_same_dictionary(weights.get(FINGERPRINT), own)
+    with torch.device("meta"):
+        network = GPT2(GPT2Config(vocab_size=len(symbols), **sizes)).state_dict()
+    check_state(weights, {**{NETWORK_PREFIX + name: value for name, value in network.items()}, FINGERPRINT: own})
+    return sizes, {name.removeprefix(NETWORK_PREFIX): value for name, value in weights.items()}
+
+
+def _write_json(path, values):
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

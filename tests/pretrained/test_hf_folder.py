@@ -1,0 +1,320 @@
+"""Import is strict and loud: every tensor of a Hugging Face folder is used, explained or refused by name."""
+
+import json
+import random
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.pretrained.hf_config import config_values, read_config
+from fairseq_plugin.pretrained.hf_folder import load_weights, read_folder, read_sizes
+from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, read_symbols
+from tests.reference.gpt2_reference import hugging_face_model
+
+CONFIG = GPT2Config(vocab_size=21, n_positions=12, n_embd=8, n_layer=2, n_head=2, dropout=0.0)
+SYMBOLS = [*SPECIAL_SYMBOLS, *map(str, range(20))]
+EOS = 2
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("original")
+    hugging_face_model(CONFIG).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    """A copy of the folder to do harm to."""
+    copy = tmp_path / "hf"
+    copy.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (copy / name).write_bytes((original / name).read_bytes())
+    return copy
+
+
+def load(folder, symbols=SYMBOLS, **options):
+    network = GPT2(GPT2Config(**{**vars(CONFIG), "vocab_size": len(symbols)}))
+    return network, load_weights(folder, network, symbols, EOS, **options)
+
+
+def change(folder, edit):
+    tensors = load_file(folder / "model.safetensors")
+    edit(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def reconfigure(folder, **values):
+    old = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**old, **values}))
+
+
+def test_rows_follow_the_dictionary_in_any_order(folder):
+    symbols = [*SPECIAL_SYMBOLS, *map(str, random.Random(0).sample(range(20), 20)), "madeupword0000"]
+    network, report = load(folder, symbols)
+    wte_VD = load_file(folder / "model.safetensors")["transformer.wte.weight"]
+    assert torch.equal(network.wte.weight[EOS], wte_VD[20])
+    for index, symbol in enumerate(symbols):
+        if symbol.isdigit():
+            assert torch.equal(network.wte.weight[index], wte_VD[int(symbol)])
+    assert not network.wte.weight[[0, 1, 3, 24]].any() and not network.wte.weight[25:].any()
+    assert report == (
+        "21 of 21 embedding rows have a symbol; 4 symbols have no row and start at zero "
+        "(<s>, <pad>, <unk>, madeupword0000)"
+    )
+
+
+def test_rows_without_a_symbol_are_counted(folder):
+    symbols = [s for s in SYMBOLS if s not in ("3", "17")]
+    _, report = load(folder, symbols)
+    assert "19 of 21 embedding rows have a symbol; 2 have none and are left out (ids 3, 17)" in report
+    with pytest.raises(UserError, match="2 of them without a symbol"):
+        load(folder, symbols, complete=True)
+
+
+def test_fairseqs_own_gpt2_dictionary_is_understood(shared_data):
+    from fairseq_plugin.pretrained.vocabulary import banned_columns, guess_end_id, map_rows
+
+    symbols = read_symbols(shared_data / "gpt2-bpe" / "dict.txt")
+    row_map = map_rows(symbols, EOS, 50256, 50257)
+    assert row_map.without_symbol == [] and row_map.without_row == ["<s>", "<pad>", "<unk>", *symbols[-3:]]
+    assert all(row_map.rows[symbols.index(str(i))] == i for i in range(0, 50257, 997))
+    assert guess_end_id(symbols) == 50256
+    banned = banned_columns(symbols, 4, EOS, 50256)
+    assert [symbols[i] for i in banned] == ["<s>", "<pad>", "<unk>", "50256", *symbols[-3:]]
+
+
+def test_names_without_prefix_old_buffers_and_a_tied_head_are_accepted(folder):
+    expected, _ = load(folder)
+
+    def as_published(tensors):
+        renamed = {name.removeprefix("transformer."): value for name, value in tensors.items()}
+        tensors.clear()
+        tensors.update(renamed)
+        for i in range(2):
+            tensors[f"h.{i}.attn.bias"] = torch.ones(1, 1, 12, 12)
+            tensors[f"h.{i}.attn.masked_bias"] = torch.tensor(-1e4)
+        tensors["lm_head.weight"] = tensors["wte.weight"].clone()
+
+    change(folder, as_published)
+    network, _ = load(folder)
+    for name, value in expected.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value)
+
+
+def test_half_precision_weights_are_widened_exactly(folder):
+    change(folder, lambda t: t.update({name: value.half() for name, value in t.items()}))
+    network, _ = load(folder)
+    assert network.wpe.weight.dtype == torch.float32
+    assert torch.equal(network.wpe.weight, load_file(folder / "model.safetensors")["transformer.wpe.weight"].float())
+
+
+@pytest.mark.parametrize(
+    "edit, named",
+    [
+        (lambda t: t.pop("transformer.h.1.ln_2.bias"), "h.1.ln_2.bias"),
+        (lambda t: t.pop("transformer.wte.weight"), "wte.weight"),
+        (lambda t: t.update({"transformer.h.2.ln_1.bias": torch.zeros(8)}), "h.2.ln_1.bias"),
+        (lambda t: t.update({"score.weight": torch.zeros(2, 8)}), "score.weight"),
+        (lambda t: t.update({"transformer.wpe.weight": torch.zeros(13, 8)}), "wpe.weight.*13, 8.*12, 8"),
+        (lambda t: t.update({"transformer.h.0.mlp.c_fc.weight": torch.zeros(32, 8)}), "h.0.mlp.c_fc.weight"),
+        (lambda t: t["transformer.h.0.attn.c_attn.bias"].fill_(torch.nan), "h.0.attn.c_attn.bias.*NaN"),
+        (lambda t: t["transformer.wte.weight"][20, 3].fill_(torch.inf), "wte.weight.*infinite"),
+        (lambda t: t.update({"transformer.ln_f.bias": torch.zeros(8, dtype=torch.int64)}), "ln_f.bias.*int64"),
+        (lambda t: t.update({"lm_head.weight": torch.zeros(21, 8)}), "lm_head.weight.*differs"),
+        (lambda t: t.update({"lm_head.weight": torch.zeros(20, 8)}), "lm_head.weight.*shape"),
+        (lambda t: t.update({"wpe.weight": torch.zeros(12, 8)}), "wpe.weight.*twice"),
+    ],
+)
+def test_a_tensor_out_of_order_is_named(folder, edit, named):
+    change(folder, edit)
+    with pytest.raises(UserError, match=named):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "values, named",
+    [
+        ({"model_type": "llama"}, "model_type is 'llama'"),
+        ({"activation_function": "relu"}, "activation_function is 'relu'"),
+        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
+        ({"reorder_and_upcast_attn": True}, "reorder_and_upcast_attn"),
+        ({"scale_attn_weights": False}, "scale_attn_weights"),
+        ({"add_cross_attention": True}, "add_cross_attention"),
+        ({"tie_word_embeddings": False}, "tie_word_embeddings"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config"),
+        ({"n_inner": 33}, "n_inner is 33"),
+        ({"n_head": 3}, "n_embd 8 is not a multiple of n_head 3"),
+        ({"n_layer": 0}, "n_layer"),
+        ({"n_layer": 2_000_000_000}, "n_layer is 2000000000"),
+        ({"n_embd": "8"}, "n_embd"),
+        ({"n_positions": True}, "n_positions"),
+        ({"vocab_size": 1e9}, "vocab_size"),
+        ({"layer_norm_epsilon": -1.0}, "layer_norm_epsilon"),
+        ({"eos_token_id": 21}, "eos_token_id 21"),
+        ({"eos_token_id": [20]}, "eos_token_id"),
+    ],
+)
+def test_a_model_that_we_do_not_compute_is_refused_by_key(folder, values, named):
+    reconfigure(folder, **values)
+    with pytest.raises(UserError, match=named):
+        load(folder)
+
+
+def test_the_written_config_reads_back(tmp_path, folder):
+    config = read_config(folder)
+    (tmp_path / "config.json").write_text(json.dumps(config_values(config)))
+    assert read_config(tmp_path) == config
+    assert read_sizes(folder) == dict(n_layer=2, n_head=2, n_embd=8, n_positions=12, layer_norm_epsilon=1e-5)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000, "\x00", '"gpt2"'])
+def test_a_damaged_config_is_named(folder, content):
+    (folder / "config.json").write_text(content)
+    with pytest.raises(UserError, match="config.json"):
+        load(folder)
+
+
+def test_missing_files_are_named(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="holds neither model.safetensors nor"):
+        load(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(UserError, match="there is no .*config.json"):
+        load(folder)
+
+
+def test_sharded_weights_are_read(folder, original):
+    expected, _ = load(original)
+    shard(folder)
+    network, _ = load(folder)
+    for name, value in expected.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value)
+
+
+def shard(folder):
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    weight_map = {}
+    for number, part in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2]), 1):
+        file = f"model-0000{number}-of-00002.safetensors"
+        save_file({name: tensors[name] for name in part}, folder / file, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(part, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    return weight_map
+
+
+@pytest.mark.parametrize(
+    "harm, named",
+    [
+        (lambda f, m: (f / "model-00002-of-00002.safetensors").unlink(), "model-00002"),
+        (lambda f, m: m.update(dict.fromkeys(m, "../secret.safetensors")), "secret"),
+        (lambda f, m: m.update(dict.fromkeys(m, 7)), "7"),
+        (lambda f, m: m.pop("transformer.ln_f.bias"), "ln_f.bias"),
+        (lambda f, m: m.update({"more": "model-00001-of-00002.safetensors"}), "more"),
+        (lambda f, m: m.clear(), "no weight_map"),
+    ],
+)
+def test_shards_that_disagree_are_refused(folder, harm, named):
+    weight_map = shard(folder)
+    harm(folder, weight_map)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(UserError, match=named):
+        load(folder)
+
+
+def test_a_pickle_of_tensors_is_read(folder):
+    expected, _ = load(folder)
+    pickle_weights(folder, load_file(folder / "model.safetensors"))
+    network, _ = load(folder)
+    for name, value in expected.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value)
+
+
+def pickle_weights(folder, content):
+    (folder / "model.safetensors").unlink()
+    torch.save(content, folder / "pytorch_model.bin")
+
+
+class Canary:
+    """Unpickling this creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("wrap", [lambda c: c, lambda c: {"wte.weight": c}, lambda c: {"wte.weight": torch.zeros(2), "x": [c]}])
+def test_code_in_a_pickle_never_runs(folder, tmp_path, wrap):
+    canary = tmp_path / "the canary sang"
+    pickle_weights(folder, wrap(Canary(canary)))
+    with pytest.raises(UserError, match="pytorch_model.bin cannot be read"):
+        load(folder)
+    assert not canary.exists()
+    torch.load(folder / "pytorch_model.bin", weights_only=False)  # the canary works
+    assert canary.exists()
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"wte.weight": 3}, torch.zeros(2)])
+def test_a_pickle_of_anything_else_is_refused(folder, content):
+    pickle_weights(folder, content)
+    with pytest.raises(UserError, match="holds no tensors by name"):
+        load(folder)
+
+
+def mutate(data, rng):
+    """One of the ways in which files go bad: cut, grown, bits or whole runs of bytes changed."""
+    data = bytearray(data)
+    kind = rng.randrange(5)
+    header = int.from_bytes(data[:8], "little") + 8
+    if kind == 0:
+        return bytes(data[: rng.randrange(len(data))])
+    if kind == 1:
+        return bytes(data) + rng.randbytes(rng.randrange(1, 100))
+    end = len(data) if kind == 2 else header if kind == 3 else 8
+    for _ in range(rng.randrange(1, 4)):
+        place = rng.randrange(end)
+        data[place] ^= 1 << rng.randrange(8)
+    if kind == 3 and rng.random() < 0.5:
+        place = rng.randrange(8, header)
+        data[place : place + 9] = rng.randbytes(9)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("cases", [200, pytest.param(2_000, marks=pytest.mark.slow)])
+def test_mutated_weight_files_give_weights_or_clean_errors(folder, cases):
+    original, rng = (folder / "model.safetensors").read_bytes(), random.Random(cases)
+    refused = 0
+    for _ in range(cases):
+        (folder / "model.safetensors").unlink()  # it may still be mapped into memory
+        (folder / "model.safetensors").write_bytes(mutate(original, rng))
+        try:
+            network, _ = load(folder)
+        except UserError as error:
+            assert "hf" in str(error)
+            refused += 1
+        else:  # a bit of a weight: nobody can tell, but it is a finite number
+            assert all(torch.isfinite(p).all() for p in network.parameters())
+    assert refused > cases / 2
+
+
+def test_another_tokenizers_dictionary_is_refused(folder):
+    with pytest.raises(UserError, match="2 token ids beyond the model's 21 rows"):
+        load(folder, [*SYMBOLS, "21", "22"])
+    with pytest.raises(UserError, match="id 20 is its end token, but an ordinary token"):
+        load(folder, [*SYMBOLS, "20"])
+    with pytest.raises(UserError, match="end token has id 20, the data's tokenizer has 19"):
+        load(folder, end_id=19)
+    with pytest.raises(UserError, match="no token ids"):
+        load(folder, [*SPECIAL_SYMBOLS, "hello", "world"])
+
+
+def test_checking_reads_every_tensor(folder):
+    config, tensors = read_folder(folder)
+    assert config.vocab_size == 21
+    assert sum(tensors[name].numel() for name in tensors) == hugging_face_model(CONFIG).num_parameters()

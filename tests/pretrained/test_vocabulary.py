@@ -1,0 +1,40 @@
+"""Symbols, ids and rows."""
+
+import pytest
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.pretrained.vocabulary import fingerprint, guess_end_id, read_symbols, token_id
+
+
+@pytest.mark.parametrize(
+    "symbol, number",
+    [("0", 0), ("464", 464), ("007", None), ("", None), ("-1", None), ("4.0", None), ("²", None), ("１", None)],
+)
+def test_a_token_id_is_a_plain_decimal(symbol, number):
+    assert token_id(symbol) == number
+
+
+def test_a_dictionary_is_read_as_fairseq_reads_it(tmp_path):
+    from fairseq.data import Dictionary
+
+    (tmp_path / "dict.txt").write_text("13 850\n262 800\n\u2028 3\nmadeupword0000 0\n", encoding="utf-8")
+    symbols = read_symbols(tmp_path / "dict.txt")
+    assert symbols == Dictionary.load(str(tmp_path / "dict.txt")).symbols
+    (tmp_path / "dict.txt").write_text("13 850\n262\n", encoding="utf-8")
+    with pytest.raises(UserError, match="line 2"):
+        read_symbols(tmp_path / "dict.txt")
+
+
+def test_fingerprints_tell_size_order_and_symbols_apart():
+    prints = [tuple(fingerprint(s)) for s in (["a", "b"], ["b", "a"], ["a", "c"], ["a"], ["a\nb"])]
+    assert len(set(prints)) == 5
+    assert all(0 <= number < 2**31 for one in prints for number in one)
+    assert fingerprint(["a", "b"]) == fingerprint(["a", "b"])
+
+
+def test_only_gpt2s_own_ids_suggest_its_end_token():
+    ids = list(map(str, range(50257)))
+    assert guess_end_id(ids) == guess_end_id(ids[:-1]) == 50256
+    assert guess_end_id([*ids, "50257"]) is None
+    assert guess_end_id(ids[:8000]) is None
+    assert guess_end_id(["the", "50256"]) is None
