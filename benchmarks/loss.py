@@ -210,7 +210,7 @@ def markdown(result):
         f"{result['date']}, {of.get('gpu', of['cpu'])}, {of['threads']} threads on {of['cores']} cores "
         f"({', '.join(of['flags'])}), torch {of['torch']}. V = 50,257, width 768, gamma 0.5; "
         f"{result['rounds']} rounds, variants taking turns; median (min to max) of the ratio within a round. "
-        "Peak: the whole process.",
+        f"Peak: the whole process. Load average at the start: {result['load_before']}.",
     ]
     for case in result["cases"]:
         lines += [
@@ -243,6 +243,7 @@ def main():
         "date": datetime.date.today().isoformat(),
         "machine": machine(args),
         "rounds": args.rounds,
+        "load_before": round(os.getloadavg()[0], 1),  # above 0.5 the figures say little
         "cases": [],
     }
     for dtype in args.dtypes:

@@ -31,7 +31,9 @@ def parse(arguments=None):
     one.add_argument("name", help="gpt2, distilgpt2, gpt2-medium, someone/their-gpt2, ...")
     one.add_argument("--to", required=True, help="folder to make")
     one.add_argument("--revision", help="branch, tag or commit (default: the newest)")
-    one = commands.add_parser("check", help="read a Hugging Face GPT-2 folder strictly and print what it holds")
+    one = commands.add_parser(
+        "check", help="read a Hugging Face GPT-2 folder strictly and print what it holds"
+    )
     one.add_argument("folder")
     one = commands.add_parser("export", help="write a checkpoint of ours as a Hugging Face folder")
     one.add_argument("checkpoint", help="fairseq checkpoint (.pt)")

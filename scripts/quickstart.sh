@@ -9,11 +9,11 @@ usage: bash scripts/quickstart.sh [--data DIR] [--to DIR] [--epochs N] [--sample
 Trains a small GPT-2 with ScaleGrad on labelled sentences and writes new sentences for each label, with
 fairseq's own commands; each command is shown as it runs. Run it again to go on after an interruption.
 
-  --data DIR   a folder with train.tsv, .csv or .jsonl, and perhaps valid.* and test.*; two columns, sentence and
-               label (a header names others: see scripts/prepare_labelled.py for what it cannot guess).
+  --data DIR   a folder with train.tsv, .csv or .jsonl, perhaps also valid.* (or dev.*) and test.*: a sentence and a
+               label per row. For columns that cannot be guessed, see scripts/prepare_labelled.py.
                Without it: short reviews in two classes from a seeded grammar, made on the spot
   --to DIR     folder for everything that is written (default: runs/reviews, or runs/ and DIR's name)
-  --epochs N   passes over the training set (default: 15)
+  --epochs N   passes over the training set (default: about 1.6 million tokens, 3 to 40 passes)
   --samples N  new sentences per label (default: 500)
   --gamma G    ScaleGrad's gamma in (0, 1]; 1 is maximum likelihood (default: 0.5)
   --seed N     of training and of the samples (default: 1)
@@ -21,7 +21,7 @@ TEXT
 }
 
 ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-DATA='' TO='' EPOCHS=15 SAMPLES=500 GAMMA=0.5 SEED=1 STEP=0
+DATA='' TO='' EPOCHS='' SAMPLES=500 GAMMA=0.5 SEED=1 STEP=0
 
 die() {
   printf 'error: %s\n' "$*" >&2
@@ -94,7 +94,8 @@ step_quiet() {
   shift 3
   shown "$@"
   if ! "$@" </dev/null 2>&1 | tee "$log" | sed -unE "$pick"; then
-    grep -E '^error: ' "$log" >&2 || tail -n 15 "$log" >&2
+    ! grep -E '^error: ' "$log" >&2 || exit 1
+    tail -n 15 "$log" >&2
     die "step $STEP failed; everything it said stands in $log"
   fi
   printf '(%d s; everything it said: %s)\n' $((SECONDS - start)) "$log"
@@ -108,7 +109,7 @@ if [ -n "$DATA" ]; then
   : "${TO:=$ROOT/runs/$(basename "$DATA")}"
 fi
 : "${TO:=$ROOT/runs/reviews}"
-mkdir -p "$TO/checkpoints" 2>/dev/null || die "cannot make the folder --to $TO"
+mkdir -p "$TO" 2>/dev/null || die "cannot make the folder --to $TO"
 TO=$(path_of "$TO")
 
 started=$SECONDS
@@ -131,39 +132,48 @@ fi
 
 prepare=("$(table "$DATA" train)")
 valid=$(table "$DATA" valid)
+[ -n "$valid" ] || valid=$(table "$DATA" dev)
 test=$(table "$DATA" test)
 [ -z "$valid" ] || prepare+=(--valid "$valid")
 [ -z "$test" ] || prepare+=(--test "$test")
 step "Prepare it for fairseq" \
   $bin/python scripts/prepare_labelled.py "${prepare[@]}" --to "$TO/data" --codec bytes --vocab-size 2000 --max-tokens 256
 
+# A small model on a small set wants many passes; the best checkpoint is taken by validation, not the last.
+passes="import json; rows = json.load(open('$TO/data/manifest.json'))['splits']['train']"
+passes="$passes; print(min(40, max(3, 1_600_000 // rows['tokens'])))"
+[ -n "$EPOCHS" ] || EPOCHS=$($bin/python -c "$passes")
+
+# One folder per setting: results stand side by side, and no run goes on with another's model.
+RUN=$TO/gamma-$GAMMA-seed-$SEED
+mkdir -p "$RUN/checkpoints"
 epochs='s/.*"epoch": ([0-9]+), "valid_loss".*"valid_accuracy": "([^"]*)".*"valid_ppl": "([^"]*)".*/epoch \1: validation perplexity \3, next-token accuracy \2/p'
-step_quiet "$TO/train.console" "$epochs" "Train GPT-2 with ScaleGrad" \
+step_quiet "$RUN/train.console" "$epochs" "Train GPT-2 with ScaleGrad" \
   $bin/fairseq-train "$TO/data" --user-dir fairseq_plugin --task conditional_augmentation \
   --arch gpt2_tiny --criterion scale_grad --gamma "$GAMMA" \
   --optimizer fused_adamw --lr 3e-3 --lr-scheduler inverse_sqrt --warmup-updates 100 --clip-norm 1.0 \
   --max-tokens 2048 --max-epoch "$EPOCHS" --seed "$SEED" --no-epoch-checkpoints \
-  --save-dir "$TO/checkpoints" --log-format json --log-file "$TO/checkpoints/train.log"
+  --save-dir "$RUN/checkpoints" --log-format json --log-file "$RUN/checkpoints/train.log"
 
-checkpoint=$TO/checkpoints/checkpoint_best.pt
+checkpoint=$RUN/checkpoints/checkpoint_best.pt
 perplexities='s/.*Perplexity of the sentences given their label/perplexity/p'
-step_quiet "$TO/eval-lm.console" "$perplexities" "Perplexity of unseen sentences, given their labels" \
+step_quiet "$RUN/eval-lm.console" "$perplexities" "Perplexity of unseen sentences, given their labels" \
   $bin/fairseq-eval-lm "$TO/data" --user-dir fairseq_plugin --task conditional_augmentation \
   --path "$checkpoint" --gen-subset valid --max-tokens 4096
 
-step_quiet "$TO/generate.console" 's/.*(Translated)/\1/p' "Write $SAMPLES new sentences per label" \
+step_quiet "$RUN/generate.console" 's/.*(Translated)/\1/p' "Write $SAMPLES new sentences per label" \
   $bin/fairseq-generate "$TO/data" --user-dir fairseq_plugin --task conditional_augmentation \
   --path "$checkpoint" --gen-subset augment --samples-per-label "$SAMPLES" --seed "$SEED" \
-  --sampling --sampling-topp 0.95 --beam 1 --nbest 1 --max-len-b 100 --batch-size 128 --results-path "$TO/generated"
+  --sampling --sampling-topp 0.95 --beam 1 --nbest 1 --max-len-b 100 --batch-size 128 --results-path "$RUN/generated"
 
 step "Collect them: drop copies and duplicates, write the set and its report" \
-  $bin/python scripts/collect.py "$TO/generated" --data "$TO/data" --to "$TO/augmented" --overwrite
+  $bin/python scripts/collect.py "$RUN/generated" --data "$TO/data" --to "$RUN/augmented" --overwrite
 
 step "Ask an independent classifier, trained on the real set, whether it agrees with the labels" \
-  $bin/python scripts/judge_agreement.py --data "$TO/data" --samples "$TO/augmented"
+  $bin/python scripts/judge_agreement.py --data "$TO/data" --samples "$RUN/augmented"
 
 printf '\nDone in %d s (and %d s for the environment).\n' $((SECONDS - ready)) $((ready - started))
-printf '  the new set:  %s\n' "$(table "$TO/augmented" train)"
-printf '  its report:   %s\n' "$TO/augmented/report.html"
+printf '  the new set:  %s\n' "$(table "$RUN/augmented" train)"
+printf '  its report:   %s\n' "$RUN/augmented/report.html"
 printf 'A handful of it:\n'
-head -n 9 "$(table "$TO/augmented" train)" | sed 's/^/  /'
+head -n 9 "$(table "$RUN/augmented" train)" | sed 's/^/  /'

@@ -22,7 +22,9 @@ def why_not_bf16(device_type):
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return "this CPU has no bfloat16 instructions"
     slowest = max(slowdowns())
-    return f"bfloat16 products are {slowest:.0f} times slower than float32 here" if slowest > _TOO_SLOW else None
+    return (
+        f"bfloat16 products are {slowest:.0f} times slower than float32 here" if slowest > _TOO_SLOW else None
+    )
 
 
 def slowdowns(num_rows=128, width=512):
@@ -39,10 +41,12 @@ def slowdowns(num_rows=128, width=512):
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        seconds = {dtype: _seconds(products, num_rows, width, dtype) for dtype in (torch.float32, torch.bfloat16)}
+        seconds = {
+            dtype: _seconds(products, num_rows, width, dtype) for dtype in (torch.float32, torch.bfloat16)
+        }
     finally:
         torch.set_num_threads(num_threads)
-    return [half / full for half, full in zip(seconds[torch.bfloat16], seconds[torch.float32])]
+    return [half / full for half, full in zip(seconds[torch.bfloat16], seconds[torch.float32], strict=True)]
 
 
 def _seconds(products, num_rows, width, dtype):

@@ -16,6 +16,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from fairseq_plugin.core.attention import cached_attention, causal_attention
+from fairseq_plugin.core.dropout import Dropout
 from fairseq_plugin.core.kv_cache import KVCache
 from fairseq_plugin.core.linear import Cast, Linear, linear
 
@@ -23,8 +25,6 @@ __all__ = ["GPT2", "GPT2Config", "KVCache"]
 
 # Tensor cores and vector units want whole tiles: 50,257 symbols are stored as 50,304 rows.
 _VOCABULARY_MULTIPLE = 64
-# Longer prompts attend in pieces, so that their scores never need more than this many rows at once.
-_QUERIES_AT_ONCE = 128
 
 
 @dataclass
@@ -82,7 +82,7 @@ class GPT2(nn.Module):
         self._compute_dtype = compute_dtype
         self.wte = nn.Embedding(config.padded_vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.n_positions, config.n_embd)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, config.layer_norm_epsilon)
         self.register_buffer("banned", torch.empty(0, dtype=torch.int64), persistent=False)
@@ -148,7 +148,9 @@ class GPT2(nn.Module):
 
     def _require_positions(self, num_tokens):
         if num_tokens > self.config.n_positions:
-            raise ValueError(f"{num_tokens} tokens exceed the model's {self.config.n_positions} positions (n_positions)")
+            raise ValueError(
+                f"{num_tokens} tokens exceed the model's {self.config.n_positions} positions (n_positions)"
+            )
 
     def _forward_cached(self, tokens_BT, cache, lengths_B):
         num_new = tokens_BT.shape[1] if lengths_B is None else int(lengths_B.max())
@@ -190,18 +192,20 @@ class Attention(nn.Module):
         self.n_head, self.dropout = config.n_head, config.dropout
         self.c_attn = Linear(config.n_embd, 3 * config.n_embd)
         self.c_proj = Linear(config.n_embd, config.n_embd)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
 
     def forward(self, x_BTD, layer=None, cache=None, step=None):
         batch, time, width = x_BTD.shape
         heads = (batch, time, self.n_head, width // self.n_head)
-        q_BHTK, k_BHTK, v_BHTK = (one.view(heads).transpose(1, 2) for one in self.c_attn(x_BTD).split(width, dim=2))
+        q_BHTK, k_BHTK, v_BHTK = (
+            one.view(heads).transpose(1, 2) for one in self.c_attn(x_BTD).split(width, dim=2)
+        )
         if cache is None:
             dropout = self.dropout if self.training else 0.0
-            y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
+            y_BHTK = causal_attention(q_BHTK, k_BHTK, v_BHTK, dropout)
         else:
             k_BHAK, v_BHAK = cache.write(layer, step, k_BHTK, v_BHTK)
-            y_BHTK = attend(q_BHTK.to(k_BHAK.dtype), k_BHAK, v_BHAK, step.mask_R1NA).to(x_BTD.dtype)
+            y_BHTK = cached_attention(q_BHTK.to(k_BHAK.dtype), k_BHAK, v_BHAK, step.mask_R1NA).to(x_BTD.dtype)
         return self.drop(self.c_proj(y_BHTK.transpose(1, 2).reshape(batch, time, width)))
 
 
@@ -212,33 +216,7 @@ class MLP(nn.Module):
         super().__init__()
         self.c_fc = Linear(config.n_embd, 4 * config.n_embd)
         self.c_proj = Linear(4 * config.n_embd, config.n_embd)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
 
     def forward(self, x_BTD):
         return self.drop(self.c_proj(F.gelu(self.c_fc(x_BTD), approximate="tanh")))
-
-
-def attend(q_BHTK, k_BHAK, v_BHAK, mask_B1TA):
-    """Attention over a cache.
-
-    On a CPU it is written out: for a single new token this is faster than the fused kernel, and, with the
-    slots in whole blocks, a row's bits do not depend on the other rows (the fused kernel's do, with more
-    than one thread).
-
-    Args:
-        q_BHTK, k_BHAK, v_BHAK: queries, keys, values, of one dtype.
-        mask_B1TA: 0 or -inf, added to the scores.
-
-    Returns:
-        ``(B, H, T, K)``.
-    """
-    if q_BHTK.device.type != "cpu":
-        return F.scaled_dot_product_attention(q_BHTK, k_BHAK, v_BHAK, attn_mask=mask_B1TA)
-    k_BHKA = k_BHAK.transpose(2, 3)
-    scale = q_BHTK.shape[-1] ** -0.5
-    pieces = []
-    for q, mask in zip(q_BHTK.split(_QUERIES_AT_ONCE, dim=2), mask_B1TA.split(_QUERIES_AT_ONCE, dim=2)):
-        scores = torch.matmul(q * scale, k_BHKA).add_(mask)
-        weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
-        pieces.append(torch.matmul(weights.to(v_BHAK.dtype), v_BHAK))
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)

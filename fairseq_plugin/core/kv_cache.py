@@ -6,7 +6,6 @@ A slots attended to, K width of a head.
 
 import math
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
 
@@ -31,7 +30,7 @@ class Step:
     """
 
     positions_RN: torch.Tensor
-    num_new_R: Optional[torch.Tensor]
+    num_new_R: torch.Tensor | None
     num_slots: int
     mask_R1NA: torch.Tensor
     at_start: bool
@@ -105,7 +104,7 @@ class KVCache:
     def write(self, layer, step, keys_RHNK, values_RHNK):
         """Store a layer's new keys and values; return views of all that the new tokens look at."""
         stored = self._keys_LRHSK[layer, : self.rows], self._values_LRHSK[layer, : self.rows]
-        for whole_RHSK, new_RHNK in zip(stored, (keys_RHNK, values_RHNK)):
+        for whole_RHSK, new_RHNK in zip(stored, (keys_RHNK, values_RHNK), strict=True):
             if step.at_start:
                 whole_RHSK[:, :, : new_RHNK.shape[2]] = new_RHNK
             else:

@@ -2,16 +2,14 @@
 
 The formulas are in :mod:`fairseq_plugin.core.scale_grad_rows`. Semantics, as published:
 
-- the seen set of a row starts empty and holds earlier *targets* of that row, without a limit of distance,
-each once;
-  the very first input token never counts unless it is in ``seen_BT``;
+- the seen set of a row starts empty and holds the earlier *targets* of that row, without a limit of distance,
+  each once; the very first input token never counts unless it is in ``seen_BT``;
 - gamma = 1 is maximum likelihood: loss and gradient are bit-equal to ``torch.nn.functional.cross_entropy``;
 - at inference nothing changes: plain softmax.
 
 Beyond the published code: any batch (padding is neither scored nor seen, rows never leak into each other, a
-    batch of
-nothing but padding gives 0 with a graph), exact normalisation (``eps`` only as a parity switch), half
-precision.
+batch of nothing but padding gives 0 with a graph), exact normalisation (``eps`` only as a parity switch),
+half precision.
 
 Legend: B batch, T time, V vocabulary, N = B * T positions, U distinct seen tokens of a row.
 

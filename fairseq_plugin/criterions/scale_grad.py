@@ -4,9 +4,9 @@ Legend: B batch, T time, D width, V vocabulary.
 
 A model with the attribute ``supports_fused_loss`` answers ``forward(..., for_loss=True)`` with ``(hidden_BTD,
 extra)``, where ``extra`` holds ``head_weight`` (rows >= V x D), ``num_columns`` (V), optionally ``banned``
-(columns without probability) and ``compute_dtype`` (type of the products). The loss then never sees B x T x
-V. Calling the model's ``forward``, not its parts, keeps distributed wrappers and their gradient hooks in the
-path.
+(columns without probability) and ``compute_dtype`` (type of the products). The loss then never sees
+B x T x V. Calling the model's ``forward``, not its parts, keeps distributed wrappers and their gradient hooks
+in the path.
 """
 
 import logging
@@ -61,14 +61,12 @@ class ScaleGradCriterionConfig(FairseqDataclass):
 
 @register_criterion("scale_grad", dataclass=ScaleGradCriterionConfig)
 class ScaleGradCriterion(FairseqCriterion):
-    """Training: ScaleGrad loss. Validation: the true negative log-likelihood, by which checkpoints are
-    chosen.
+    """ScaleGrad loss in training; in validation the true negative log-likelihood, which chooses checkpoints.
 
     Logged, losses in bits: ``loss`` (what is minimised, per token or with ``--sentence-avg`` per sentence; in
-        validation the
-    negative log-likelihood), ``nll_loss`` and ``ppl`` (true, per token), ``scale_grad_loss`` (per token),
-    ``accuracy`` (share of scored tokens that were the most probable), ``novel`` (share whose target had not
-    been seen in its sample).
+    validation the negative log-likelihood), ``nll_loss`` and ``ppl`` (true, per token), ``scale_grad_loss``
+    (per token), ``accuracy`` (share of scored tokens that were the most probable), ``novel`` (share whose
+    target had not been seen in its sample).
 
     Args:
         task: the fairseq task; its target dictionary names the padding.

@@ -72,7 +72,9 @@ class GPT2LanguageModel(FairseqLanguageModel):
             model.decoder.gpt2.compile(dynamic=True)
         return model
 
-    def forward(self, src_tokens, src_lengths=None, incremental_state=None, features_only=False, for_loss=False):
+    def forward(
+        self, src_tokens, src_lengths=None, incremental_state=None, features_only=False, for_loss=False
+    ):
         """See :meth:`GPT2Decoder.forward`."""
         return self.decoder(
             src_tokens, incremental_state=incremental_state, features_only=features_only, for_loss=for_loss
@@ -169,13 +171,16 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         longest = self.gpt2.config.n_positions
         if prev_output_tokens.shape[1] > longest:
             raise UserError(
-                f"a text of {prev_output_tokens.shape[1]} tokens does not fit into the model's {longest} positions "
+                f"a text of {prev_output_tokens.shape[1]} tokens does not fit into the model's {longest} "
+                "positions "
                 "(--n-positions): shorten it (--tokens-per-sample), or train a model with more positions"
             )
         if incremental_state is not None:
             hidden_BTD = self._continue(prev_output_tokens, incremental_state)
         else:
-            if not self.training or prev_output_tokens.device.type == "cpu":  # else training waits for the GPU
+            if (
+                not self.training or prev_output_tokens.device.type == "cpu"
+            ):  # else training waits for the GPU
                 self._refuse_unknown(prev_output_tokens)
             read = self.gpt2 if self.training else functools.partial(self._read_padded, read=self.gpt2)
             hidden_BTD = read(prev_output_tokens)
@@ -204,7 +209,8 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         found = tokens_BT[self.refused_inputs[tokens_BT]]
         if len(found):
             raise UserError(
-                f"the text holds {self.dictionary[int(found[0])]!r}, for which GPT-2 has no token: encode the data "
+                f"the text holds {self.dictionary[int(found[0])]!r}, for which GPT-2 has no token: encode "
+                "the data "
                 "with the tokenizer of its dict.txt (scripts/prepare_labelled.py)"
             )
 
@@ -216,7 +222,9 @@ class GPT2Decoder(FairseqIncrementalDecoder):
             cache = KVCache(self.gpt2.config, rows, capacity, tokens_BT.device, self.gpt2.compute_dtype)
             self.set_incremental_state(incremental_state, "cache", {"cache": cache, "num_read": time})
             lengths_B = tokens_BT.ne(self.dictionary.pad()).sum(1)
-            return self._read_padded(tokens_BT, lambda right_BT: self.gpt2.forward(right_BT, cache, None, lengths_B))
+            return self._read_padded(
+                tokens_BT, lambda right_BT: self.gpt2.forward(right_BT, cache, None, lengths_B)
+            )
         cache, new_BT = state["cache"], tokens_BT[:, state["num_read"] :]
         state["num_read"] = tokens_BT.shape[1]
         cache.reserve(cache.longest + new_BT.shape[1])

@@ -13,17 +13,19 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.hf_folder import read_sizes
 from fairseq_plugin.pretrained.vocabulary import guess_end_id
 
+# ruff: noqa: UP045 (fairseq makes flags of Optional[int], not of int | None)
+
 logger = logging.getLogger(__name__)
 
 ARCHITECTURES = {
-    "gpt2": dict(n_layer=12, n_head=12, n_embd=768, n_positions=1024),
-    "gpt2_medium": dict(n_layer=24, n_head=16, n_embd=1024, n_positions=1024),
-    "gpt2_large": dict(n_layer=36, n_head=20, n_embd=1280, n_positions=1024),
-    "gpt2_xl": dict(n_layer=48, n_head=25, n_embd=1600, n_positions=1024),
-    "distilgpt2": dict(n_layer=6, n_head=12, n_embd=768, n_positions=1024),
+    "gpt2": {"n_layer": 12, "n_head": 12, "n_embd": 768, "n_positions": 1024},
+    "gpt2_medium": {"n_layer": 24, "n_head": 16, "n_embd": 1024, "n_positions": 1024},
+    "gpt2_large": {"n_layer": 36, "n_head": 20, "n_embd": 1280, "n_positions": 1024},
+    "gpt2_xl": {"n_layer": 48, "n_head": 25, "n_embd": 1600, "n_positions": 1024},
+    "distilgpt2": {"n_layer": 6, "n_head": 12, "n_embd": 768, "n_positions": 1024},
     # Two that a CPU can train from scratch within minutes.
-    "gpt2_tiny": dict(n_layer=4, n_head=4, n_embd=128, n_positions=256),
-    "gpt2_mini": dict(n_layer=6, n_head=6, n_embd=384, n_positions=256),
+    "gpt2_tiny": {"n_layer": 4, "n_head": 4, "n_embd": 128, "n_positions": 256},
+    "gpt2_mini": {"n_layer": 6, "n_head": 6, "n_embd": 384, "n_positions": 256},
 }
 
 
@@ -31,7 +33,9 @@ ARCHITECTURES = {
 class GPT2ModelConfig(FairseqDataclass):
     # None and not a number: fairseq-hydra-train fills in these defaults whatever the architecture's name.
     n_layer: Optional[int] = field(default=None, metadata={"help": "blocks, >= 1 (default: by --arch)"})
-    n_head: Optional[int] = field(default=None, metadata={"help": "attention heads, >= 1 (default: by --arch)"})
+    n_head: Optional[int] = field(
+        default=None, metadata={"help": "attention heads, >= 1 (default: by --arch)"}
+    )
     n_embd: Optional[int] = field(
         default=None, metadata={"help": "width, a multiple of --n-head (default: by --arch)"}
     )
@@ -48,7 +52,9 @@ class GPT2ModelConfig(FairseqDataclass):
         default="fp32",
         metadata={"help": "dtype of matrix products; weights, residuals and logits stay in fp32 with bf16"},
     )
-    compile: bool = field(default=False, metadata={"help": "torch.compile the network (first updates are slow)"})
+    compile: bool = field(
+        default=False, metadata={"help": "torch.compile the network (first updates are slow)"}
+    )
 
 
 def sizes_of(cfg):
@@ -61,8 +67,12 @@ def sizes_of(cfg):
         return given
     sizes = read_sizes(cfg.pretrained_model)
     if sizes != given:
-        said = ", ".join(f"{name} {sizes[name]} (not {given[name]})" for name in sizes if sizes[name] != given[name])
-        logger.warning("--pretrained-model %s decides the sizes, not --arch %s: %s", cfg.pretrained_model, arch, said)
+        said = ", ".join(
+            f"{name} {sizes[name]} (not {given[name]})" for name in sizes if sizes[name] != given[name]
+        )
+        logger.warning(
+            "--pretrained-model %s decides the sizes, not --arch %s: %s", cfg.pretrained_model, arch, said
+        )
     return sizes
 
 
@@ -93,7 +103,8 @@ def check_block_length(task_cfg, n_positions):
     length = getattr(task_cfg, "tokens_per_sample", None)
     if length and length > n_positions and str(getattr(task_cfg, "sample_break_mode", "")) != "eos":
         raise UserError(
-            f"--tokens-per-sample {length} is more than the model's {n_positions} positions (--n-positions); give "
+            f"--tokens-per-sample {length} is more than the model's {n_positions} positions "
+            "(--n-positions); give "
             f"--tokens-per-sample {n_positions}, or use a model with more positions"
         )
 

@@ -1,4 +1,5 @@
-"""The weights in a checkpoint of ours: do they belong to this model and this dictionary, and are they whole?"""
+"""The weights in a checkpoint of ours: do they belong to this model and this dictionary, and are they "
+"whole?"""
 
 import torch
 
@@ -23,11 +24,13 @@ def require_same_dictionary(saved, own):
     mend = "give the data folder that it was trained on, or train a new model"
     if saved[0] != own[0]:
         raise UserError(
-            f"the checkpoint's embedding has rows for {saved[0]:,} symbols, the data's dictionary has {own[0]:,}; {mend}"
+            f"the checkpoint's embedding has rows for {saved[0]:,} symbols, the data's dictionary has "
+            f"{own[0]:,}; {mend}"
         )
     if saved != own:
         raise UserError(
-            f"the checkpoint was trained with another dictionary of the same {own[0]:,} symbols' length (other "
+            f"the checkpoint was trained with another dictionary of the same {own[0]:,} symbols' length "
+            "(other "
             f"symbols, or another order); {mend}"
         )
 
@@ -43,7 +46,9 @@ def check_state(state, expected):
     """
     if not any(name.startswith(NETWORK_PREFIX) for name in state):
         some = next(iter(state), "nothing")
-        raise UserError(f"the checkpoint is of another model (it holds {some!r}); name one trained with --arch gpt2...")
+        raise UserError(
+            f"the checkpoint is of another model (it holds {some!r}); name one trained with --arch gpt2..."
+        )
     for name in [*expected, *state]:
         if name not in state or name not in expected:
             where = "checkpoint" if name not in state else "model"
@@ -51,11 +56,13 @@ def check_state(state, expected):
     for name, tensor in state.items():
         if tensor.shape != expected[name].shape:
             raise UserError(
-                f"{name!r} has shape {tuple(tensor.shape)} in the checkpoint and {tuple(expected[name].shape)} in the "
+                f"{name!r} has shape {tuple(tensor.shape)} in the checkpoint and "
+                f"{tuple(expected[name].shape)} in the "
                 "model: the checkpoint is of another --arch, --n-embd or --n-positions"
             )
         if not torch.isfinite(tensor).all():
             raise UserError(
-                f"the checkpoint's {name!r} holds NaN or infinite numbers: it is damaged or its training diverged; "
+                f"the checkpoint's {name!r} holds NaN or infinite numbers: it is damaged or its training "
+                "diverged; "
                 "use an earlier one"
             )

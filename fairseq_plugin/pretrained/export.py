@@ -99,8 +99,10 @@ def _symbols_of_rows(config, symbols):
     if missing:
         # A row of zeros would be no "impossible": it would score 0, above most tokens.
         raise UserError(
-            f"dict.txt has no symbol for {len(missing):,} of the tokenizer's {config.vocab_size:,} ids (first: "
-            f"{missing[0]}), so there are no weights to write for them; train on a dictionary that lists all ids "
+            f"dict.txt has no symbol for {len(missing):,} of the tokenizer's {config.vocab_size:,} ids "
+            "(first: "
+            f"{missing[0]}), so there are no weights to write for them; train on a dictionary that lists "
+            "all ids "
             "(scripts/prepare_labelled.py writes one)"
         )
     return torch.tensor([index[str(row)] for row in range(config.vocab_size)])
@@ -112,14 +114,22 @@ def _read_checkpoint(path, symbols):
     weights = state.get("model") if isinstance(state, dict) else None
     model = (state.get("cfg") or {}).get("model") if isinstance(state, dict) else None
     names = ("n_layer", "n_head", "n_embd", "n_positions", "layer_norm_epsilon")
-    if not isinstance(weights, dict) or not isinstance(model, dict) or any(model.get(n) is None for n in names):
-        raise UserError(f"{path} is no checkpoint of ours; name one trained with --arch gpt2 or another of its sizes")
+    if (
+        not isinstance(weights, dict)
+        or not isinstance(model, dict)
+        or any(model.get(n) is None for n in names)
+    ):
+        raise UserError(
+            f"{path} is no checkpoint of ours; name one trained with --arch gpt2 or another of its sizes"
+        )
     sizes = {name: model[name] for name in names}
     own = torch.tensor(fingerprint(symbols))
     require_same_dictionary(weights.get(FINGERPRINT), own)
     with torch.device("meta"):
         network = GPT2(GPT2Config(vocab_size=len(symbols), **sizes)).state_dict()
-    check_state(weights, {**{NETWORK_PREFIX + name: value for name, value in network.items()}, FINGERPRINT: own})
+    check_state(
+        weights, {**{NETWORK_PREFIX + name: value for name, value in network.items()}, FINGERPRINT: own}
+    )
     return sizes, {name.removeprefix(NETWORK_PREFIX): value for name, value in weights.items()}
 
 

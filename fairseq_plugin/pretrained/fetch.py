@@ -8,7 +8,13 @@ from fairseq_plugin.pretrained.hf_folder import read_folder
 from fairseq_plugin.pretrained.new_folder import new_folder
 from fairseq_plugin.pretrained.tensor_files import INDEX, PICKLED, SAFETENSORS
 
-_TOKENIZER = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_TOKENIZER = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
 _FILES = (CONFIG_NAME, "generation_config.json", SAFETENSORS, INDEX, "model-*-of-*.safetensors", *_TOKENIZER)
 
 
@@ -47,6 +53,7 @@ def _download(name, folder, revision, patterns):
     except Exception as error:  # dozens of kinds, from the hub, from HTTP and from sockets
         reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"cannot fetch {name!r} from the Hugging Face hub ({type(error).__name__}: {reason}); check the name and "
+            f"cannot fetch {name!r} from the Hugging Face hub ({type(error).__name__}: {reason}); check "
+            "the name and "
             "the network, or run the same command on a machine that has one and copy the folder here"
         ) from error

@@ -56,18 +56,27 @@ def read_config(folder):
     for key, allowed in _SUPPORTED.items():
         value = values.get(key, allowed[0])
         if not any(value is known or (value == known and type(value) is type(known)) for known in allowed):
-            raise UserError(f"{path}: {key} is {value!r}; only {' or '.join(map(repr, allowed))} is supported")
+            raise UserError(
+                f"{path}: {key} is {value!r}; only {' or '.join(map(repr, allowed))} is supported"
+            )
     config = HFConfig(
-        **{name: _size(path, values, name) for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")},
+        **{
+            name: _size(path, values, name)
+            for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
+        },
         layer_norm_epsilon=_epsilon(path, values),
         eos_token_id=_size(path, values, "eos_token_id", lowest=0, default=50256),
     )
     if config.n_embd % config.n_head:
         raise UserError(f"{path}: n_embd {config.n_embd} is not a multiple of n_head {config.n_head}")
     if values.get("n_inner") not in (None, 4 * config.n_embd):
-        raise UserError(f"{path}: n_inner is {values['n_inner']!r}; only 4 x n_embd = {4 * config.n_embd} is supported")
+        raise UserError(
+            f"{path}: n_inner is {values['n_inner']!r}; only 4 x n_embd = {4 * config.n_embd} is supported"
+        )
     if config.eos_token_id >= config.vocab_size:
-        raise UserError(f"{path}: eos_token_id {config.eos_token_id} is not below vocab_size {config.vocab_size}")
+        raise UserError(
+            f"{path}: eos_token_id {config.eos_token_id} is not below vocab_size {config.vocab_size}"
+        )
     return config
 
 

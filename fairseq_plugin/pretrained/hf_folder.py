@@ -73,21 +73,31 @@ def read_folder(folder, flag="--pretrained-model"):
     require_folder(folder, flag)
     config, files = read_config(folder), open_folder(folder)
     if config.n_layer > len(files.shapes):  # keeps a mad number from filling the memory with names
-        raise UserError(f"{folder}: n_layer is {config.n_layer}, the weight file has {len(files.shapes)} tensors")
+        raise UserError(
+            f"{folder}: n_layer is {config.n_layer}, the weight file has {len(files.shapes)} tensors"
+        )
     source = _without_prefix(folder, files.shapes)
     expected = expected_shapes(config)
     for name, shape in expected.items():
         if name not in source:
-            raise UserError(f"{folder}: {name!r} is missing from the weights; fetch or export the folder again")
+            raise UserError(
+                f"{folder}: {name!r} is missing from the weights; fetch or export the folder again"
+            )
         _require_shape(folder, name, files.shapes[source[name]], shape)
     for name in source.keys() - expected.keys():
         if name != _HEAD and not _OLD_BUFFER.fullmatch(name):
-            raise UserError(f"{folder}: {name!r} is no tensor of a GPT-2 language model of {config.n_layer} layers")
-    tensors = _Checked(folder, files, {name: source[name] for name in source if not _OLD_BUFFER.fullmatch(name)})
+            raise UserError(
+                f"{folder}: {name!r} is no tensor of a GPT-2 language model of {config.n_layer} layers"
+            )
+    tensors = _Checked(
+        folder, files, {name: source[name] for name in source if not _OLD_BUFFER.fullmatch(name)}
+    )
     if _HEAD in source:
         _require_shape(folder, _HEAD, files.shapes[source[_HEAD]], expected["wte.weight"])
         if not torch.equal(tensors[_HEAD], tensors["wte.weight"]):
-            raise UserError(f"{folder}: {_HEAD!r} differs from 'wte.weight'; only tied embeddings are supported")
+            raise UserError(
+                f"{folder}: {_HEAD!r} differs from 'wte.weight'; only tied embeddings are supported"
+            )
     return config, tensors
 
 
@@ -113,8 +123,10 @@ def load_weights(folder, gpt2, symbols, eos, end_id=None, complete=False):
     row_map = map_rows(symbols, eos, config.eos_token_id, config.vocab_size)
     if complete and row_map.without_symbol:
         raise UserError(
-            f"--pretrained-model {folder}: its table has {config.vocab_size:,} rows, {len(row_map.without_symbol):,} of "
-            "them without a symbol in the data's complete dictionary: it belongs to another tokenizer; prepare the "
+            f"--pretrained-model {folder}: its table has {config.vocab_size:,} rows, "
+            f"{len(row_map.without_symbol):,} of "
+            "them without a symbol in the data's complete dictionary: it belongs to another tokenizer; "
+            "prepare the "
             "data with the model's own"
         )
     targets = dict(gpt2.named_parameters())
@@ -147,7 +159,9 @@ class _Checked:
         if not tensor.is_floating_point():
             raise UserError(f"{self._folder}: {name!r} is of type {tensor.dtype}, not of floating point")
         if not torch.isfinite(tensor).all():
-            raise UserError(f"{self._folder}: {name!r} holds NaN or infinite numbers; fetch or export the folder again")
+            raise UserError(
+                f"{self._folder}: {name!r} holds NaN or infinite numbers; fetch or export the folder again"
+            )
         return tensor
 
 
@@ -170,7 +184,8 @@ def _require_same_end(folder, config, symbols, end_id):
     found = config.eos_token_id
     if end_id is not None and found != end_id:
         raise UserError(
-            f"--pretrained-model {folder}: its end token has id {found}, the data's tokenizer has {end_id}; prepare "
+            f"--pretrained-model {folder}: its end token has id {found}, the data's tokenizer has "
+            f"{end_id}; prepare "
             "the data with the model's own tokenizer"
         )
     if end_id is None and str(found) in symbols:

@@ -41,7 +41,10 @@ def write_tokenizer(codec, folder, n_positions):
     end_id = end_id_of(codec)
     if codec.end_id is None:
         if END_OF_TEXT in vocab:
-            raise UserError(f"the tokenizer has an ordinary token {END_OF_TEXT!r}, which a Hugging Face folder cannot hold")
+            raise UserError(
+                f"the tokenizer has an ordinary token {END_OF_TEXT!r}, which a Hugging Face folder cannot "
+                "hold"
+            )
         vocab[END_OF_TEXT] = end_id
     _write_json(folder / "vocab.json", vocab)
     (folder / "merges.txt").write_bytes(codec.files[merges_name])

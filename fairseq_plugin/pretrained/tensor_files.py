@@ -46,7 +46,9 @@ def open_folder(folder):
         return _open_sharded(folder)
     if (folder / PICKLED).is_file():
         return _open_pickled(folder / PICKLED)
-    raise UserError(f"{folder} holds neither {SAFETENSORS} nor {INDEX} nor {PICKLED}; name a Hugging Face GPT-2 folder")
+    raise UserError(
+        f"{folder} holds neither {SAFETENSORS} nor {INDEX} nor {PICKLED}; name a Hugging Face GPT-2 folder"
+    )
 
 
 def _open_sharded(folder):
@@ -70,7 +72,7 @@ def _open_safetensors(paths):
     for path in paths:
         with _named_errors(path):
             file = safe_open(path, framework="pt").__enter__()
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
         for name in found.keys() & shapes.keys():
             raise UserError(f"{path}: {name!r} stands in two files; fetch the folder again")
         shapes.update(found)
@@ -87,9 +89,13 @@ def _open_safetensors(paths):
 def _open_pickled(path):
     with _named_errors(path):
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+    if not isinstance(tensors, dict) or not all(
+        isinstance(value, torch.Tensor) for value in tensors.values()
+    ):
         raise UserError(f"{path} holds no tensors by name; export the model again, as {SAFETENSORS}")
-    return TensorFiles({str(name): tuple(value.shape) for name, value in tensors.items()}, tensors.__getitem__)
+    return TensorFiles(
+        {str(name): tuple(value.shape) for name, value in tensors.items()}, tensors.__getitem__
+    )
 
 
 @contextmanager

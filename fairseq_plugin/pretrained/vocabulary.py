@@ -100,9 +100,12 @@ class RowMap:
         used = self.num_rows - len(self.without_symbol)
         text = f"{used:,} of {self.num_rows:,} embedding rows have a symbol"
         if self.without_symbol:
-            text += f"; {len(self.without_symbol):,} have none and are left out (ids {_some(self.without_symbol)})"
+            text += f"; {len(self.without_symbol):,} have none and are left out"
+            text += f" (ids {_some(self.without_symbol)})"
         if self.without_row:
-            text += f"; {len(self.without_row)} symbols have no row and start at zero ({_some(self.without_row)})"
+            text += (
+                f"; {len(self.without_row)} symbols have no row and start at zero ({_some(self.without_row)})"
+            )
         return text
 
 
@@ -123,19 +126,21 @@ def map_rows(symbols, eos, end_row, num_rows):
     beyond = [i for i in ids if i is not None and i >= num_rows]
     if beyond:
         raise UserError(
-            f"--pretrained-model: the dictionary has {len(beyond):,} token ids beyond the model's {num_rows:,} rows "
+            f"--pretrained-model: the dictionary has {len(beyond):,} token ids beyond the model's "
+            f"{num_rows:,} rows "
             f"({_some(beyond)}): it belongs to another tokenizer; prepare the data with the model's own"
         )
     if sum(i is not None for i in ids) < 2:
         raise UserError(
-            f"--pretrained-model: the dictionary's symbols ({_some(symbols[len(SPECIAL_SYMBOLS):])}) are no token "
+            f"--pretrained-model: the dictionary's symbols ({_some(symbols[len(SPECIAL_SYMBOLS) :])}) are "
+            "no token "
             "ids; encode the data with GPT-2's tokenizer first (scripts/prepare_labelled.py)"
         )
     used = set(ids)
     return RowMap(
         rows=torch.tensor([-1 if i is None else i for i in ids]),
         num_rows=num_rows,
-        without_row=[symbol for symbol, i in zip(symbols, ids) if i is None],
+        without_row=[symbol for symbol, i in zip(symbols, ids, strict=True) if i is None],
         without_symbol=[row for row in range(num_rows) if row not in used],
     )
 

@@ -75,6 +75,7 @@ class ConditionalAugmentationTask(FairseqTask):
         self._codec = None
         self._model = None  # the last model built; eval-lm does not hand it to the data loader
         self._record = None
+        self._told_workers = False
         self._line_ids = {}  # fairseq-interactive: prompt -> numbers of the lines that are waiting
         self._num_lines = 0
 
@@ -157,9 +158,16 @@ class ConditionalAugmentationTask(FairseqTask):
             tokens.append(torch.tensor(prompt))
         return tokens, [len(one) for one in tokens]
 
-    def get_batch_iterator(self, dataset, *args, **kwargs):
-        """As in fairseq; for ``augment``, also note how many samples this shard will hold."""
-        iterator = super().get_batch_iterator(dataset, *args, **kwargs)
+    def get_batch_iterator(self, dataset, **kwargs):
+        """As in fairseq, without worker processes; for ``augment``, note how many samples this shard will hold.
+
+        Rows come from a memory-mapped file: a worker only adds its start, and with batches made anew for
+        every epoch fairseq would start new ones each time and wait for the old ones to time out.
+        """
+        if kwargs.pop("num_workers", 0) and not self._told_workers:
+            logger.info("--num-workers is not used: batches are made in the main process, which takes no time")
+            self._told_workers = True
+        iterator = super().get_batch_iterator(dataset, num_workers=0, **kwargs)
         if dataset is self.datasets.get(AUGMENT):
             shard, shards = kwargs.get("shard_id", 0), kwargs.get("num_shards", 1)
             self._shard = [shard, shards]

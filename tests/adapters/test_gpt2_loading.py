@@ -1,4 +1,4 @@
-"""``--arch gpt2`` before training starts and when a checkpoint is loaded: what does not go together is refused."""
+"""``--arch gpt2`` before training and when a checkpoint is loaded: what does not go together is refused."""
 
 import argparse
 import logging
@@ -114,11 +114,15 @@ def test_bf16_decodes_incrementally_as_in_full(data):
         last_BV = model(tokens_BT[:, :time], incremental_state=state)[0][:, -1].detach()
         assert last_BV.dtype == torch.float32
         finite = torch.isfinite(last_BV)
-        assert (last_BV - full_BTV[:, time - 1])[finite].abs().max() < 0.05 * full_BTV[full_BTV > -torch.inf].abs().max()
+        assert (last_BV - full_BTV[:, time - 1])[finite].abs().max() < 0.05 * full_BTV[
+            full_BTV > -torch.inf
+        ].abs().max()
 
 
 def pretrained_folder(tmp_path, **changes):
-    config = GPT2Config(**{**dict(vocab_size=31, n_positions=40, n_embd=32, n_layer=3, n_head=4), **changes})
+    config = GPT2Config(
+        **{**{"vocab_size": 31, "n_positions": 40, "n_embd": 32, "n_layer": 3, "n_head": 4}, **changes}
+    )
     model = hugging_face_model(config)
     model.save_pretrained(tmp_path / "hf")
     return tmp_path / "hf", model
@@ -157,5 +161,5 @@ def test_a_checkpoint_rebuilds_its_model_without_the_pretrained_folder(data, tmp
 
 def test_a_pretrained_model_of_another_tokenizer_is_refused(data, tmp_path):
     folder, _ = pretrained_folder(tmp_path, vocab_size=20)
-    with pytest.raises(SystemExit, match="11 token ids beyond the model's 20 rows|ordinary token"):
+    with pytest.raises(SystemExit, match=r"11 token ids beyond the model's 20 rows|ordinary token"):
         build(data, *TINY, "--pretrained-model", folder)

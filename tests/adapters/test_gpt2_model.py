@@ -1,4 +1,4 @@
-"""``--arch gpt2`` keeps fairseq's contracts: the stock generator, scorer, trainer and loader can rely on it."""
+"""``--arch gpt2`` keeps fairseq's contracts: the stock generator, scorer and trainer can rely on it."""
 
 import pytest
 import torch
@@ -77,7 +77,9 @@ def test_padding_on_either_side_changes_nothing(data, side):
         padded_BT[row, place] = text
     together_BTV = model(padded_BT)[0]
     for row, (place, text) in enumerate(zip(places, rows, strict=True)):
-        torch.testing.assert_close(together_BTV[row, place], model(text.unsqueeze(0))[0][0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            together_BTV[row, place], model(text.unsqueeze(0))[0][0], atol=1e-5, rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("first", [1, 5])
@@ -124,7 +126,9 @@ def test_stock_beam_search_equals_beam_search_by_the_book(data, beam, prompt_len
     prompts_BT = tokens(4, 1 + prompt_length, seed=beam)
     with torch.no_grad():
         model.decoder.gpt2.wte.weight[EOS] *= 3  # so that some texts end and some reach the limit
-    generator = SequenceGenerator([model], task.source_dictionary, beam_size=beam, max_len_b=12 + prompt_length)
+    generator = SequenceGenerator(
+        [model], task.source_dictionary, beam_size=beam, max_len_b=12 + prompt_length
+    )
     sample = {"net_input": {"src_tokens": prompts_BT, "src_lengths": torch.full((4,), prompt_length + 1)}}
     prefix_BT = prompts_BT[:, 1:] if prompt_length else None
     found = generator.generate([model], sample, prefix_tokens=prefix_BT, bos_token=EOS)
@@ -140,7 +144,9 @@ def test_stock_beam_search_equals_beam_search_by_the_book(data, beam, prompt_len
         expected = beam_search(
             lambda rows: log_probs_of(rows)[:, -1], prompt, EOS, beam, 12, int(prompt_length == 0), forced
         )
-        assert [one["tokens"][prompt_length:].tolist() for one in hypotheses] == [text for text, _ in expected]
+        assert [one["tokens"][prompt_length:].tolist() for one in hypotheses] == [
+            text for text, _ in expected
+        ]
         scores = [one["score"].item() for one in hypotheses]
         assert scores == pytest.approx([score for _, score in expected], abs=1e-4)
 
@@ -148,7 +154,10 @@ def test_stock_beam_search_equals_beam_search_by_the_book(data, beam, prompt_len
 def test_the_stock_scorer_gives_the_log_probabilities_of_the_text(data):
     model, task, _ = build(data)
     text_BT = tokens(2, 10)
-    sample = {"net_input": {"src_tokens": text_BT[:, :-1], "src_lengths": torch.tensor([9, 9])}, "target": text_BT[:, 1:]}
+    sample = {
+        "net_input": {"src_tokens": text_BT[:, :-1], "src_lengths": torch.tensor([9, 9])},
+        "target": text_BT[:, 1:],
+    }
     hypotheses = SequenceScorer(task.source_dictionary).generate([model], sample)
     expected_BT = model(text_BT[:, :-1])[0].log_softmax(-1).gather(2, text_BT[:, 1:, None]).squeeze(2)
     for row in range(2):
@@ -172,7 +181,9 @@ def test_damaged_weights_stop_inference(data):
 def test_a_text_beyond_the_positions_is_refused_by_name(data):
     model, _, _ = build(data)
     assert model.max_positions() == model.max_decoder_positions() == 40
-    with pytest.raises(SystemExit, match="41 tokens does not fit into the model's 40 positions .--n-positions."):
+    with pytest.raises(
+        SystemExit, match=r"41 tokens does not fit into the model's 40 positions .--n-positions."
+    ):
         model(tokens(1, 41))
 
 

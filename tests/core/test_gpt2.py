@@ -24,7 +24,11 @@ SIZES = st.fixed_dictionaries(
 
 def small(**changes):
     torch.manual_seed(1)
-    return GPT2(GPT2Config(**{**dict(vocab_size=100, n_positions=32, n_embd=32, n_layer=2, n_head=4), **changes})).eval()
+    return GPT2(
+        GPT2Config(
+            **{**{"vocab_size": 100, "n_positions": 32, "n_embd": 32, "n_layer": 2, "n_head": 4}, **changes}
+        )
+    ).eval()
 
 
 @settings(max_examples=25, deadline=None)
@@ -66,7 +70,9 @@ def test_gradients_equal_transformers():
 def test_greedy_text_equals_transformers():
     ours, theirs = pair(seed=5, vocab_size=120)
     prompt_BT = torch.randint(119, (4, 3))
-    expected_BT = theirs.generate(prompt_BT, max_new_tokens=40, do_sample=False, eos_token_id=None, pad_token_id=0)
+    expected_BT = theirs.generate(
+        prompt_BT, max_new_tokens=40, do_sample=False, eos_token_id=None, pad_token_id=0
+    )
     tokens_BT = prompt_BT
     for _ in range(40):
         with torch.no_grad():
@@ -207,10 +213,10 @@ def test_the_compiled_network_computes_the_same():
 @pytest.mark.parametrize(
     "sizes, named",
     [
-        (dict(n_embd=30, n_head=4), "n_embd 30"),
-        (dict(n_layer=0), "n_layer"),
-        (dict(dropout=1.0), "dropout"),
-        (dict(vocab_size=0), "vocab_size"),
+        ({"n_embd": 30, "n_head": 4}, "n_embd 30"),
+        ({"n_layer": 0}, "n_layer"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"vocab_size": 0}, "vocab_size"),
     ],
 )
 def test_sizes_that_make_no_network_are_refused(sizes, named):

@@ -45,7 +45,9 @@ def test_long_prompts_are_read_in_pieces(model):
     config = GPT2Config(vocab_size=97, n_positions=300, n_embd=32, n_layer=1, n_head=2)
     model, tokens_BT = GPT2(config).eval(), texts(2, 290)
     with torch.no_grad():
-        torch.testing.assert_close(model(tokens_BT, cache=KVCache(config, 2, 290)), model(tokens_BT), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            model(tokens_BT, cache=KVCache(config, 2, 290)), model(tokens_BT), atol=1e-5, rtol=0
+        )
 
 
 def test_prompts_of_different_lengths_stand_in_one_cache(model):
@@ -112,7 +114,9 @@ def test_a_rows_bits_do_not_depend_on_the_other_rows(head_width, num_threads):
         config = GPT2Config(vocab_size=97, n_positions=80, n_embd=4 * head_width, n_layer=2, n_head=4)
         torch.manual_seed(head_width)
         model = GPT2(config).eval()
-        results = [logits_of_one_row(model, *batch) for batch in ((8, 1), (8, 8), (16, 40), (64, 20), (24, 33))]
+        results = [
+            logits_of_one_row(model, *batch) for batch in ((8, 1), (8, 8), (16, 40), (64, 20), (24, 33))
+        ]
         for logits_TV in results[1:]:
             assert torch.equal(logits_TV, results[0])
     finally:

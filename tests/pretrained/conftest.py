@@ -7,8 +7,12 @@ from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.pretrained.vocabulary import fingerprint, read_symbols
 from fairseq_plugin.text.codec import train_bytes_codec
 
-SIZES = dict(n_layer=2, n_head=2, n_embd=16, n_positions=24, layer_norm_epsilon=1e-5)
-TEXTS = ["a tidy little film , full of wit", "the plot is thin and the wit thinner", "a full and tidy plot"] * 20
+SIZES = {"n_layer": 2, "n_head": 2, "n_embd": 16, "n_positions": 24, "layer_norm_epsilon": 1e-5}
+TEXTS = [
+    "a tidy little film , full of wit",
+    "the plot is thin and the wit thinner",
+    "a full and tidy plot",
+] * 20
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +49,9 @@ def network(data):
 def write_checkpoint(path, network, data, **changes):
     weights = {f"decoder.gpt2.{name}": value for name, value in network.state_dict().items()}
     weights["decoder.dictionary_fingerprint"] = torch.tensor(fingerprint(read_symbols(data / "dict.txt")))
-    torch.save({"args": None, "cfg": {"model": {"_name": "gpt2", **SIZES}}, "model": weights, **changes}, path)
+    torch.save(
+        {"args": None, "cfg": {"model": {"_name": "gpt2", **SIZES}}, "model": weights, **changes}, path
+    )
     return path
 
 

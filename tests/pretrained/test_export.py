@@ -85,7 +85,9 @@ def test_gpt2s_own_tokenizer_keeps_its_end_token(tmp_path, shared_data):
     assert (written.config.vocab_size, written.config.eos_token_id) == (50257, 50256)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "hf")
     assert tokenizer.encode("Hello world<|endoftext|>") == [15496, 995, 50256]
-    assert torch.equal(imported(tmp_path / "hf", data, end_id=50256).wte.weight[4:50260], network.wte.weight[4:50260])
+    assert torch.equal(
+        imported(tmp_path / "hf", data, end_id=50256).wte.weight[4:50260], network.wte.weight[4:50260]
+    )
 
 
 def test_the_folder_is_complete_or_not_there(tmp_path, checkpoint, data, monkeypatch):
@@ -110,7 +112,7 @@ def test_the_folder_is_complete_or_not_there(tmp_path, checkpoint, data, monkeyp
 
 def test_ids_without_weights_are_refused(tmp_path, network, codec):
     data = write_data(tmp_path / "pruned", codec, [*range(100), *range(101, codec.num_ids), "madeupword0000"])
-    with pytest.raises(UserError, match="no symbol for 1 of the tokenizer's .*first: 100"):
+    with pytest.raises(UserError, match=r"no symbol for 1 of the tokenizer's .*first: 100"):
         export_checkpoint(write_checkpoint(tmp_path / "c.pt", network, data), data, tmp_path / "hf")
 
 
@@ -143,4 +145,6 @@ def test_the_script_exports_and_checks(tmp_path, checkpoint, data, run_script, o
     assert "all finite" in done.stdout
     values = json.loads((tmp_path / "hf" / "config.json").read_text())
     (tmp_path / "hf" / "config.json").write_text(json.dumps({**values, "n_layer": 3}))
-    one_line_error(run_script("convert_gpt2.py", "check", tmp_path / "hf", check=False), "'h.2.", "is missing")
+    one_line_error(
+        run_script("convert_gpt2.py", "check", tmp_path / "hf", check=False), "'h.2.", "is missing"
+    )

@@ -20,9 +20,11 @@ def entry(path):
 
 @pytest.fixture
 def hub(tmp_path):
-    """A server that speaks as much of the hub's protocol as a download needs; yields (folder served, address)."""
+    """A server that speaks what a download needs of the hub's protocol; yields (folder, environment)."""
     served = tmp_path / "served"
-    hugging_face_model(GPT2Config(vocab_size=21, n_positions=12, n_embd=8, n_layer=2, n_head=2)).save_pretrained(served)
+    hugging_face_model(
+        GPT2Config(vocab_size=21, n_positions=12, n_embd=8, n_layer=2, n_head=2)
+    ).save_pretrained(served)
     (served / "README.md").write_text("not wanted")
     (served / "64.tflite").write_text("not wanted")
 
@@ -58,14 +60,23 @@ def hub(tmp_path):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield served, {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0", "HF_HOME": tmp_path / "home"}
+    yield (
+        served,
+        {
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "HF_HUB_OFFLINE": "0",
+            "HF_HOME": tmp_path / "home",
+        },
+    )
     server.shutdown()
     server.server_close()
 
 
 def test_a_model_is_fetched_by_name_and_checked(hub, run_script, tmp_path):
     _, environment = hub
-    done = run_script("convert_gpt2.py", "fetch", "ada/tiny", "--to", tmp_path / "models" / "tiny", env=environment)
+    done = run_script(
+        "convert_gpt2.py", "fetch", "ada/tiny", "--to", tmp_path / "models" / "tiny", env=environment
+    )
     assert "2 layers x 8, 2 heads, 12 positions, 21 tokens (end token 20)" in done.stdout
     files = {path.name for path in (tmp_path / "models" / "tiny").iterdir()}
     assert files == {"config.json", "generation_config.json", "model.safetensors"}
@@ -76,7 +87,9 @@ def test_a_model_that_is_not_ours_leaves_nothing_behind(hub, run_script, one_lin
     values = json.loads((served / "config.json").read_text())
     (served / "config.json").write_text(json.dumps({**values, "model_type": "gptj"}))
     to = tmp_path / "models" / "tiny"
-    one_line_error(run_script("convert_gpt2.py", "fetch", "ada/tiny", "--to", to, env=environment, check=False), "gptj")
+    one_line_error(
+        run_script("convert_gpt2.py", "fetch", "ada/tiny", "--to", to, env=environment, check=False), "gptj"
+    )
     one_line_error(
         run_script("convert_gpt2.py", "fetch", "ada/nobody", "--to", to, env=environment, check=False),
         "cannot fetch 'ada/nobody'",

@@ -109,7 +109,9 @@ def test_half_precision_weights_are_widened_exactly(folder):
     change(folder, lambda t: t.update({name: value.half() for name, value in t.items()}))
     network, _ = load(folder)
     assert network.wpe.weight.dtype == torch.float32
-    assert torch.equal(network.wpe.weight, load_file(folder / "model.safetensors")["transformer.wpe.weight"].float())
+    assert torch.equal(
+        network.wpe.weight, load_file(folder / "model.safetensors")["transformer.wpe.weight"].float()
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,10 @@ def test_half_precision_weights_are_widened_exactly(folder):
         (lambda t: t.update({"transformer.h.0.mlp.c_fc.weight": torch.zeros(32, 8)}), "h.0.mlp.c_fc.weight"),
         (lambda t: t["transformer.h.0.attn.c_attn.bias"].fill_(torch.nan), "h.0.attn.c_attn.bias.*NaN"),
         (lambda t: t["transformer.wte.weight"][20, 3].fill_(torch.inf), "wte.weight.*infinite"),
-        (lambda t: t.update({"transformer.ln_f.bias": torch.zeros(8, dtype=torch.int64)}), "ln_f.bias.*int64"),
+        (
+            lambda t: t.update({"transformer.ln_f.bias": torch.zeros(8, dtype=torch.int64)}),
+            "ln_f.bias.*int64",
+        ),
         (lambda t: t.update({"lm_head.weight": torch.zeros(21, 8)}), "lm_head.weight.*differs"),
         (lambda t: t.update({"lm_head.weight": torch.zeros(20, 8)}), "lm_head.weight.*shape"),
         (lambda t: t.update({"wpe.weight": torch.zeros(12, 8)}), "wpe.weight.*twice"),
@@ -168,22 +173,28 @@ def test_the_written_config_reads_back(tmp_path, folder):
     config = read_config(folder)
     (tmp_path / "config.json").write_text(json.dumps(config_values(config)))
     assert read_config(tmp_path) == config
-    assert read_sizes(folder) == dict(n_layer=2, n_head=2, n_embd=8, n_positions=12, layer_norm_epsilon=1e-5)
+    assert read_sizes(folder) == {
+        "n_layer": 2,
+        "n_head": 2,
+        "n_embd": 8,
+        "n_positions": 12,
+        "layer_norm_epsilon": 1e-5,
+    }
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000, "\x00", '"gpt2"'])
 def test_a_damaged_config_is_named(folder, content):
     (folder / "config.json").write_text(content)
-    with pytest.raises(UserError, match="config.json"):
+    with pytest.raises(UserError, match=r"config.json"):
         load(folder)
 
 
 def test_missing_files_are_named(folder):
     (folder / "model.safetensors").unlink()
-    with pytest.raises(UserError, match="holds neither model.safetensors nor"):
+    with pytest.raises(UserError, match=r"holds neither model.safetensors nor"):
         load(folder)
     (folder / "config.json").unlink()
-    with pytest.raises(UserError, match="there is no .*config.json"):
+    with pytest.raises(UserError, match=r"there is no .*config.json"):
         load(folder)
 
 
@@ -249,11 +260,13 @@ class Canary:
         return open, (str(self.path), "w")
 
 
-@pytest.mark.parametrize("wrap", [lambda c: c, lambda c: {"wte.weight": c}, lambda c: {"wte.weight": torch.zeros(2), "x": [c]}])
+@pytest.mark.parametrize(
+    "wrap", [lambda c: c, lambda c: {"wte.weight": c}, lambda c: {"wte.weight": torch.zeros(2), "x": [c]}]
+)
 def test_code_in_a_pickle_never_runs(folder, tmp_path, wrap):
     canary = tmp_path / "the canary sang"
     pickle_weights(folder, wrap(Canary(canary)))
-    with pytest.raises(UserError, match="pytorch_model.bin cannot be read"):
+    with pytest.raises(UserError, match=r"pytorch_model.bin cannot be read"):
         load(folder)
     assert not canary.exists()
     torch.load(folder / "pytorch_model.bin", weights_only=False)  # the canary works

@@ -1,4 +1,4 @@
-"""On real text our network and transformers' say the same: perplexity, and the text that greedy decoding gives."""
+"""On real text our network and transformers' say the same: perplexity, and what greedy decoding gives."""
 
 import math
 
@@ -10,7 +10,7 @@ from fairseq_plugin.core.gpt2 import KVCache
 from fairseq_plugin.text.codec import gpt2_codec
 from tests.reference.gpt2_reference import pair
 
-TEXT = "The tower is 324 metres tall, about the same height as an 81-storey building; it was the tallest for 41 years."
+TEXT = "The tower is 324 metres tall, about as high as an 81-storey house; it was the tallest for 41 years."
 
 
 def perplexity(logits_BTV, tokens_BT):
@@ -33,7 +33,9 @@ def compare(ours, theirs, tokens_BT, num_new):
         expected = perplexity(theirs(tokens_BT).logits, tokens_BT)
     assert own == pytest.approx(expected, rel=1e-4)
     prompt_BT = tokens_BT[:, :8]
-    found_BT = theirs.generate(prompt_BT, max_new_tokens=num_new, do_sample=False, eos_token_id=None, pad_token_id=0)
+    found_BT = theirs.generate(
+        prompt_BT, max_new_tokens=num_new, do_sample=False, eos_token_id=None, pad_token_id=0
+    )
     assert torch.equal(greedy(ours, prompt_BT, num_new), found_BT)
 
 

@@ -25,8 +25,8 @@ def test_training_goes_on_from_an_exported_folder(training_data, run_stock, run_
     def train(to, *flags):
         run_stock(
             "fairseq-train", training_data, "--task", "language_modeling", "--tokens-per-sample", 32, "--cpu",
-            "--max-tokens", 256, "--criterion", "cross_entropy", "--optimizer", "adam", "--save-dir", tmp_path / to,
-            "--max-update", 2, *flags,
+            "--max-tokens", 256, "--criterion", "cross_entropy", "--optimizer", "adam", "--max-update", 2,
+            "--save-dir", tmp_path / to, *flags,
         )  # fmt: skip
         return tmp_path / to / "checkpoint_last.pt"
 
@@ -45,7 +45,7 @@ def test_training_goes_on_from_an_exported_folder(training_data, run_stock, run_
     for file in (tmp_path / "hf").iterdir():
         file.unlink()
     done = run_stock(
-        "fairseq-eval-lm", training_data, "--path", second, "--gen-subset", "valid", "--cpu", "--tokens-per-sample", 32,
-        "--batch-size", 4,
+        "fairseq-eval-lm", training_data, "--path", second, "--gen-subset", "valid", "--cpu",
+        "--tokens-per-sample", 32, "--batch-size", 4,
     )  # fmt: skip
     assert "Perplexity" in done.stdout + done.stderr

@@ -8,7 +8,16 @@ from fairseq_plugin.pretrained.vocabulary import fingerprint, guess_end_id, read
 
 @pytest.mark.parametrize(
     "symbol, number",
-    [("0", 0), ("464", 464), ("007", None), ("", None), ("-1", None), ("4.0", None), ("²", None), ("１", None)],
+    [
+        ("0", 0),
+        ("464", 464),
+        ("007", None),
+        ("", None),
+        ("-1", None),
+        ("4.0", None),
+        ("²", None),
+        ("１", None),
+    ],
 )
 def test_a_token_id_is_a_plain_decimal(symbol, number):
     assert token_id(symbol) == number

@@ -48,7 +48,12 @@ def copy_weights(source, target):
 
 def pair(seed=0, spread=0.1, **sizes):
     """``(ours, theirs)``: two networks of the same sizes and weights, in evaluation mode."""
-    config = GPT2Config(**{**dict(vocab_size=211, n_positions=48, n_embd=32, n_layer=2, n_head=4, dropout=0.0), **sizes})
+    config = GPT2Config(
+        **{
+            **{"vocab_size": 211, "n_positions": 48, "n_embd": 32, "n_layer": 2, "n_head": 4, "dropout": 0.0},
+            **sizes,
+        }
+    )
     theirs = hugging_face_model(config, seed, spread)
     ours = GPT2(config).eval()
     copy_weights(theirs, ours)
@@ -59,7 +64,7 @@ def beam_search(log_probs_of, prompt, eos, beam, max_len, min_len=1, forced=0.0)
     """Beam search of one sentence as fairseq does it, every step from scratch.
 
     Args:
-        log_probs_of: function from a list of token lists to log probabilities of the next token, one row each.
+        log_probs_of: function from token lists to log probabilities of the next token, one row each.
         prompt: tokens that every hypothesis starts with; not part of the results.
         eos: the end token.
         beam: number of hypotheses.

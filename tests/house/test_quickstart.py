@@ -1,0 +1,91 @@
+"""quickstart.sh: one command from a labelled file to an augmented set; again, to go on or to change a setting."""
+
+import csv
+import os
+import subprocess
+
+import pytest
+
+from scripts import environment
+
+
+def quickstart(root, *words):
+    return subprocess.run(
+        ["bash", root / "scripts" / "quickstart.sh", *map(str, words)],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=500,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def ready_root(repo_root):
+    """The repository, if setup_env.sh has finished there: no test installs anything."""
+    if fault := environment.stamp_fault(repo_root / ".venv"):
+        pytest.skip(f".venv: {fault}; bash scripts/setup_env.sh comes first")
+    return repo_root
+
+
+@pytest.fixture
+def own_data(tmp_path):
+    """Somebody's CSV, with its columns in another order and no validation file."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    with open(folder / "train.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["label", "sentence"])
+        for number in range(120):
+            writer.writerow(["spam", f"Buy {number} boxes, and get one free!"])
+            writer.writerow(["ham", f"See you at {number} o'clock, she said."])
+    return folder
+
+
+@pytest.mark.slow
+def test_quickstart_runs_on_own_data_and_again(ready_root, own_data, tmp_path):
+    words = ("--data", own_data, "--to", tmp_path / "out", "--epochs", 40, "--samples", 40)
+    done = quickstart(ready_root, *words)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    run = tmp_path / "out" / "gamma-0.5-seed-1"
+    assert (run / "augmented" / "report.html").read_text("utf-8").startswith("<!")
+    with open(run / "augmented" / "train.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0] == ["label", "sentence"]
+    assert {label for label, _ in rows[1:]} <= {"spam", "ham"}
+    for command in ("prepare_labelled.py", "fairseq-train", "fairseq-eval-lm", "fairseq-generate", "collect.py"):
+        assert f"{command} " in done.stdout  # each command is shown, for copying
+    assert str(run / "augmented" / "report.html") in done.stdout
+    checkpoint = (run / "checkpoints" / "checkpoint_best.pt").read_bytes()
+    samples = (run / "augmented" / "train.csv").read_bytes()
+
+    again = quickstart(ready_root, *words)
+
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert "epoch 41:" not in again.stdout
+    assert (run / "checkpoints" / "checkpoint_best.pt").read_bytes() == checkpoint
+    assert (run / "augmented" / "train.csv").read_bytes() == samples
+
+
+@pytest.mark.slow
+def test_an_error_of_a_stock_command_is_the_last_line(ready_root, own_data, tmp_path):
+    done = quickstart(ready_root, "--data", own_data, "--to", tmp_path / "out", "--gamma", "1.5")
+    assert done.returncode == 1
+    assert done.stderr.rstrip("\n").split("\n")[-1].startswith("error: --gamma 1.5")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("--data", "/no/such/folder"), "error: --data /no/such/folder is not a folder\n"),
+        (("--data", "{empty}"), "error: --data {empty} holds no train.tsv, train.csv or train.jsonl\n"),
+        (("--data", "{two}"), "error: --data {two} holds {two}/train.tsv {two}/train.csv: keep one of them\n"),
+        (("--gamma",), "error: --gamma needs a value; see --help\n"),
+        (("--epoch", "3"), "error: unknown option '--epoch'; see bash scripts/quickstart.sh --help\n"),
+    ],
+)
+def test_a_mistake_gives_one_line_before_anything_is_done(repo_root, tmp_path, words, error):
+    folders = {name: tmp_path / name for name in ("empty", "two")}
+    for folder in folders.values():
+        folder.mkdir()
+    for ending in ("tsv", "csv"):
+        (folders["two"] / f"train.{ending}").write_text("")
+    done = quickstart(repo_root, *(word.format(**folders) for word in words))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", error.format(**folders))
