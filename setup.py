@@ -15,8 +15,8 @@ setup(
     license="MIT",
     packages=find_packages(include=["fairseq_plugin", "fairseq_plugin.*"]),
     python_requires=">=3.11,<3.13",
-    # fairseq-fixed is left out on purpose: pip would follow it to torchaudio, whose registry build cannot load
-    # beside a CPU torch. It goes in first, with --no-deps: scripts/setup_env.sh, or "Setup" in the README.
+    # fairseq-fixed is left out on purpose: pip would follow it to torchaudio, whose registry build cannot
+    # load beside a CPU torch. It goes in first, with --no-deps, as scripts/setup_env.sh does.
     # Ranges here, exact versions in requirements/.
     install_requires=[
         "torch>=2.10,<3",  # from 2.10 on the weights-only unpickler has its fixes

@@ -93,7 +93,8 @@ def record(package):
     try:
         with open(package.info / "RECORD", encoding="utf-8", newline="") as stream:
             rows = [row for row in csv.reader(stream) if row]
-        if not rows or not (package.info / "METADATA").stat().st_size:
+        whole = any(row[0] == f"{package.info.name}/RECORD" for row in rows)  # it lists itself, at the end
+        if not whole or not (package.info / "METADATA").stat().st_size:
             return None
         return [(row[0], row[1], int(row[2]) if row[2] else None) for row in rows]
     except (OSError, ValueError, IndexError, csv.Error):  # UnicodeDecodeError is a ValueError

@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    """Refuse every connection that would leave this machine; local ones (gloo, servers of tests) go through."""
+    """Refuse every connection that would leave this machine; local ones (gloo, tests' own) go through."""
     connect = socket.socket.connect
 
     def local_only(self, address):
@@ -66,7 +66,7 @@ def child_environment(**extra):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     if not any(importlib.metadata.distributions(name="fairseq-scalegrad")):
         environment["PYTHONPATH"] = str(ROOT)
-    environment |= {name: "1" for name in THREADS}
+    environment |= dict.fromkeys(THREADS, "1")
     environment |= {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "no_proxy": "localhost,127.0.0.1"}
     return environment | {key: str(value) for key, value in extra.items()}
 
@@ -97,7 +97,7 @@ def run(command, check=True, cwd=None, env=None, timeout=300, stdin=None):
 
 @pytest.fixture(scope="session")
 def run_stock():
-    """``run_stock("fairseq-train", data, "--arch", ..., **options of run)``: a stock command with our user dir.
+    """``run_stock("fairseq-train", data, "--arch", ..., **options of run)``: a stock command, our user dir.
 
     ``user_dir=None`` leaves ``--user-dir`` out; any other value replaces it.
     """
@@ -121,7 +121,7 @@ def run_script():
 
 @pytest.fixture(scope="session")
 def one_line_error():
-    """``one_line_error(done, "word", ...)``: non-zero status, no traceback, an error line with these words."""
+    """``one_line_error(done, "word", ...)``: non-zero status, no traceback, an error line with the words."""
 
     def check(done, *words):
         output = done.stdout + done.stderr

@@ -33,15 +33,6 @@ class LabelPrompts(WholeBatches):
         tokens = torch.tensor([self.eos, *self.prompts[index]], dtype=torch.int64)
         return {"id": int(self.sample_ids[index]), "tokens": tokens, "label": int(self.labels[index])}
 
-    def num_tokens(self, index):
-        return int(self.sizes[index])
-
-    def num_tokens_vec(self, indices):
-        return self.sizes[indices]
-
-    def size(self, index):
-        return int(self.sizes[index])
-
     def ordered_indices(self):
         """In the order given, shorter prompts first: samples of one label stay together."""
         return np.argsort(self.sizes, kind="stable")

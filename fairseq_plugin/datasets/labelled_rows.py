@@ -37,15 +37,6 @@ class LabelledRows(WholeBatches):
     def __getitem__(self, index):
         return {"id": index, "row": self.rows[index].long(), "label": int(self.label_ids[index])}
 
-    def num_tokens(self, index):
-        return int(self.sizes[index])
-
-    def num_tokens_vec(self, indices):
-        return self.sizes[indices]
-
-    def size(self, index):
-        return int(self.sizes[index])
-
     def ordered_indices(self):
         """By length, so that a batch holds little padding; equal lengths in random order when shuffling."""
         order = np.random.permutation(len(self)) if self.shuffle else np.arange(len(self))

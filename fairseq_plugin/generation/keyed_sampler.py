@@ -71,7 +71,10 @@ def sampling_from_flags(args):
     """
     for flag, off in (("no_repeat_ngram_size", 0), ("diverse_beam_groups", -1), ("diversity_rate", -1.0)):
         if getattr(args, flag, off) != off:
-            raise UserError(f"--{flag.replace('_', '-')} does not go with sampling; leave it out, or drop --sampling")
+            raise UserError(
+                f"--{flag.replace('_', '-')} goes with beam search only; leave it out, or use --beam 2 or more "
+                "without --sampling"
+            )
     try:
         return Sampling(
             temperature=args.temperature if args.sampling else 0.0,

@@ -10,13 +10,15 @@ class LabelBeam:
     limit counts the prompt. Here the prompt is taken off again and the limit is one of new tokens.
 
     Args:
-        make: builds the stock generator for a given ``max_len_b``.
+        make: builds the stock generator for a given ``max_len_b`` and ``min_len``.
         max_new: limit of new tokens, the end token included.
-        pad, eos: indices of ``<pad>`` and ``</s>``.
+        min_new: tokens before which the text may not end.
+        positions: the models' longest text; a long prompt leaves fewer new tokens than ``max_new``.
+        eos: index of ``</s>``.
     """
 
-    def __init__(self, make, max_new, pad, eos):
-        self.make, self.max_new, self.pad, self.eos = make, max_new, pad, eos
+    def __init__(self, make, max_new, min_new, positions, eos):
+        self.make, self.max_new, self.min_new, self.positions, self.eos = make, max_new, min_new, positions, eos
         self.symbols_to_strip_from_output = {eos}
         self._generators = {}
 
@@ -38,14 +40,19 @@ class LabelBeam:
         return results
 
     def _generator(self, length):
-        # max_len_b of the stock generator counts the prompt and leaves the end token out.
+        # max_len_b and min_len of the stock generator count the prompt and leave the end token out.
         if length not in self._generators:
-            self._generators[length] = self.make(length + self.max_new - 1)
+            limit = self._limit(length)
+            self._generators[length] = self.make(length + limit - 1, length + min(self.min_new, limit - 1))
         return self._generators[length]
+
+    def _limit(self, length):
+        # As in KeyedSampler. The stock generator would cut at the positions too, and say nothing of it.
+        return min(self.max_new, self.positions - 1 - length)
 
     def _without_prompt(self, hypothesis, length):
         tokens, scores = hypothesis["tokens"][length:], hypothesis["positional_scores"][length:]
-        forced_end = len(tokens) == self.max_new  # at its limit the stock generator forces the end token
+        forced_end = len(tokens) == self._limit(length)  # at its limit the stock generator forces the end token
         if forced_end:
             tokens, scores = tokens[:-1], scores[:-1]
         elif len(tokens) and tokens[-1] == self.eos:

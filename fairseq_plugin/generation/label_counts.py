@@ -29,12 +29,16 @@ def samples_per_label(wish, labels):
         counts = _in_proportion(int(wish[6:]), [label.counts.get("train", 0) for label in labels])
     elif "=" in wish:
         counts = [0] * len(labels)
-        position = {key: i for i, label in enumerate(labels) for key in (label.text, label.name)}
+        # A name goes before a text, as in Manifest.label: the text of one label may be another's name.
+        position = {label.text: i for i, label in enumerate(labels)}
+        position |= {label.name: i for i, label in enumerate(labels)}
+        given = set()
         for part in wish.split(","):
-            name, _, number = part.rpartition("=")
-            if not number.strip().isdecimal() or name.strip() not in position:
+            name, _, number = (word.strip() for word in part.rpartition("="))
+            if not number.isdecimal() or name not in position or position[name] in given:
                 raise UserError(form)
-            counts[position[name.strip()]] = int(number)
+            given.add(position[name])
+            counts[position[name]] = int(number)
     else:
         raise UserError(form)
     if sum(counts) == 0:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from fairseq_plugin.errors import UserError
+from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.files import atomic_write
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class LabelPerplexity:
     def _keep_logits(self, _model, _inputs, output):
         self._logits = output[0].detach()
 
+    @plain_errors()
     def _add(self, batch):
         target_BT = batch["target"].to(self._logits.device)
         starts_B1 = torch.tensor(batch["start_indices"], device=target_BT.device).unsqueeze(1)

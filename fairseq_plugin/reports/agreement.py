@@ -1,8 +1,8 @@
 """Does an independent classifier read the synthetic rows as their labels say?
 
 Words and word pairs weighted by TF-IDF, then logistic regression, trained on the real training set alone.
-Its accuracy on the real valid set stands beside every figure: agreement cannot be judged
-without knowing how often the judge itself is wrong.
+Its accuracy on the real valid set stands beside every figure: agreement cannot be judged without knowing how
+often the judge itself is wrong.
 """
 
 from dataclasses import dataclass

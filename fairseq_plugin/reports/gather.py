@@ -30,8 +30,7 @@ class Generation:
         labels: their label indices.
         settings: ``augment.json`` of the first folder.
         parts: per results folder ``{"folder", "first_sample", "counts", "shard", "samples", "tokens",
-            "seconds",
-            "started", "generate_sha256", "augment_sha256"}``.
+            "seconds", "started", "generate_sha256", "augment_sha256"}``.
     """
 
     samples: list

@@ -1,9 +1,9 @@
 """Curves out of fairseq's training log (``--log-format json --log-file FILE``, or a saved console log).
 
 fairseq adds a handler to the log file for every epoch and every validation, so a line of epoch k
-stands there several times; points are therefore keyed by update, and the last word counts. A
-run that was resumed goes on in the same file: where the update number steps back, the
-points after the step-back were made again and the old ones are dropped.
+stands there several times; points are therefore keyed by update, and the last word counts. A run that was
+resumed goes on in the same file: where the update number steps back, the points after the step-back were made
+again and the old ones are dropped.
 """
 
 import json

@@ -110,7 +110,7 @@ class ConditionalAugmentationTask(FairseqTask):
 
     def _rows(self, split):
         folder = Path(self.cfg.data)
-        check_split(folder, split)
+        check_split(folder, split, deep=True)
         return LabelledRows(
             data_utils.load_indexed_dataset(str(folder / split), self.dictionary, "mmap"),
             np.load(folder / f"{split}.labels.npy"),
@@ -138,6 +138,7 @@ class ConditionalAugmentationTask(FairseqTask):
         max_new = min(self.cfg.max_len_b, room)
         return LabelPrompts(ids, prompts, labels, self.dictionary.pad(), self.dictionary.eos(), max_new)
 
+    @plain_errors()
     def build_dataset_for_inference(self, src_tokens, src_lengths, **kwargs):
         """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
         prompts = [tokens.tolist() for tokens in src_tokens]
@@ -223,6 +224,10 @@ class ConditionalAugmentationTask(FairseqTask):
         """Our sampler for one GPT-2 (sampling, or greedy); fairseq's beam search for everything else."""
         if args.max_len_b < 1:
             raise UserError(f"--max-len-b {args.max_len_b}: at least one new token is needed")
+        # fairseq's default of 1 is no wish: an empty sentence counts as one, and collect.py drops it.
+        min_new = args.min_len if args.min_len > 1 else 0
+        if min_new >= args.max_len_b:
+            raise UserError(f"--min-len {min_new} leaves no room for the end token within --max-len-b {args.max_len_b}")
         gpt2 = getattr(getattr(models[0], "decoder", None), "gpt2", None)
         own = len(models) == 1 and gpt2 is not None and (args.sampling or args.beam == 1)
         if own:
@@ -233,19 +238,20 @@ class ConditionalAugmentationTask(FairseqTask):
                 sampling_from_flags(args),
                 args.beam,
                 args.max_len_b,
-                max(args.min_len - 1, 0),  # fairseq's --min-len counts the end token
+                min_new,
             )
         else:
             if args.sampling:
                 logger.warning("not a single GPT-2: fairseq's own sampler is used, whose texts depend on the batch")
 
-            def stock(max_len_b):
-                changed = Namespace(**{**args, "max_len_a": 0, "max_len_b": max_len_b})
+            def stock(max_len_b, min_len):
+                changed = Namespace(**{**args, "max_len_a": 0, "max_len_b": max_len_b, "min_len": min_len})
                 return super(ConditionalAugmentationTask, self).build_generator(
                     models, changed, seq_gen_cls, extra_gen_cls_kwargs, **kwargs
                 )
 
-            generator = LabelBeam(stock, args.max_len_b, self.dictionary.pad(), self.dictionary.eos())
+            positions = min(model.max_positions() for model in models)
+            generator = LabelBeam(stock, args.max_len_b, min_new, positions, self.dictionary.eos())
         if AUGMENT in self.datasets and self.cfg.results_path:
             self._start_record(args, own)
         return generator

@@ -29,10 +29,17 @@ def test_a_wish_becomes_counts(wish, counts):
     assert samples_per_label(wish, LABELS) == counts
 
 
-@pytest.mark.parametrize("wish", ["", "x", "-3", "good=3", "0=x", "train:", "train:x", "1.5", "0=1,,"])
+@pytest.mark.parametrize("wish", ["", "x", "-3", "good=3", "0=x", "train:", "train:x", "1.5", "0=1,,", "0=1,negative=2"])
 def test_any_other_wish_is_refused_with_the_form(wish):
     with pytest.raises(UserError, match="--samples-per-label .*the labels are 0, 1, a=b"):
         samples_per_label(wish, LABELS)
+
+
+def test_a_name_goes_before_another_labels_text():
+    """As in Manifest.label, so that the number and the prompt are of one label."""
+    swapped = [SimpleNamespace(name=name, text=text, counts={}) for name, text in (("0", "1"), ("1", "0"))]
+    assert samples_per_label("0=5", swapped) == [5, 0]
+    assert samples_per_label("1=5", swapped) == [0, 5]
 
 
 @pytest.mark.parametrize("wish", ["0", "0=0", "train:0"])

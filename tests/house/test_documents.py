@@ -31,12 +31,16 @@ def broken_links(path):
 
 
 def named_tests(text):
-    """(file, function or None) of every ``tests/....py`` or ``tests/....py::test_name`` that stands in a text."""
+    """(file, function or None) of every ``tests/....py`` or ``tests/....py::test_name`` in a text."""
     return re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", text)
 
 
 def functions_of(path):
-    return {node.name for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.FunctionDef)}
+    return {
+        node.name
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    }
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -59,7 +63,9 @@ def test_the_readme_links_tests(repo_root):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_scripts_that_a_document_names_exist(repo_root, name):
-    named = set(re.findall(r"(?:scripts|benchmarks)/[\w/]+\.(?:py|sh)\b", (repo_root / name).read_text("utf-8")))
+    named = set(
+        re.findall(r"(?:scripts|benchmarks)/[\w/]+\.(?:py|sh)\b", (repo_root / name).read_text("utf-8"))
+    )
     assert [script for script in named if not (repo_root / script).is_file()] == []
 
 
@@ -70,5 +76,7 @@ def test_the_changelog_knows_this_version(repo_root):
 
 def test_the_link_check_sees_what_is_broken(tmp_path):
     path = tmp_path / "a.md"
-    path.write_text("# One two\n[a](b.md) [c](#one-two) [d](#three) [e](https://x.org)\n```\n[f](g.md)\n```\n")
+    path.write_text(
+        "# One two\n[a](b.md) [c](#one-two) [d](#three) [e](https://x.org)\n```\n[f](g.md)\n```\n"
+    )
     assert list(broken_links(path)) == ["b.md: no such file", "#three: no such heading"]

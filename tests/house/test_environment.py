@@ -61,6 +61,7 @@ def test_a_whole_environment_has_no_faults(venv):
         (lambda at: (at / "beta-2.0+cpu.dist-info" / "RECORD").unlink(), "interrupted"),
         (lambda at: (at / "beta-2.0+cpu.dist-info" / "RECORD").write_bytes(b""), "interrupted"),
         (lambda at: (at / "beta-2.0+cpu.dist-info" / "RECORD").write_bytes(b"\xff,a,b\n"), "interrupted"),
+        (lambda at: (at / "beta-2.0+cpu.dist-info" / "RECORD").write_bytes(b"beta.py,,6\n"), "interrupted"),
         (lambda at: (at / "beta-2.0+cpu.dist-info" / "METADATA").unlink(), "interrupted"),
         (lambda at: shutil.rmtree(at / "beta-2.0+cpu.dist-info"), "not installed"),
         (lambda at: (at / "beta-2.0+cpu.dist-info").rename(at / "beta-2.1.dist-info"), "version 2.1 is not"),
@@ -174,7 +175,9 @@ def test_no_python_gives_one_line(checkout, tmp_path):
 
 def test_no_venv_module_gives_one_line(checkout, tmp_path):
     python = fake_python(tmp_path, 'case "$*" in *ensurepip*) exit 1;; *) echo 3.12;; esac')
-    assert "lacks the venv module (Debian and Ubuntu: install python3.12-venv)" in one_line(setup_env(checkout, PYTHON=python))
+    assert "lacks the venv module (Debian and Ubuntu: install python3.12-venv)" in one_line(
+        setup_env(checkout, PYTHON=python)
+    )
 
 
 def test_no_compiler_gives_one_line(checkout, tmp_path):
@@ -184,7 +187,10 @@ def test_no_compiler_gives_one_line(checkout, tmp_path):
 
 
 def test_no_headers_give_one_line(checkout, tmp_path):
-    answers = 'case "$*" in *sysconfig*) echo /no/include/python3.12;; *executable*) echo "$0";; *version_info*) echo 3.12;; esac'
+    answers = (
+        'case "$*" in *sysconfig*) echo /no/include/python3.12;; '
+        '*executable*) echo "$0";; *version_info*) echo 3.12;; esac'
+    )
     path = path_with(tmp_path / "bin", ("/bin/true", "gcc"), ("/bin/true", "g++"))
     line = one_line(setup_env(checkout, PATH=path, PYTHON=fake_python(tmp_path, answers)))
     assert "no Python headers (/no/include/python3.12/Python.h)" in line

@@ -71,7 +71,11 @@ def test_flags_are_frozen():
 
 
 def test_every_flag_has_help():
-    bare = [f"{kind} {name}: {action.dest}" for kind, name, action in our_actions() if not (action.help or "").strip()]
+    bare = [
+        f"{kind} {name}: {action.dest}"
+        for kind, name, action in our_actions()
+        if not (action.help or "").strip()
+    ]
     assert bare == []
 
 

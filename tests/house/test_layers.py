@@ -33,7 +33,7 @@ PURE = {"core": {"torch"}, "errors": set(), "files": set()}  # what else than th
 
 
 def imports_of(source, package):
-    """Yield (dotted name, late) of every import; late: inside a function. ``package`` resolves relative ones."""
+    """Yield (dotted name, late) of every import; late: in a function. ``package`` resolves relative ones."""
     tree = ast.parse(source)
     late = {
         id(node)
@@ -50,7 +50,8 @@ def imports_of(source, package):
             if node.level:
                 parents = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join(parents + ([base] if base else []))
-            # "from fairseq_plugin import files" names a module, "from fairseq_plugin.files import sha256" a thing in one
+            # "from fairseq_plugin import files" names a module, "from fairseq_plugin.files import sha256"
+            # a thing in one
             for alias in node.names:
                 yield (f"{base}.{alias.name}" if base == "fairseq_plugin" else base), id(node) in late
 
@@ -85,7 +86,9 @@ def test_imports_run_downwards_only(repo_root):
     package = repo_root / "fairseq_plugin"
     files = sorted(package.rglob("*.py"))
     assert len(files) > 10
-    assert [fault for path in files for fault in faults(path.relative_to(package), path.read_text("utf-8"))] == []
+    assert [
+        fault for path in files for fault in faults(path.relative_to(package), path.read_text("utf-8"))
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -111,9 +114,15 @@ def test_the_walk_sees_a_forbidden_import(path, source, fault):
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("core/loss.py", "import math\nimport torch.nn as nn\nfrom . import gpt2\nfrom fairseq_plugin.core import gpt2"),
+        (
+            "core/loss.py",
+            "import math\nimport torch.nn as nn\nfrom . import gpt2\nfrom fairseq_plugin.core import gpt2",
+        ),
         ("labelled/binary.py", "def f():\n    from fairseq.data import Dictionary"),
-        ("models/gpt2.py", "from fairseq.models import x\nfrom ..core.gpt2 import GPT2\nfrom fairseq_plugin.errors import y"),
+        (
+            "models/gpt2.py",
+            "from fairseq.models import x\nfrom ..core.gpt2 import GPT2\nfrom fairseq_plugin.errors import y",
+        ),
     ],
 )
 def test_the_walk_lets_a_good_import_pass(path, source):

@@ -5,7 +5,12 @@ import ast
 import pytest
 
 BANNED_MODULES = {"cloudpickle", "dill", "marshal", "pickle", "shelve"}
-BANNED_NAMES = {"eval", "exec", "compile", "__import__"}  # as plain calls: model.eval() and re.compile() are others
+BANNED_NAMES = {
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+}  # as plain calls: model.eval() and re.compile() are others
 BANNED_CALLS = {
     "joblib.load",
     "numpy.fromregex",

@@ -1,4 +1,4 @@
-"""quickstart.sh: one command from a labelled file to an augmented set; again, to go on or to change a setting."""
+"""quickstart.sh: one command from a labelled file to an augmented set; again, to go on."""
 
 import csv
 import os
@@ -50,7 +50,13 @@ def test_quickstart_runs_on_own_data_and_again(ready_root, own_data, tmp_path):
         rows = list(csv.reader(stream))
     assert rows[0] == ["label", "sentence"]
     assert {label for label, _ in rows[1:]} <= {"spam", "ham"}
-    for command in ("prepare_labelled.py", "fairseq-train", "fairseq-eval-lm", "fairseq-generate", "collect.py"):
+    for command in (
+        "prepare_labelled.py",
+        "fairseq-train",
+        "fairseq-eval-lm",
+        "fairseq-generate",
+        "collect.py",
+    ):
         assert f"{command} " in done.stdout  # each command is shown, for copying
     assert str(run / "augmented" / "report.html") in done.stdout
     checkpoint = (run / "checkpoints" / "checkpoint_best.pt").read_bytes()
@@ -76,7 +82,10 @@ def test_an_error_of_a_stock_command_is_the_last_line(ready_root, own_data, tmp_
     [
         (("--data", "/no/such/folder"), "error: --data /no/such/folder is not a folder\n"),
         (("--data", "{empty}"), "error: --data {empty} holds no train.tsv, train.csv or train.jsonl\n"),
-        (("--data", "{two}"), "error: --data {two} holds {two}/train.tsv {two}/train.csv: keep one of them\n"),
+        (
+            ("--data", "{two}"),
+            "error: --data {two} holds {two}/train.tsv {two}/train.csv: keep one of them\n",
+        ),
         (("--gamma",), "error: --gamma needs a value; see --help\n"),
         (("--epoch", "3"), "error: unknown option '--epoch'; see bash scripts/quickstart.sh --help\n"),
     ],

@@ -16,7 +16,7 @@ EXPECTED = {
 }
 
 # Prints what of ours is registered after the given imports; a name registered twice raises inside fairseq.
-PROBE = '''
+PROBE = """
 import json, sys
 from argparse import Namespace
 
@@ -50,7 +50,7 @@ if __name__ == "__main__":
         print(open(sys.argv[2]).read())
     else:
         print(json.dumps(load(sys.argv[1:])))
-'''
+"""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A file fits in a head, a function on a screen, and nothing in the repository is anybody's private business."""
+"""A file fits in a head, a function on a screen, and nothing private stands in the repository."""
 
 import ast
 import re
@@ -12,8 +12,11 @@ FOLDERS = ("fairseq_plugin", "scripts", "tests", "benchmarks")
 # In pieces, so that this file does not find itself.
 PRIVATE = {
     "a machine's folder": r"(?<![\w.~$}])/(" + "work|root|Users/" + r"\w+|home/\w+)/",
-    "a registry's address": r"https?://[^\s)>\"']*(" + "|".join(("pypi", "pythonhosted", r"pytorch\.org/whl", "/simple")) + ")",
-    "how it was made": r"(?i)\b(co-authored" + r"-by|(generated|written) (by|with) an? (ai|llm|assistant|language model)\b)",
+    "a registry's address": r"https?://[^\s)>\"']*("
+    + "|".join(("pypi", "pythonhosted", r"pytorch\.org/whl", "/simple"))
+    + ")",
+    "how it was made": r"(?i)\b(co-authored"
+    + r"-by|(generated|written) (by|with) an? (ai|llm|assistant|language model)\b)",
     "a folder of notes": "shared/" + "notes",
 }
 
@@ -42,7 +45,9 @@ def private_words(text):
 
 
 def test_a_file_fits_in_a_head(repo_root):
-    lengths = {path.relative_to(repo_root): path.read_text("utf-8").count("\n") for path in python_files(repo_root)}
+    lengths = {
+        path.relative_to(repo_root): path.read_text("utf-8").count("\n") for path in python_files(repo_root)
+    }
     assert {str(path): lines for path, lines in lengths.items() if lines > MAX_FILE} == {}
 
 
@@ -85,6 +90,8 @@ def test_the_scan_sees(line):
     assert list(private_words(line))
 
 
-@pytest.mark.parametrize("line", ["data-bin/root/x", "$ROOT/work/x", "https://pytorch.org", "/path/to/python3.11", "shared/data"])
+@pytest.mark.parametrize(
+    "line", ["data-bin/root/x", "$ROOT/work/x", "https://pytorch.org", "/path/to/python3.11", "shared/data"]
+)
 def test_the_scan_lets_pass(line):
     assert not list(private_words(line))

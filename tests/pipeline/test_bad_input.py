@@ -15,7 +15,7 @@ def copy(reviews, tmp_path):
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize("gamma", ["0", "-0.5", "1.5", "nan"])
+@pytest.mark.parametrize("gamma", ["0", *(pytest.param(g, marks=pytest.mark.slow) for g in ("-0.5", "1.5", "nan"))])
 def test_gamma_out_of_range(train, reviews, tmp_path, one_line_error, gamma):
     done = train(reviews.folder, tmp_path, f"--gamma={gamma}", "--max-update", 1, check=False)
     one_line_error(done, "--gamma", gamma)
@@ -26,6 +26,7 @@ def test_a_missing_data_folder(train, tmp_path, one_line_error):
     one_line_error(train(tmp_path / "nowhere", tmp_path, check=False), "nowhere", "prepare_labelled.py")
 
 
+@pytest.mark.slow
 def test_a_missing_split(run_stock, copy, trained, one_line_error):
     done = run_stock(
         "fairseq-eval-lm", copy, *TASK, "--path", trained.checkpoint, "--gen-subset", "dev", "--cpu", check=False
@@ -33,13 +34,23 @@ def test_a_missing_split(run_stock, copy, trained, one_line_error):
     one_line_error(done, "dev")
 
 
-@pytest.mark.parametrize("name", ["train.bin", "train.idx", "valid.bin"])
+@pytest.mark.parametrize("name", ["train.bin", *(pytest.param(n, marks=pytest.mark.slow) for n in ("train.idx", "valid.bin"))])
 def test_a_cut_data_file(train, copy, tmp_path, one_line_error, name):
     whole = (copy / name).read_bytes()
     (copy / name).write_bytes(whole[: len(whole) // 2])
     one_line_error(train(copy, tmp_path / "run", "--max-epoch", 1, check=False), name)
 
 
+@pytest.mark.parametrize("name", ["train.bin", "valid.labels.npy"])
+def test_a_flipped_bit_in_a_data_file(train, copy, tmp_path, one_line_error, name):
+    """The size is right and every token may still be one: only the hash tells."""
+    content = bytearray((copy / name).read_bytes())
+    content[-8] ^= 1
+    (copy / name).write_bytes(content)
+    one_line_error(train(copy, tmp_path / "run", "--max-epoch", 1, check=False), name)
+
+
+@pytest.mark.slow
 def test_a_dictionary_of_other_data(train, copy, tmp_path, one_line_error):
     with open(copy / "dict.txt", "a") as stream:
         stream.write("99999 1\n")
@@ -62,7 +73,7 @@ def test_a_missing_checkpoint(generate, tmp_path, one_line_error):
     one_line_error(generate(tmp_path, "--path", tmp_path / "none.pt", check=False), "none.pt")
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "text"])
+@pytest.mark.parametrize("damage", ["cut", *(pytest.param(d, marks=pytest.mark.slow) for d in ("flip", "text"))])
 def test_a_damaged_checkpoint(generate, trained, tmp_path, one_line_error, damage):
     whole = bytearray(trained.checkpoint.read_bytes())
     if damage == "cut":
@@ -77,6 +88,7 @@ def test_a_damaged_checkpoint(generate, trained, tmp_path, one_line_error, damag
     assert not (tmp_path / "results" / "augment.json").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_stops_a_restart_and_names_the_newest_whole_one(
     train, reviews, trained, tmp_path, one_line_error
 ):
@@ -90,6 +102,7 @@ def test_a_damaged_checkpoint_stops_a_restart_and_names_the_newest_whole_one(
     one_line_error(done, "start from scratch", "checkpoint_1_9.pt")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_task(generate, trained, tmp_path, one_line_error):
     state = torch.load(trained.checkpoint, weights_only=True)
     state["cfg"]["task"]["_name"] = "language_modeling"
@@ -97,6 +110,7 @@ def test_a_checkpoint_of_another_task(generate, trained, tmp_path, one_line_erro
     one_line_error(generate(tmp_path, "--path", tmp_path / "lm.pt", check=False), "lm.pt", "language_modeling")
 
 
+@pytest.mark.slow
 def test_damaged_weights(generate, trained, tmp_path, one_line_error):
     state = torch.load(trained.checkpoint, weights_only=True)
     next(value for key, value in state["model"].items() if key.endswith("ln_f.weight"))[0] = float("nan")
@@ -104,7 +118,7 @@ def test_damaged_weights(generate, trained, tmp_path, one_line_error):
     one_line_error(generate(tmp_path, "--path", tmp_path / "nan.pt", check=False), "NaN")
 
 
-@pytest.mark.parametrize("wish", ["many", "nobody=3", "0"])
+@pytest.mark.parametrize("wish", ["many", *(pytest.param(w, marks=pytest.mark.slow) for w in ("nobody=3", "0"))])
 def test_an_impossible_number_of_samples(generate, tmp_path, one_line_error, wish):
     one_line_error(generate(tmp_path, "--samples-per-label", wish, check=False), "--samples-per-label")
 
@@ -116,6 +130,16 @@ def test_an_unknown_label_typed(run_stock, reviews, trained, one_line_error):
     one_line_error(done, "neutral", "negative", "positive")
 
 
+def test_a_beginning_that_leaves_no_room(run_stock, reviews, trained, one_line_error):
+    words = ("fairseq-interactive", reviews.folder, *TASK, "--path", trained.checkpoint, *SAMPLE)
+    one_line_error(run_stock(*words, stdin=f"positive\t{'film ' * 80}\n", check=False), "no room", "64 positions")
+
+
+def test_a_least_length_beyond_the_limit(generate, tmp_path, one_line_error):
+    one_line_error(generate(tmp_path, "--min-len", 40, check=False), "--min-len 40", "--max-len-b 40")
+
+
+@pytest.mark.slow
 def test_rows_longer_than_the_positions(train, reviews, tmp_path, one_line_error):
     done = train(reviews.folder, tmp_path, "--n-positions", 8, check=False)
     one_line_error(done, "--n-positions", "--max-tokens")

@@ -111,6 +111,7 @@ def test_texts_do_not_depend_on_the_batch(generate, tmp_path):
     assert shards == seen[0]
 
 
+@pytest.mark.slow
 def test_later_samples_go_on_where_earlier_ones_stopped(generate, tmp_path):
     generate(tmp_path / "all", "--samples-per-label", 9)
     generate(tmp_path / "rest", "--samples-per-label", 4, "--first-sample", 5)
@@ -119,6 +120,7 @@ def test_later_samples_go_on_where_earlier_ones_stopped(generate, tmp_path):
     assert len(rest) == 8 and rest.items() <= whole.items()
 
 
+@pytest.mark.slow
 def test_beam_search_gives_sentences_too(run_stock, reviews, trained, tmp_path):
     run_stock(
         "fairseq-generate", reviews.folder, *TASK, "--gen-subset", "augment", "--samples-per-label", 1, "--cpu",
@@ -145,6 +147,7 @@ def test_interactive_continues_beginnings(run_stock, reviews, trained):
     assert outputs[0] == outputs[1]
 
 
+@pytest.mark.slow
 def test_a_split_can_be_rewritten_row_by_row(run_stock, reviews, trained, tmp_path):
     run_stock(
         "fairseq-generate", reviews.folder, *TASK, "--gen-subset", "valid", "--path", trained.checkpoint,

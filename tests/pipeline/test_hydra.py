@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.conftest import ROOT, child_environment
@@ -22,6 +23,7 @@ bpe: {{_name: exact, codec_path: {data}}}
 """
 
 
+@pytest.mark.slow
 def test_hydra_trains_from_one_file(reviews, tmp_path):
     (tmp_path / "train.yaml").write_text(CONFIG.format(root=ROOT, data=reviews.folder, save=tmp_path / "run"))
     done = subprocess.run(
