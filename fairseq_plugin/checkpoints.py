@@ -92,7 +92,7 @@ def require_for_restart(save_dir, restore_file):
         restore = Path(save_dir) / restore
     if restore.is_file():
         require_whole(restore, "--restore-file")
-    elif Path(restore_file).name != "checkpoint_last.pt":
+    elif restore_file != "checkpoint_last.pt":  # anything but fairseq's default was asked for by name
         raise UserError(f"--restore-file: there is no checkpoint {restore}; name another file")
     elif (other := newest_whole(save_dir)) is not None:
         raise UserError(

@@ -28,7 +28,8 @@ def causal_attention(q_BHTK, k_BHTK, v_BHTK, dropout=0.0):
     Returns:
         ``(B, H, T, K)``.
     """
-    if dropout == 0 or q_BHTK.device.type != "cpu" or torch.compiler.is_compiling():
+    on_cpu = q_BHTK.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    if dropout == 0 or not on_cpu or torch.compiler.is_compiling():
         return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
     return _DropoutAttention.apply(q_BHTK, k_BHTK, v_BHTK, dropout)
 

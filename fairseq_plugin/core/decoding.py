@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import torch
 
-from fairseq_plugin.core.drawing import draw
+from fairseq_plugin.core.drawing import draw, drawable, require_drawable
 from fairseq_plugin.core.gpt2 import KVCache
 from fairseq_plugin.core.keyed_random import keyed_uniform
 
 _ROWS = 8
-# On a GPU every look at the finished flags waits for the device; there, look only now and then.
+# On a GPU every look at the finished flags waits for the device; there, look only now and then. (Top-p looks at
+# every step all the same: how many columns a nucleus needs is known on the device only.)
 _STEPS_BETWEEN_LOOKS_ON_GPU = 8
 
 
@@ -67,8 +68,11 @@ def continue_prompts(model, prompts, sample_ids, *, seed, end, max_new, sampling
     tokens_BT = torch.full((len(prompts), max_new), end, device=device)
     scores_BT = torch.zeros(len(prompts), max_new, device=device)
     looks = _STEPS_BETWEEN_LOOKS_ON_GPU if device.type == "cuda" else 1
+    sound = torch.ones((), dtype=torch.bool, device=device)
     for step in range(max_new):
         logits_RV = state.logits_RV
+        if looks > 1:  # on a CPU draw looks itself, at once
+            sound &= drawable(logits_RV)
         lse_R = logits_RV.logsumexp(-1)
         if step < min_new:
             logits_RV[:, end] = float("-inf")
@@ -81,11 +85,13 @@ def continue_prompts(model, prompts, sample_ids, *, seed, end, max_new, sampling
         if step + 1 == max_new:
             break
         if (step + 1) % looks == 0:
+            require_drawable(sound)
             live_R = ~state.ended_R
             if not live_R.any():
                 break
             tokens_R = state.drop_finished(live_R, tokens_R)
         state.step(tokens_R)
+    require_drawable(sound)
     return _cut_at_end(tokens_BT.cpu(), scores_BT.cpu(), end)
 
 
@@ -148,6 +154,8 @@ def _prefill(model, prompts, capacity, device):
         logits_RV = model.logits(last_DD[_fill_up(torch.arange(len(rows), device=device))]).float()
         for i, row in enumerate(rows):
             logits_D[row] = logits_RV[i]
+    # Known here on the host; the cache itself counts the padding in where reading would wait for a GPU.
+    cache.longest = max(map(len, prompts))
     return cache, torch.stack(logits_D)
 
 

@@ -55,10 +55,11 @@ def draw(logits_BV, uniform_B, sampling):
         ``(B,)`` int64 token ids; a token of probability 0 is never drawn.
 
     Raises:
-        FloatingPointError: a row without a finite maximum (NaN, +inf, or nothing allowed).
+        FloatingPointError: a row without a finite maximum (NaN, +inf, or nothing allowed). On a GPU the check
+            would wait for the device: there the caller asks :func:`drawable` and reads it when it reads.
     """
-    if not torch.isfinite(logits_BV.amax(-1)).all():  # amax of a row with a NaN is NaN
-        raise FloatingPointError("logits hold NaN or +inf, or allow no token at all: the model is damaged")
+    if logits_BV.device.type == "cpu":
+        require_drawable(drawable(logits_BV))
     if sampling.temperature == 0:
         return logits_BV.argmax(-1)
     if sampling.temperature != 1:
@@ -69,6 +70,17 @@ def draw(logits_BV, uniform_B, sampling):
     if sampling.top_p < 1:
         return _draw_candidates(*_top_p(logits_BV, sampling.top_p), uniform_B)
     return _draw_full(logits_BV, uniform_B)
+
+
+def drawable(logits_BV):
+    """Whether every row has a finite maximum, as a tensor on the device; amax of a row with a NaN is NaN."""
+    return torch.isfinite(logits_BV.amax(-1)).all()
+
+
+def require_drawable(answer):
+    """Raise ``FloatingPointError`` unless :func:`drawable` said yes; reads the tensor."""
+    if not answer:
+        raise FloatingPointError("logits hold NaN or +inf, or allow no token at all: the model is damaged")
 
 
 def _top_k(logits_BV, k, p):

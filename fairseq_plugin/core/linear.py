@@ -30,7 +30,8 @@ class Linear(nn.Linear):
 def linear(x, weight_OI, bias_O=None):
     """``F.linear``, by :func:`~fairseq_plugin.core.cpu_products.fast_fp32_products` where they exist."""
     special = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.compiler.is_compiling()
-    if not special or not fast_fp32_available():
+    # Under autocast the product is one of bfloat16, cast and differentiated by torch itself.
+    if not special or torch.is_autocast_enabled("cpu") or not fast_fp32_available():
         return F.linear(x, weight_OI, bias_O)
     if torch.is_grad_enabled():
         return _FastLinear.apply(x, weight_OI, bias_O)

@@ -222,6 +222,11 @@ class ConditionalAugmentationTask(FairseqTask):
     @plain_errors()
     def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, **kwargs):
         """Our sampler for one GPT-2 (sampling, or greedy); fairseq's beam search for everything else."""
+        if args.max_len_a or args.match_source_len:
+            raise UserError(
+                "--max-len-a and --match-source-len do not go with this task, whose prompts are labels: "
+                "leave them out; --max-len-b limits the new tokens"
+            )
         if args.max_len_b < 1:
             raise UserError(f"--max-len-b {args.max_len_b}: at least one new token is needed")
         # fairseq's default of 1 is no wish: an empty sentence counts as one, and collect.py drops it.

@@ -5,7 +5,7 @@ import torch
 
 from fairseq_plugin.core.decoding import continue_prompts
 from fairseq_plugin.core.drawing import Sampling, draw
-from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config, KVCache
 from fairseq_plugin.core.keyed_random import keyed_uniform
 
 END = 2
@@ -116,6 +116,15 @@ def test_nothing_and_too_much_are_told_apart(model):
     with pytest.raises(ValueError, match="at least 1"):
         continue_prompts(model, [[END]], [0], max_new=0, **options)
     assert len(continue_prompts(model, [[END] * 60], [0], max_new=4, **options)) == 1
+
+
+def test_the_last_position_can_be_used_where_lengths_are_not_read_back(model, monkeypatch):
+    """As on a GPU, where the cache knows only a bound of its longest row."""
+    monkeypatch.setattr(KVCache, "_tighten", lambda self: None)
+    for length, max_new in ((3, 61), (25, 39), (25, 7), (57, 7)):
+        options = {"seed": 1, "end": END, "max_new": max_new, "sampling": Sampling()}
+        found = continue_prompts(model, [[END] + [9] * (length - 1), [END, 5]], [0, 1], **options)
+        assert all(len(one.tokens) <= max_new for one in found)
 
 
 def test_damaged_weights_stop_the_sampler(model):

@@ -227,3 +227,16 @@ def test_sizes_that_make_no_network_are_refused(sizes, named):
 def test_a_text_longer_than_the_positions_is_refused():
     with pytest.raises(ValueError, match="33 tokens exceed the model's 32 positions"):
         small()(torch.zeros(1, 33, dtype=torch.int64))
+
+
+def test_plain_autocast_works_in_training():
+    """``torch.autocast`` around the network, as other training loops do it, dropout on."""
+    torch.manual_seed(0)
+    model = GPT2(GPT2Config(vocab_size=100, n_positions=32, n_embd=32, n_layer=2, n_head=2, dropout=0.1)).train()
+    tokens_BT = torch.randint(0, 100, (2, 20))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits_BTV = model.logits(model(tokens_BT))
+        loss = torch.nn.functional.cross_entropy(logits_BTV[:, :-1].flatten(0, 1), tokens_BT[:, 1:].flatten())
+    loss.backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+    assert loss.item() == pytest.approx(4.6, abs=0.3)
