@@ -15,9 +15,16 @@ mkdir -p "$run"
 # Batches are sorted by length: four of them an update, and a rate that falls to zero, or the probability of the
 # end token follows the lengths of the last few batches (measured: a third too low, and texts too long).
 common=(--user-dir fairseq_plugin --task conditional_augmentation --cpu --seed 1)
-[ -f "$run/trained" ] || "$bin/fairseq-train" "$data" "${common[@]}" \
-  --arch gpt2_tiny --n-embd 256 --n-positions 128 --dropout 0.2 --compute-dtype bf16 \
-  --criterion scale_grad --gamma "$gamma" \
+model=(--arch gpt2_tiny --n-embd 256 --n-positions 128 --dropout 0.2 --compute-dtype bf16)
+# Before: one update at a rate of almost nothing, to have the fresh weights as a checkpoint.
+[ -f "$run/before/perplexity.json" ] || {
+  "$bin/fairseq-train" "$data" "${common[@]}" "${model[@]}" --criterion scale_grad --optimizer fused_adamw --lr 1e-12 \
+    --max-update 1 --max-tokens 512 --save-dir "$run/before" --no-epoch-checkpoints --disable-validation >"$run/before.log" 2>&1
+  "$bin/fairseq-eval-lm" "$data" "${common[@]}" --path "$run/before/checkpoint_last.pt" --gen-subset valid \
+    --results-path "$run/before"
+}
+
+[ -f "$run/trained" ] || "$bin/fairseq-train" "$data" "${common[@]}" "${model[@]}" --criterion scale_grad --gamma "$gamma" \
   --optimizer fused_adamw --lr 1e-3 --lr-scheduler cosine --warmup-updates 200 --max-update 1700 --clip-norm 1.0 \
   --max-tokens 512 --update-freq 4 --save-dir "$run" --save-interval-updates 500 --keep-interval-updates 1 \
   --no-epoch-checkpoints --log-format json --log-interval 20 --log-file "$run/train.log" --no-progress-bar
