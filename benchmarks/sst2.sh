@@ -34,7 +34,7 @@ touch "$run/trained"
   --results-path "$run/eval"
 [ -f "$run/samples/generate-augment.txt.done" ] || "$bin/fairseq-generate" "$data" "${common[@]}" \
   --path "$run/checkpoint_best.pt" --gen-subset augment --samples-per-label 2000 \
-  --sampling --beam 1 --nbest 1 --max-len-b 64 --batch-size 128 --results-path "$run/samples"
+  --sampling --sampling-topp 0.9 --beam 1 --nbest 1 --max-len-b 64 --batch-size 128 --results-path "$run/samples"
 touch "$run/samples/generate-augment.txt.done"
 "$bin/python" scripts/collect.py "$run/samples" --data "$data" --to "$run/augmented" \
   --train-log "$run/train.log" --overwrite

@@ -152,7 +152,7 @@ step_quiet "$RUN/train.console" "$epochs" "Train GPT-2 with ScaleGrad" \
   $bin/fairseq-train "$TO/data" --user-dir fairseq_plugin --task conditional_augmentation \
   --arch gpt2_tiny --criterion scale_grad --gamma "$GAMMA" \
   --optimizer fused_adamw --lr 3e-3 --lr-scheduler inverse_sqrt --warmup-updates 100 --clip-norm 1.0 \
-  --max-tokens 2048 --max-epoch "$EPOCHS" --seed "$SEED" --no-epoch-checkpoints \
+  --max-tokens 512 --update-freq 4 --max-epoch "$EPOCHS" --seed "$SEED" --no-epoch-checkpoints \
   --save-dir "$RUN/checkpoints" --log-format json --log-file "$RUN/checkpoints/train.log"
 
 checkpoint=$RUN/checkpoints/checkpoint_best.pt

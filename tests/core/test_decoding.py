@@ -72,7 +72,7 @@ def test_scores_are_log_probabilities_of_the_plain_model(model):
         torch.testing.assert_close(one.scores, expected_T, atol=2e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("sampling", MODES)
+@pytest.mark.parametrize("sampling", [*MODES[:1], *(pytest.param(mode, marks=pytest.mark.slow) for mode in MODES[1:])])
 def test_a_text_does_not_depend_on_its_batch(model, sampling):
     prompts, ids = prompts_of(96), list(range(96))
     options = {"seed": 9, "end": END, "max_new": 30, "sampling": sampling}

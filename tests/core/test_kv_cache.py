@@ -106,6 +106,7 @@ def test_a_beam_that_is_reordered_at_every_step_equals_its_own_text(model):
 
 
 @pytest.mark.parametrize("num_threads", [1, 2])
+@pytest.mark.slow
 @pytest.mark.parametrize("head_width", [8, 16, 32, 64])
 def test_a_rows_bits_do_not_depend_on_the_other_rows(head_width, num_threads):
     before = torch.get_num_threads()

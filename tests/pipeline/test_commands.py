@@ -40,8 +40,7 @@ def test_training_learns_and_logs_what_it_promises(trained):
 
 def test_eval_lm_equals_a_plain_loop(run_stock, reviews, trained, tmp_path):
     """Perplexity of the sentences given their labels, in all and by label, to 1e-6 relative."""
-    from fairseq import checkpoint_utils, tasks
-    from fairseq.dataclass.utils import convert_namespace_to_omegaconf  # noqa: F401
+    from fairseq import checkpoint_utils
 
     import fairseq_plugin  # noqa: F401
     from fairseq_plugin.labelled.binary import read_texts
@@ -91,6 +90,7 @@ def test_generation_gives_each_label_its_number(generate, reviews, tmp_path):
         assert len(scores) == 40 or len(scores) == len(symbols.split()) + 1, "short of the limit without an end"
 
 
+@pytest.mark.slow
 def test_texts_do_not_depend_on_the_batch(generate, tmp_path):
     """The same text for batch size 1, 2, 7, 32, and in two shards."""
     seen = []

@@ -78,6 +78,7 @@ def weights(folder):
     return torch.load(folder / "checkpoint_last.pt", weights_only=True)["model"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [TRANSFORMER, GPT2], ids=["transformer_lm", "gpt2"])
 def test_two_processes_train_the_weights_of_one(text, tmp_path, model):
     """50 updates without dropout; one process takes two batches per update (--update-freq 2)."""

@@ -138,6 +138,7 @@ def test_what_is_no_checkpoint_of_these_data_is_refused(tmp_path, checkpoint, da
     assert not (tmp_path / "hf").exists()
 
 
+@pytest.mark.slow
 def test_the_script_exports_and_checks(tmp_path, checkpoint, data, run_script, one_line_error):
     done = run_script("convert_gpt2.py", "export", checkpoint, "--data", data, "--to", tmp_path / "hf")
     assert "2 layers x 16, 2 heads, 24 positions, 291 tokens (end token 290)" in done.stdout
