@@ -172,15 +172,13 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         if prev_output_tokens.shape[1] > longest:
             raise UserError(
                 f"a text of {prev_output_tokens.shape[1]} tokens does not fit into the model's {longest} "
-                "positions "
-                "(--n-positions): shorten it (--tokens-per-sample), or train a model with more positions"
+                "positions (--n-positions): shorten it (--tokens-per-sample), or train a model with more positions"
             )
         if incremental_state is not None:
             hidden_BTD = self._continue(prev_output_tokens, incremental_state)
         else:
-            if (
-                not self.training or prev_output_tokens.device.type == "cpu"
-            ):  # else training waits for the GPU
+            # Not in training on a GPU: reading the tokens back would make every update wait for the device.
+            if not self.training or prev_output_tokens.device.type == "cpu":
                 self._refuse_unknown(prev_output_tokens)
             read = self.gpt2 if self.training else functools.partial(self._read_padded, read=self.gpt2)
             hidden_BTD = read(prev_output_tokens)

@@ -4,11 +4,10 @@ fairseq's own Adam is a Python loop over the parameters. Here one fused call upd
 CUDA. As in nanoGPT, weight decay falls on parameters of two and more dimensions (products and embeddings),
 never on biases and LayerNorm.
 
-Supported: float32 training, autocast inside the model, ``--amp``, ``--bf16`` and ``--fp16
-    --fp16-no-flatten-grads`` (both
-keep float32 master weights of the parameters' shapes). Refused by fairseq with a message: ``--fp16`` alone,
-which flattens all parameters into one vector and so hides which are matrices, and
-``--memory-efficient-fp16/-bf16``, under which AdamW's moments would be rounded to half precision.
+Supported: float32 training, autocast inside the model, ``--amp``, ``--bf16`` and
+``--fp16 --fp16-no-flatten-grads`` (both keep float32 master weights of the parameters' shapes). Refused by
+fairseq with a message: ``--fp16`` alone, which flattens all parameters into one vector and so hides which are
+matrices, and ``--memory-efficient-fp16/-bf16``, under which AdamW's moments would be rounded to half precision.
 """
 
 import ast

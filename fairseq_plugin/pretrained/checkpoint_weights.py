@@ -1,5 +1,4 @@
-"""The weights in a checkpoint of ours: do they belong to this model and this dictionary, and are they "
-"whole?"""
+"""A checkpoint's weights: do they belong to this model and this dictionary, and are they whole?"""
 
 import torch
 
@@ -30,8 +29,7 @@ def require_same_dictionary(saved, own):
     if saved != own:
         raise UserError(
             f"the checkpoint was trained with another dictionary of the same {own[0]:,} symbols' length "
-            "(other "
-            f"symbols, or another order); {mend}"
+            f"(other symbols, or another order); {mend}"
         )
 
 
