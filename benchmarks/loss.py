@@ -28,6 +28,7 @@ import torch.nn.functional as F
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.dense_form import dense_scale_grad  # noqa: E402
 from fairseq_plugin.core import fused_scale_grad  # noqa: E402
 from fairseq_plugin.core.cpu_products import fast_fp32_available, fast_fp32_products  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
@@ -53,15 +54,7 @@ def cross_entropy_fast_products(hidden, weight, target):
 
 
 def dense(hidden, weight, target):
-    """p~ = gamma p on novel tokens, p on seen ones, renormalised, with a B x T x V mask."""
-    p = F.linear(hidden, weight).float().softmax(-1)
-    factor = torch.full_like(p, GAMMA)
-    for t in range(1, target.size(1)):
-        factor[:, t] = factor[:, t - 1]
-        factor[:, t].scatter_(1, target[:, t - 1, None], 1.0)
-    p = p * factor
-    p = p / p.sum(-1, keepdim=True)
-    return F.nll_loss(p.log().view(-1, p.size(-1)), target.view(-1), reduction="sum")
+    return dense_scale_grad(F.linear(hidden, weight), target, GAMMA)
 
 
 def ours(hidden, weight, target, gamma=GAMMA):

@@ -29,6 +29,7 @@ import torch.nn.functional as F
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.dense_form import dense_scale_grad  # noqa: E402
 from fairseq_plugin.core import attention, linear  # noqa: E402
 from fairseq_plugin.core import fused_scale_grad as loss_module  # noqa: E402
 from fairseq_plugin.core.cpu_products import fast_fp32_available  # noqa: E402
@@ -75,17 +76,8 @@ def transformers_cross_entropy(sizes, dtype):
 
 
 def transformers_dense(sizes, dtype):
-    """p~ = gamma p on novel tokens, p on seen ones, renormalised, with a B x T x V mask."""
-
     def loss(logits_NV, target_BT):
-        p_BTV = logits_NV.float().softmax(-1).view(*target_BT.shape, -1)
-        factor_BTV = torch.full_like(p_BTV, GAMMA)
-        for t in range(1, target_BT.size(1)):
-            factor_BTV[:, t] = factor_BTV[:, t - 1]
-            factor_BTV[:, t].scatter_(1, target_BT[:, t - 1, None], 1.0)
-        p_BTV = p_BTV * factor_BTV
-        p_BTV = p_BTV / p_BTV.sum(-1, keepdim=True)
-        return F.nll_loss(p_BTV.log().flatten(0, 1), target_BT.flatten(), reduction="sum")
+        return dense_scale_grad(logits_NV.view(*target_BT.shape, -1), target_BT, GAMMA)
 
     return _transformers(sizes, dtype, loss)
 

@@ -8,6 +8,15 @@ class UserError(ValueError):
 
 
 @contextmanager
+def addressed_to_the_user(kind):
+    """Turn errors of a kind into :class:`UserError`: core raises plain ones, whose words are meant for the user."""
+    try:
+        yield
+    except kind as error:
+        raise UserError(str(error)) from error
+
+
+@contextmanager
 def plain_errors():
     """End the process with one line and status 1 on a :class:`UserError`, instead of a traceback.
 

@@ -7,6 +7,7 @@ from fairseq.dataclass import FairseqDataclass
 
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.text.codec import load_codec
+from fairseq_plugin.text.one_line import CodecBpe
 
 
 @dataclass
@@ -23,30 +24,19 @@ class ExactBPEConfig(FairseqDataclass):
 
 
 @register_bpe("exact", dataclass=ExactBPEConfig)
-class ExactBPE:
+class ExactBPE(CodecBpe):
     """Text <-> decimal ids joined by spaces, such as ``"464 3807"``."""
 
     @plain_errors()
     def __init__(self, cfg):
         if not cfg.codec_path:
             raise UserError("--bpe exact needs --codec-path DIR, such as the prepared data folder")
-        self.codec = load_codec(cfg.codec_path)
+        super().__init__(load_codec(cfg.codec_path))
 
     @plain_errors()
     def encode(self, x):
         """Ids of a text; a text that cannot be written exactly ends the command with one line."""
-        return " ".join(map(str, self.codec.encode(x)))
-
-    def decode(self, x):
-        """Text of symbols; whatever is no id of this codec stands for no text and is passed over.
-
-        That covers ``</s>``, ``<unk>``, ``<mask>`` and the ``madeupword0000`` that pads a dictionary.
-        """
-        return self.codec.decode(
-            int(symbol)
-            for symbol in x.split()
-            if symbol.isascii() and symbol.isdigit() and int(symbol) < self.codec.num_ids
-        )
+        return super().encode(x)
 
     def is_beginning_of_word(self, x):
         """Whether a symbol begins with a space; fairseq's whole-word masking asks."""

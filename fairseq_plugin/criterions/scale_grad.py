@@ -11,7 +11,6 @@ in the path.
 
 import logging
 import math
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -24,7 +23,7 @@ from omegaconf import II
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.core.scale_grad import fused_scale_grad_loss, scale_grad_loss
 from fairseq_plugin.core.scale_grad_rows import check_settings
-from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +80,9 @@ class ScaleGradCriterion(FairseqCriterion):
         super().__init__(task)
         self.cfg = cfg
         self._told = False
-        with _addressed_to_the_user(RuntimeError):
+        with addressed_to_the_user(RuntimeError):
             refuse_lonely_worker()
-        with _addressed_to_the_user(ValueError):
+        with addressed_to_the_user(ValueError):
             check_settings(cfg.gamma, cfg.parity_eps)
 
     @plain_errors()
@@ -137,7 +136,7 @@ class ScaleGradCriterion(FairseqCriterion):
         seen_BT = self._seen(sample, target_BT)
         if not fused:
             self._require_logits(model, output)
-        with _addressed_to_the_user(ValueError):
+        with addressed_to_the_user(ValueError):
             if not fused:
                 return scale_grad_loss(output, target_BT, seen_BT, **settings)
             return fused_scale_grad_loss(
@@ -212,12 +211,3 @@ class ScaleGradCriterion(FairseqCriterion):
 
 def _at_least_one(count):
     return count.clamp(min=1) if torch.is_tensor(count) else max(count, 1)
-
-
-@contextmanager
-def _addressed_to_the_user(kind):
-    """Core raises plain errors; what they say is meant for the user all the same."""
-    try:
-        yield
-    except kind as error:
-        raise UserError(str(error)) from error

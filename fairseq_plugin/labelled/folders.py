@@ -35,13 +35,13 @@ def whole_folder(destination):
         yield building
         if not building.exists():
             return
-        _to_disk(building)
+        to_disk(building)
         _into_place(building, destination)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _to_disk(folder):
+def to_disk(folder):
     """fsync every file and folder below."""
     for path in [*folder.rglob("*"), folder]:
         handle = os.open(path, os.O_RDONLY)

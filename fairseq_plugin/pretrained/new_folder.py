@@ -1,12 +1,12 @@
 """A folder that is whole or not there: filled under another name, then renamed."""
 
-import os
 import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.labelled.folders import to_disk
 
 
 @contextmanager
@@ -33,19 +33,9 @@ def new_folder(path, flag="--to"):
         raise UserError(f"{flag}: cannot write to {path.parent}: {error.strerror}") from error
     try:
         yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _sync(file)
+        to_disk(temporary)
         temporary.chmod(0o755)  # mkdtemp gives 0700; a result should be readable
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def _sync(file):
-    handle = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,7 +20,7 @@ from fairseq_plugin.checkpoints import require_for_generation, require_for_resta
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.datasets.label_prompts import LabelPrompts
 from fairseq_plugin.datasets.labelled_rows import LabelledRows
-from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.generation.keyed_sampler import KeyedSampler, sampling_from_flags
 from fairseq_plugin.generation.label_beam import LabelBeam
 from fairseq_plugin.generation.label_counts import ids_of_samples, samples_per_label
@@ -82,10 +82,8 @@ class ConditionalAugmentationTask(FairseqTask):
     @classmethod
     @plain_errors()
     def setup_task(cls, cfg, **kwargs):
-        try:
+        with addressed_to_the_user(RuntimeError):
             refuse_lonely_worker()
-        except RuntimeError as error:
-            raise UserError(str(error)) from error
         manifest = Manifest.load(cfg.data)
         dictionary = Dictionary.load(str(Path(cfg.data) / "dict.txt"))
         if len(dictionary) != manifest.vocabulary:

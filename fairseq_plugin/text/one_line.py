@@ -26,8 +26,15 @@ class CodecBpe:
         return " ".join(map(str, self.codec.encode(text)))
 
     def decode(self, symbols):
-        """Special symbols (``</s>``, ``<pad>``, ...) stand for no text and are passed over."""
-        return self.codec.decode(int(symbol) for symbol in symbols.split() if symbol.isdecimal())
+        """Text of symbols; whatever is no id of this codec stands for no text and is passed over.
+
+        That covers ``</s>``, ``<unk>``, ``<mask>`` and the ``madeupword0000`` that pads a dictionary.
+        """
+        return self.codec.decode(
+            int(symbol)
+            for symbol in symbols.split()
+            if symbol.isascii() and symbol.isdigit() and int(symbol) < self.codec.num_ids
+        )
 
 
 class OneLineBpe:
