@@ -20,7 +20,7 @@ setup(
     # Ranges here, exact versions in requirements/.
     install_requires=[
         "torch>=2.10,<3",  # from 2.10 on the weights-only unpickler has its fixes
-        "numpy>=2",
+        "numpy>=1.26,<2",  # fairseq uses np.compat, which numpy 2 has removed
         "huggingface-hub>=1",
         "matplotlib>=3.9",
         "regex",
