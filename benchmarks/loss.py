@@ -1,10 +1,11 @@
-"""From hidden states to loss and back: ours, plain cross-entropy and the dense form of the paper's formula.
+"""From hidden states to loss and back: ours, plain cross-entropy and the dense form of a paper's formula.
 
 Every variant lives in a process of its own, so that its peak memory is its own; the processes take turns, one
 step each, so that a machine that gets slower or faster meets all of them alike. A ratio is taken within a
 turn.
 
     python benchmarks/loss.py                    # 8 minutes on 2 quiet cores; writes loss.json and loss.md
+    python benchmarks/loss.py --objective unlikelihood    # writes loss_unlikelihood.json and .md
     python benchmarks/loss.py --tokens 300 --rounds 3 --no-write
     python benchmarks/loss.py --device cuda
 """
@@ -28,12 +29,14 @@ import torch.nn.functional as F
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.dense_form import dense_scale_grad  # noqa: E402
-from fairseq_plugin.core import fused_scale_grad  # noqa: E402
+from benchmarks.dense_form import dense_scale_grad, dense_unlikelihood  # noqa: E402
+from fairseq_plugin.core import chunked_loss  # noqa: E402
 from fairseq_plugin.core.cpu_products import fast_fp32_available, fast_fp32_products  # noqa: E402
+from fairseq_plugin.core.scale_grad import fused_scale_grad_loss  # noqa: E402
+from fairseq_plugin.core.unlikelihood import fused_unlikelihood_loss  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
 
-VOCABULARY, PADDED, WIDTH, GAMMA, NO_TOKEN = 50257, 50304, 768, 0.5, -100
+VOCABULARY, PADDED, WIDTH, GAMMA, ALPHA, NO_TOKEN = 50257, 50304, 768, 0.5, 1.0, -100
 SHAPES = {300: (1, 300), 1024: (1, 1024), 4096: (4, 1024)}
 
 
@@ -58,7 +61,7 @@ def dense(hidden, weight, target):
 
 
 def ours(hidden, weight, target, gamma=GAMMA):
-    return fused_scale_grad.fused_scale_grad_loss(
+    return fused_scale_grad_loss(
         hidden, weight, target, gamma=gamma, ignore_index=NO_TOKEN, num_columns=VOCABULARY
     ).loss
 
@@ -69,12 +72,33 @@ def ours_gamma_1(hidden, weight, target):
 
 def ours_default_products(hidden, weight, target):
     """Ours on the library that PyTorch takes by itself: what the chunks alone are worth."""
-    fused_scale_grad.fast_fp32_products = contextlib.nullcontext  # in this variant's process only
+    chunked_loss.fast_fp32_products = contextlib.nullcontext  # in this variant's process only
     return ours(hidden, weight, target)
 
 
-FP32 = (cross_entropy, cross_entropy_fast_products, dense, ours, ours_gamma_1, ours_default_products)
-BF16 = (cross_entropy, dense, ours)
+def unlikelihood_dense(hidden, weight, target):
+    return dense_unlikelihood(F.linear(hidden, weight), target, ALPHA)
+
+
+def ours_unlikelihood(hidden, weight, target):
+    return fused_unlikelihood_loss(
+        hidden, weight, target, alpha=ALPHA, ignore_index=NO_TOKEN, num_columns=VOCABULARY
+    ).loss
+
+
+# Per objective: the dense form first, then what else takes its turns beside plain cross-entropy.
+VARIANTS = {
+    ("scale_grad", "fp32"): (dense, ours, ours_gamma_1, ours_default_products),
+    ("scale_grad", "bf16"): (dense, ours),
+    ("unlikelihood", "fp32"): (unlikelihood_dense, ours_unlikelihood, ours),
+    ("unlikelihood", "bf16"): (unlikelihood_dense, ours_unlikelihood, ours),
+}
+
+
+def variants_of(objective, dtype):
+    """All that take turns; cross-entropy first, the dense form last of the plain ones."""
+    plain = (cross_entropy, cross_entropy_fast_products) if dtype == "fp32" else (cross_entropy,)
+    return plain + VARIANTS[objective, dtype]
 
 
 # -- measuring ---------------------------------------------------------------------------------------------
@@ -156,12 +180,12 @@ def measure(variants, shape, dtype, args):
 # -- reporting ---------------------------------------------------------------------------------------------
 
 
-def summarise(seconds, peaks):
-    """Per variant: median seconds, its ratios to cross-entropy and of dense to it, peak memory."""
+def summarise(seconds, peaks, dense_name):
+    """Per variant: median seconds, its ratios to cross-entropy and of the dense form to it, peak memory."""
     rows = []
     for name, times in seconds.items():
         to_plain = [a / b for a, b in zip(times, seconds["cross_entropy"])]
-        faster = [a / b for a, b in zip(seconds["dense"], times)]
+        faster = [a / b for a, b in zip(seconds[dense_name], times)]
         rows.append(
             {
                 "variant": name,
@@ -169,7 +193,7 @@ def summarise(seconds, peaks):
                 "times_cross_entropy": [round(f(to_plain), 3) for f in (statistics.median, min, max)],
                 "faster_than_dense": [round(f(faster), 3) for f in (statistics.median, min, max)],
                 "peak_gb": round(peaks[name] / 1e9, 3),
-                "peak_of_dense": round(peaks[name] / peaks["dense"], 3),
+                "peak_of_dense": round(peaks[name] / peaks[dense_name], 3),
             }
         )
     return rows
@@ -201,7 +225,7 @@ def markdown(result):
         "# Hidden states to loss, forward and backward",
         "",
         f"{result['date']}, {of.get('gpu', of['cpu'])}, {of['threads']} threads on {of['cores']} cores "
-        f"({', '.join(of['flags'])}), torch {of['torch']}. V = 50,257, width 768, gamma 0.5; "
+        f"({', '.join(of['flags'])}), torch {of['torch']}. V = 50,257, width 768, {result['objective']}; "
         f"{result['rounds']} rounds, variants taking turns; median (min to max) of the ratio within a round. "
         f"Peak: the whole process. Load average at the start: {result['load_before']}.",
     ]
@@ -225,6 +249,7 @@ def markdown(result):
 def main():
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--objective", choices=["scale_grad", "unlikelihood"], default="scale_grad")
     parser.add_argument("--tokens", type=int, nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--dtypes", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds, >= 1")
@@ -234,6 +259,7 @@ def main():
     args = parser.parse_args()
     result = {
         "date": datetime.date.today().isoformat(),
+        "objective": {"scale_grad": f"gamma {GAMMA}", "unlikelihood": f"alpha {ALPHA}"}[args.objective],
         "machine": machine(args),
         "rounds": args.rounds,
         "load_before": round(os.getloadavg()[0], 1),  # above 0.5 the figures say little
@@ -241,13 +267,15 @@ def main():
     }
     for dtype in args.dtypes:
         for tokens in args.tokens:
-            seconds, peaks = measure(FP32 if dtype == "fp32" else BF16, SHAPES[tokens], dtype, args)
-            result["cases"].append({"tokens": tokens, "dtype": dtype, "rows": summarise(seconds, peaks)})
+            seconds, peaks = measure(variants_of(args.objective, dtype), SHAPES[tokens], dtype, args)
+            rows = summarise(seconds, peaks, VARIANTS[args.objective, dtype][0].__name__)
+            result["cases"].append({"tokens": tokens, "dtype": dtype, "rows": rows})
             print(markdown(result | {"cases": result["cases"][-1:]}).split("\n\n", 2)[2], flush=True)
     if not args.no_write:
         here = Path(__file__).resolve().parent
-        for name, text in (("loss.json", json.dumps(result, indent=1) + "\n"), ("loss.md", markdown(result))):
-            with atomic_write(here / name) as stream:
+        name = "loss" if args.objective == "scale_grad" else f"loss_{args.objective}"
+        for ending, text in (("json", json.dumps(result, indent=1) + "\n"), ("md", markdown(result))):
+            with atomic_write(here / f"{name}.{ending}") as stream:
                 stream.write(text)
 
 

@@ -30,10 +30,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.dense_form import dense_scale_grad  # noqa: E402
-from fairseq_plugin.core import attention, linear  # noqa: E402
-from fairseq_plugin.core import fused_scale_grad as loss_module  # noqa: E402
+from fairseq_plugin.core import attention, chunked_loss, linear  # noqa: E402
 from fairseq_plugin.core.cpu_products import fast_fp32_available  # noqa: E402
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
+from fairseq_plugin.core.scale_grad import fused_scale_grad_loss  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
 
 VOCABULARY, BATCH, TIME, GAMMA, NO_TOKEN = 50257, 4, 300, 0.5, -100
@@ -47,7 +47,7 @@ def ours(sizes, dtype):
     model = GPT2(GPT2Config(vocab_size=VOCABULARY, **sizes), torch.bfloat16 if dtype == "bf16" else None)
 
     def loss(source_BT, target_BT):
-        return loss_module.fused_scale_grad_loss(
+        return fused_scale_grad_loss(
             model(source_BT),
             model.wte.weight,
             target_BT,
@@ -62,7 +62,7 @@ def ours(sizes, dtype):
 
 def ours_default_products(sizes, dtype):
     """Ours on the library that PyTorch takes by itself: what everything else is worth."""
-    for module in (attention, linear, loss_module):  # in this variant's process only
+    for module in (attention, linear, chunked_loss):  # in this variant's process only
         module.fast_fp32_products = contextlib.nullcontext
     return ours(sizes, dtype)
 

@@ -61,8 +61,8 @@ def read_config(path):
     return config
 
 
-def require_for_generation(paths, task):
-    """The checkpoints to generate from exist, are whole, and were trained for ``task``.
+def require_for_generation(paths, task, *also):
+    """The checkpoints to generate from exist, are whole, and were trained for ``task``, or for one of ``also``.
 
     Raises:
         UserError: names the first that is not.
@@ -70,7 +70,7 @@ def require_for_generation(paths, task):
     for path in paths:
         require_whole(path, "--path")
         trained = (read_config(path).get("task") or {}).get("_name", task)
-        if trained != task:
+        if trained not in (task, *also):
             raise UserError(
                 f"--path {path} was trained with --task {trained}, not {task}: "
                 "give a checkpoint of this task, or use that task"

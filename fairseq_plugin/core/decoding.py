@@ -1,25 +1,23 @@
-"""Continue prompts with a GPT-2: one prefill per distinct prompt, a preallocated cache, finished rows dropped.
+"""Continue prompts with a GPT-2: one prefill per distinct prompt, one cache, finished rows dropped.
 
 Legend: B samples, R rows of the cache (B still unfinished, filled up to a multiple of eight), T positions,
-V vocabulary, D distinct prompts.
+V vocabulary.
 
 A sample's tokens depend on (seed, sample id, model) only. Two things see to it: random numbers are keyed
-(:mod:`keyed_random`), and the matrix products always have a multiple of eight rows. On CPUs in float32 the
-BLAS kernels then give a row the same bits whatever stands in the other rows; with 1, 2, 3, 5 or 7 rows
-other kernels are chosen and the last bit differs.
+(:mod:`keyed_random`), and the matrix products always have a multiple of eight rows (:mod:`prefill`).
 """
 
 from dataclasses import dataclass
 
 import torch
 
-from fairseq_plugin.core.drawing import draw, drawable, require_drawable
-from fairseq_plugin.core.gpt2 import KVCache
+from fairseq_plugin.core.drawing import draw, draw_gumbel, drawable, require_drawable
 from fairseq_plugin.core.keyed_random import keyed_uniform
+from fairseq_plugin.core.ngram_block import NGramBlock
+from fairseq_plugin.core.prefill import check_request, fill_up, prefill
 
-_ROWS = 8
-# On a GPU every look at the finished flags waits for the device; there, look only now and then. (Top-p looks at
-# every step all the same: how many columns a nucleus needs is known on the device only.)
+# On a GPU every look at the finished flags waits for the device; there, look only now and then. (Top-p looks
+# at every step all the same: how many columns a nucleus needs is known on the device only.)
 _STEPS_BETWEEN_LOOKS_ON_GPU = 8
 
 
@@ -40,8 +38,10 @@ class Continuation:
 
 
 @torch.no_grad()
-def continue_prompts(model, prompts, sample_ids, *, seed, end, max_new, sampling, min_new=0):
-    """Sample one continuation for each prompt.
+def continue_prompts(
+    model, prompts, sample_ids, *, seed, end, max_new, sampling, min_new=0, no_repeat_ngram=0
+):
+    """Sample one continuation for each prompt; the most probable tokens with ``Sampling(temperature=0)``.
 
     Args:
         model: a :class:`~fairseq_plugin.core.gpt2.GPT2` in evaluation mode.
@@ -51,7 +51,10 @@ def continue_prompts(model, prompts, sample_ids, *, seed, end, max_new, sampling
         end: id of the token that ends a text.
         max_new: the most new tokens, the end token included; >= 1.
         sampling: a :class:`~fairseq_plugin.core.drawing.Sampling`.
-        min_new: tokens before which the end token is forbidden.
+        min_new: tokens before which the end token is forbidden, in [0, max_new]; with ``max_new`` every text
+            has exactly ``max_new`` tokens and no end.
+        no_repeat_ngram: forbid tokens that would repeat an n-gram of this length, the prompt counted in; 0
+            allows all.
 
     Returns:
         ``B`` :class:`Continuation` in the order of the prompts, on the CPU.
@@ -60,11 +63,11 @@ def continue_prompts(model, prompts, sample_ids, *, seed, end, max_new, sampling
         ValueError: an empty prompt, or a prompt and ``max_new`` that exceed the model's positions.
         FloatingPointError: the model's logits are damaged.
     """
-    _check(model, prompts, max_new)
+    check_request(model, prompts, max_new, min_new)
     if not prompts:
         return []
-    device = model.wte.weight.device
-    state = _Rows(model, prompts, sample_ids, max_new, device)
+    state = _Rows(model, prompts, sample_ids, max_new, no_repeat_ngram)
+    device = state.device
     tokens_BT = torch.full((len(prompts), max_new), end, device=device)
     scores_BT = torch.zeros(len(prompts), max_new, device=device)
     looks = _STEPS_BETWEEN_LOOKS_ON_GPU if device.type == "cuda" else 1
@@ -73,18 +76,17 @@ def continue_prompts(model, prompts, sample_ids, *, seed, end, max_new, sampling
         logits_RV = state.logits_RV
         if looks > 1:  # on a CPU draw looks itself, at once
             sound &= drawable(logits_RV)
-        lse_R = logits_RV.logsumexp(-1)
+        logprobs_RV = logits_RV.log_softmax(-1)  # before anything is forbidden
         if step < min_new:
             logits_RV[:, end] = float("-inf")
-        uniform_R = keyed_uniform(seed, state.sample_ids_R, torch.full_like(state.sample_ids_R, step))
-        tokens_R = draw(logits_RV, uniform_R, sampling)
+        tokens_R = state.draw(seed, step, sampling)
         # Spare rows repeat a live sample and write the same values to the same place.
         tokens_BT[state.index_R, step] = tokens_R
-        scores_BT[state.index_R, step] = logits_RV.gather(1, tokens_R.unsqueeze(1)).squeeze(1) - lse_R
+        scores_BT[state.index_R, step] = logprobs_RV.gather(1, tokens_R.unsqueeze(1)).squeeze(1)
         state.ended_R |= tokens_R == end
         if step + 1 == max_new:
             break
-        if (step + 1) % looks == 0:
+        if (step + 1) % looks == 0 and step + 1 > min_new:
             require_drawable(sound)
             live_R = ~state.ended_R
             if not live_R.any():
@@ -98,70 +100,48 @@ def continue_prompts(model, prompts, sample_ids, *, seed, end, max_new, sampling
 class _Rows:
     """The unfinished samples: their rows in the cache and the logits of their next token."""
 
-    def __init__(self, model, prompts, sample_ids, max_new, device):
-        self.model = model
-        distinct = {tuple(prompt): None for prompt in prompts}
-        number = {prompt: row for row, prompt in enumerate(distinct)}
-        prompt_of_B = torch.tensor([number[tuple(prompt)] for prompt in prompts], device=device)
-        capacity = max(map(len, distinct)) + max_new
-        cache_D, logits_DV = _prefill(model, list(distinct), capacity, device)
-        self.index_R = _fill_up(torch.arange(len(prompts), device=device))
-        self.sample_ids_R = torch.tensor(sample_ids, device=device)[self.index_R]
+    def __init__(self, model, prompts, sample_ids, max_new, no_repeat_ngram):
+        self.model, self.device = model, model.wte.weight.device
+        read = prefill(model, prompts, max(map(len, prompts)) + max_new)
+        self.index_R = fill_up(torch.arange(len(prompts), device=self.device))
+        self.sample_ids_R = torch.tensor(sample_ids, device=self.device)[self.index_R]
         self.ended_R = torch.zeros_like(self.index_R, dtype=torch.bool)
-        cache_D.keep(prompt_of_B[self.index_R])
-        self.cache, self.logits_RV = cache_D, logits_DV[prompt_of_B[self.index_R]]
+        row_R = read.number_B[self.index_R]
+        self.cache, self.logits_RV = read.cache, read.logits_DV[row_R]
+        self.cache.keep(row_R)
+        self.block = None
+        if no_repeat_ngram:
+            texts = [prompts[index] for index in self.index_R.tolist()]
+            self.block = NGramBlock(texts, no_repeat_ngram, max_new, self.device)
+
+    def draw(self, seed, step, sampling):
+        """The next token of every row."""
+        if self.block:
+            self.block.forbid(self.logits_RV)
+        steps_R = torch.full_like(self.sample_ids_R, step)
+        if sampling.gumbel:
+            return draw_gumbel(self.logits_RV, seed, self.sample_ids_R, steps_R, sampling)
+        uniform_R = None if sampling.temperature == 0 else keyed_uniform(seed, self.sample_ids_R, steps_R)
+        return draw(self.logits_RV, uniform_R, sampling)
 
     def drop_finished(self, live_R, tokens_R):
         """Shrink to the live rows once that saves at least eight; returns the tokens of the rows kept."""
-        rows = live_R.nonzero().squeeze(1)
-        if len(_fill_up(rows)) == len(live_R):
+        kept = fill_up(live_R.nonzero().squeeze(1))
+        if len(kept) == len(live_R):
             return tokens_R
-        kept = _fill_up(rows)
         self.cache.keep(kept)
         self.index_R, self.sample_ids_R = self.index_R[kept], self.sample_ids_R[kept]
         self.ended_R = self.ended_R[kept]
+        if self.block:
+            self.block.keep(kept)
         return tokens_R[kept]
 
     def step(self, tokens_R):
+        """Read one more token of every row."""
+        if self.block:
+            self.block.append(tokens_R)
         hidden_R1D = self.model(tokens_R.unsqueeze(1), cache=self.cache)
         self.logits_RV = self.model.logits(hidden_R1D[:, -1]).float()
-
-
-def _prefill(model, prompts, capacity, device):
-    """Run each distinct prompt once.
-
-    Prompts run in groups of equal length rounded up to eight, so that neither the number of rows of a
-    product nor the padded length depends on which other prompts are asked for.
-
-    Returns:
-        A cache with one row per prompt, and the logits of each prompt's next token, ``(D, V)``.
-    """
-    cache = KVCache(model.config, len(prompts), capacity, device, model.compute_dtype)
-    logits_D = [None] * len(prompts)
-    groups = {}
-    for row, prompt in enumerate(prompts):
-        width = min(len(prompt) + -len(prompt) % _ROWS, model.config.n_positions)
-        groups.setdefault(width, []).append(row)
-    for width, rows in groups.items():
-        tokens_DT = torch.zeros(len(rows), width, dtype=torch.int64)
-        for i, row in enumerate(rows):
-            tokens_DT[i, : len(prompts[row])] = torch.tensor(prompts[row])
-        lengths_D = torch.tensor([len(prompts[row]) for row in rows], device=device)
-        part = KVCache(model.config, len(rows), width, device, model.compute_dtype)
-        hidden_DTD = model(tokens_DT.to(device), cache=part, lengths_B=lengths_D)
-        cache.copy_rows(torch.tensor(rows, device=device), part)
-        last_DD = hidden_DTD[torch.arange(len(rows), device=device), lengths_D - 1]
-        logits_RV = model.logits(last_DD[_fill_up(torch.arange(len(rows), device=device))]).float()
-        for i, row in enumerate(rows):
-            logits_D[row] = logits_RV[i]
-    # Known here on the host; the cache itself counts the padding in where reading would wait for a GPU.
-    cache.longest = max(map(len, prompts))
-    return cache, torch.stack(logits_D)
-
-
-def _fill_up(rows):
-    """Repeat the first entry until their number is a multiple of eight."""
-    return torch.cat([rows, rows[:1].expand(-len(rows) % _ROWS)])
 
 
 def _cut_at_end(tokens_BT, scores_BT, end):
@@ -173,16 +153,3 @@ def _cut_at_end(tokens_BT, scores_BT, end):
         ended = length < len(tokens_T)
         continuations.append(Continuation(tokens_T[:length], scores_T[: length + ended], ended))
     return continuations
-
-
-def _check(model, prompts, max_new):
-    if max_new < 1:
-        raise ValueError(f"max_new must be at least 1, not {max_new}")
-    if any(len(prompt) == 0 for prompt in prompts):
-        raise ValueError("a prompt is empty; start it with the end token, as in training")
-    longest = max(map(len, prompts), default=0)
-    if longest + max_new > model.config.n_positions:
-        raise ValueError(
-            f"a prompt of {longest} tokens and {max_new} new ones exceed the model's "
-            f"{model.config.n_positions} positions"
-        )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from fairseq_plugin.core.keyed_random import keyed_uniform
+
 # Columns of one block of the two-level CDF: the sum over a block is one vector operation, and only V / 64
 # numbers are accumulated in float64. A vocabulary stored in a multiple of 64 needs no padding here.
 _BLOCK = 64
@@ -21,6 +23,8 @@ class Sampling:
         top_k: keep the k most probable tokens; 0 keeps all. Ties with the k-th are cut arbitrarily.
         top_p: keep the fewest most probable tokens whose probabilities (after temperature and top-k)
             reach p, in (0, 1]; 1 keeps all.
+        gumbel: draw by the Gumbel-max trick (:func:`draw_gumbel`) and not by the inverse CDF: the same
+            distribution, other tokens for the same seed.
 
     Raises:
         ValueError: a value outside its range.
@@ -29,6 +33,7 @@ class Sampling:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    gumbel: bool = False
 
     def __post_init__(self):
         if not 0 <= self.temperature < float("inf"):
@@ -37,6 +42,8 @@ class Sampling:
             raise ValueError(f"top-k must be >= 0 (0 keeps every token), not {self.top_k}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top-p must lie in (0, 1] (1 keeps every token), not {self.top_p}")
+        if self.gumbel and self.temperature == 0:
+            raise ValueError("gumbel draws at random, temperature 0 does not: leave one of them out")
 
 
 def draw(logits_BV, uniform_B, sampling):
@@ -48,7 +55,7 @@ def draw(logits_BV, uniform_B, sampling):
 
     Args:
         logits_BV: ``(B, V)`` float32, ``-inf`` for forbidden tokens.
-        uniform_B: ``(B,)`` float64 in (0, 1).
+        uniform_B: ``(B,)`` float64 in (0, 1); not looked at with temperature 0.
         sampling: a :class:`Sampling`.
 
     Returns:
@@ -61,15 +68,64 @@ def draw(logits_BV, uniform_B, sampling):
     if logits_BV.device.type == "cpu":
         require_drawable(drawable(logits_BV))
     if sampling.temperature == 0:
-        return logits_BV.argmax(-1)
+        return arg_max(logits_BV)
     if sampling.temperature != 1:
         logits_BV = logits_BV / sampling.temperature
-    num_columns = logits_BV.shape[-1]
-    if 0 < sampling.top_k < num_columns:
-        return _draw_candidates(*_top_k(logits_BV, sampling.top_k, sampling.top_p), uniform_B)
-    if sampling.top_p < 1:
-        return _draw_candidates(*_top_p(logits_BV, sampling.top_p), uniform_B)
-    return _draw_full(logits_BV, uniform_B)
+    candidates = _candidates(logits_BV, sampling)
+    return _draw_full(logits_BV, uniform_B) if candidates is None else _draw_candidates(*candidates, uniform_B)
+
+
+def arg_max(logits_BV):
+    """The first column of the greatest logit of each row, ``(B,)`` int64; rows must be free of NaN.
+
+    On a CPU ``torch.argmax`` looks at one number after the other; here only at one of each block's maxima, and
+    then into one block.
+    """
+    num_columns = logits_BV.shape[1]
+    if logits_BV.device.type != "cpu" or num_columns < 2 * _BLOCK:
+        return logits_BV.argmax(-1)
+    whole = num_columns // _BLOCK * _BLOCK
+    best_BN = logits_BV[:, :whole].unflatten(1, (-1, _BLOCK)).amax(-1)
+    if whole < num_columns:
+        best_BN = torch.cat([best_BN, logits_BV[:, whole:].amax(-1, keepdim=True)], dim=1)
+    start_B1 = best_BN.argmax(-1, keepdim=True) * _BLOCK
+    # The last block may be a short one: what would lie beyond it repeats its last column.
+    columns_BC = (start_B1 + torch.arange(_BLOCK)).clamp_(max=num_columns - 1)
+    return start_B1.squeeze(1) + logits_BV.gather(1, columns_BC).argmax(-1)
+
+
+def draw_gumbel(logits_BV, seed, sample_ids_B, steps_B, sampling):
+    """Draw one token per row by the Gumbel-max trick.
+
+    ``argmax over v of logits_v / T + g_v`` with ``g_v = -log(-log(u_v))`` has the distribution
+    ``softmax(logits / T)`` (Gumbel 1954; Maddison, Tarlow, Minka, "A* Sampling", NeurIPS 2014, section 2).
+    ``u_v`` is keyed by (seed, sample id, step, token), so the noise of a token depends neither on the batch
+    nor on which other tokens are allowed; top-k and top-p only take candidates away.
+
+    Args:
+        logits_BV: as for :func:`draw`.
+        seed, sample_ids_B, steps_B: as for :func:`~fairseq_plugin.core.keyed_random.keyed_uniform`.
+        sampling: a :class:`Sampling` with a temperature above 0.
+
+    Returns:
+        ``(B,)`` int64 token ids.
+
+    Raises:
+        FloatingPointError: as :func:`draw`.
+    """
+    if logits_BV.device.type == "cpu":
+        require_drawable(drawable(logits_BV))
+    logits_BV = logits_BV / sampling.temperature
+    candidates = _candidates(logits_BV, sampling)
+    if candidates is None:
+        scores_BK = logits_BV.double()
+        columns_BK = torch.arange(logits_BV.shape[1], device=logits_BV.device).expand_as(logits_BV)
+    else:
+        probs_BK, columns_BK = candidates
+        scores_BK = probs_BK.log()
+    u_BK = keyed_uniform(seed, sample_ids_B.unsqueeze(1), steps_B.unsqueeze(1), columns_BK)
+    picked_B1 = (scores_BK - (-u_BK.log()).log()).argmax(-1, keepdim=True)
+    return columns_BK.gather(1, picked_B1).squeeze(1)
 
 
 def drawable(logits_BV):
@@ -81,6 +137,13 @@ def require_drawable(answer):
     """Raise ``FloatingPointError`` unless :func:`drawable` said yes; reads the tensor."""
     if not answer:
         raise FloatingPointError("logits hold NaN or +inf, or allow no token at all: the model is damaged")
+
+
+def _candidates(logits_BV, sampling):
+    """What top-k and top-p leave: probabilities ``(B, K)`` and columns, or ``None`` for everything."""
+    if 0 < sampling.top_k < logits_BV.shape[-1]:
+        return _top_k(logits_BV, sampling.top_k, sampling.top_p)
+    return _top_p(logits_BV, sampling.top_p) if sampling.top_p < 1 else None
 
 
 def _top_k(logits_BV, k, p):

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 
 from fairseq_plugin.core.attention import cached_attention, causal_attention
 from fairseq_plugin.core.dropout import Dropout
@@ -86,7 +85,7 @@ class GPT2(nn.Module):
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, config.layer_norm_epsilon)
         self.register_buffer("banned", torch.empty(0, dtype=torch.int64), persistent=False)
-        self._head_cast = Cast()
+        self._head_cast = Cast(packed=True)
         self.reset_parameters()
 
     @property
@@ -131,6 +130,21 @@ class GPT2(nn.Module):
         if positions_BT is None:
             positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         return self._blocks(tokens_BT, positions_BT)
+
+    @torch.no_grad()
+    def read_alternatives(self, tokens_RN, cache):
+        """Read N alternatives for the next token of each row, each as if it stood alone.
+
+        Args:
+            tokens_RN: int64 ``(rows, N)``.
+            cache: a :class:`KVCache`; give what this returns to its ``choose`` before anything else is read.
+
+        Returns:
+            ``(hidden_RND, step)``.
+        """
+        self._require_positions(cache.longest + 1)
+        step = cache.branch(tokens_RN.shape[1])
+        return self._blocks(tokens_RN, step.positions_RN, cache, step), step
 
     def logits(self, hidden):
         """Scores of the next token.
@@ -214,9 +228,9 @@ class MLP(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        self.c_fc = Linear(config.n_embd, 4 * config.n_embd)
+        self.c_fc = Linear(config.n_embd, 4 * config.n_embd, gelu=True)
         self.c_proj = Linear(4 * config.n_embd, config.n_embd)
         self.drop = Dropout(config.dropout)
 
     def forward(self, x_BTD):
-        return self.drop(self.c_proj(F.gelu(self.c_fc(x_BTD), approximate="tanh")))
+        return self.drop(self.c_proj(self.c_fc(x_BTD)))

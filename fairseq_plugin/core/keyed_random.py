@@ -13,21 +13,26 @@ _INCREMENT = 0x9E3779B97F4A7C15 - (1 << 64)
 _MULTIPLIERS = (0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64))
 
 
-def keyed_uniform(seed, sample_ids_B, steps_B):
-    """One uniform number in (0, 1) for each key (seed, sample id, step).
+def keyed_uniform(seed, sample_ids_B, steps_B, tokens_B=None):
+    """One uniform number in (0, 1) for each key (seed, sample id, step) or (seed, sample id, step, token).
 
-    ``u = (top 52 bits of mix(mix(mix(seed) + id) + step) + 1/2) / 2^52``, ``mix`` the SplitMix64 finaliser.
+    ``u = (top 52 bits of mix(mix(mix(seed) + id) + step) + 1/2) / 2^52``, ``mix`` the SplitMix64 finaliser;
+    with tokens the state is mixed once more: ``mix(... + step) + token``.
 
     Args:
         seed: any integer; taken modulo 2^64.
         sample_ids_B: ``(B,)`` int64.
         steps_B: ``(B,)`` int64, the number of tokens already drawn for the sample.
+        tokens_B: int64, a shape that the others broadcast to; ``(B, K)`` with the others ``(B, 1)``.
 
     Returns:
-        ``(B,)`` float64 in the open interval (0, 1), on the device of ``sample_ids_B``.
+        ``(B,)``, or of the shape of ``tokens_B``: float64 in the open interval (0, 1), on the device of
+        ``sample_ids_B``.
     """
     state_B = torch.full_like(sample_ids_B, _signed(seed))
     state_B = _mix(_mix(_mix(state_B) + sample_ids_B) + steps_B)
+    if tokens_B is not None:
+        state_B = _mix(state_B + tokens_B)
     # 52 bits and a half step: exact in float64 and never 0 or 1.
     return (_shift_right(state_B, 12).double() + 0.5) * 2.0**-52
 

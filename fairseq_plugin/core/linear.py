@@ -6,6 +6,8 @@ Legend: N rows (any number of leading dimensions), I width in, O width out.
     dx_NI = dy_NO @ weight_OI;  dweight_OI = dy_NO.T @ x_NI;  dbias_O = dy_NO.sum(0)
 """
 
+import functools
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -14,21 +16,59 @@ from fairseq_plugin.core.cpu_products import fast_fp32_available, fast_fp32_prod
 
 
 class Linear(nn.Linear):
-    """``nn.Linear`` in the dtype of its input, whatever the dtype of its weights."""
+    """``nn.Linear`` in the dtype of its input, whatever the dtype of its weights.
 
-    def __init__(self, num_in, num_out):
+    Args:
+        num_in, num_out: widths.
+        gelu: GELU, in its tanh form, follows.
+    """
+
+    def __init__(self, num_in, num_out, gelu=False):
         super().__init__(num_in, num_out)
-        self._weight_cast, self._bias_cast = Cast(), Cast()
+        self._gelu = gelu
+        self._weight_cast, self._bias_cast = Cast(packed=True), Cast()
 
     def reset_parameters(self):
         """Leave the weights as allocated: the network fills them all."""
 
     def forward(self, x):
-        return linear(x, self._weight_cast(self.weight, x.dtype), self._bias_cast(self.bias, x.dtype))
+        weight_OI, bias_O = self._weight_cast(self.weight, x.dtype), self._bias_cast(self.bias, x.dtype)
+        if self._gelu and _fuses_gelu(x):
+            return torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "gelu", [], "tanh")
+        y = linear(x, weight_OI, bias_O)
+        return F.gelu(y, approximate="tanh") if self._gelu else y
+
+
+def _fuses_gelu(x):
+    """Whether oneDNN, which can apply GELU while it writes a product, is the library for this product."""
+    plain = x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    if not plain or torch.is_autocast_enabled("cpu"):
+        return False
+    return fast_fp32_available() if x.dtype == torch.float32 else x.dtype == torch.bfloat16 and packs_bf16()
+
+
+@functools.cache
+def packs_bf16():
+    """Whether weights can be kept in oneDNN's own layout for bfloat16 products."""
+    mkldnn = torch.ops.mkldnn
+    names = ("_linear_pointwise", "_reorder_linear_weight")
+    if not all(hasattr(mkldnn, name) for name in names) or not mkldnn._is_mkldnn_bf16_supported():
+        return False
+    try:
+        x = torch.ones(8, 64, dtype=torch.bfloat16)
+        packed = mkldnn._reorder_linear_weight(x, 8)
+        return bool((mkldnn._linear_pointwise(x, packed, None, "none", [], "") == 64).all())
+    except RuntimeError:  # a build that knows the names and not the work
+        return False
 
 
 def linear(x, weight_OI, bias_O=None):
-    """``F.linear``, by :func:`~fairseq_plugin.core.cpu_products.fast_fp32_products` where they exist."""
+    """``F.linear``, by :func:`~fairseq_plugin.core.cpu_products.fast_fp32_products` where they exist.
+
+    ``weight_OI`` may also be what a :class:`Cast` has packed.
+    """
+    if weight_OI.is_mkldnn:
+        return torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "none", [], "")
     special = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.compiler.is_compiling()
     # Under autocast the product is one of bfloat16, cast and differentiated by torch itself.
     if not special or torch.is_autocast_enabled("cpu") or not fast_fp32_available():
@@ -64,9 +104,18 @@ class Cast:
     """A parameter in another dtype; outside of training the copy is kept until the parameter changes.
 
     Without it every decoded token would convert all weights again, which takes longer than using them.
+
+    Args:
+        packed: keep the copy of a matrix in the layout in which oneDNN multiplies (CPU, bfloat16): for the
+            few rows of a decoding step the usual rearranging costs up to as much as the product. Only
+            :func:`linear` can use such a copy. The product's bits are the same.
     """
 
-    def __init__(self):
+    # Rows that the packed layout is made for. It may serve any number.
+    _PACKED_FOR = 64
+
+    def __init__(self, packed=False):
+        self._packed = packed
         self._of = self._copy = None
 
     def __call__(self, parameter, dtype):
@@ -77,5 +126,18 @@ class Cast:
             return parameter.to(dtype)
         of = (parameter.data_ptr(), parameter._version, dtype)
         if self._of != of:
-            self._of, self._copy = of, parameter.detach().to(dtype)
+            self._of, self._copy = of, self._convert(parameter.detach(), dtype)
         return self._copy
+
+    def _convert(self, parameter, dtype):
+        copy = parameter.to(dtype)
+        packs = self._packed and copy.device.type == "cpu" and dtype == torch.bfloat16 and packs_bf16()
+        if not packs or torch.is_autocast_enabled("cpu"):
+            return copy
+        return torch.ops.mkldnn._reorder_linear_weight(copy, self._PACKED_FOR)
+
+    def __deepcopy__(self, memo):
+        return Cast(self._packed)
+
+    def __reduce__(self):
+        return Cast, (self._packed,)

@@ -1,4 +1,4 @@
-"""ScaleGrad position by position: what the logits path and the fused path share.
+"""ScaleGrad position by position, as a rule of :mod:`fairseq_plugin.core.loss_rows`.
 
 Lin, Han and Joty, "Straight to the Gradient: Learning to Use Novel Tokens for Neural Text Generation"
 (ICML 2021, arXiv 2106.07207): with p = softmax(z), target y and gamma in (0, 1],
@@ -19,47 +19,15 @@ With the parity switch ``eps`` (the published code adds 1e-8 to each of the V en
     p~_v = (g_v p_v + eps) / M,   M = N + V eps,   q = g_y p_y / (g_y p_y + eps),   k = N / M - q
     dloss/dz_v = p_v (g_v / M - k);   minus q at v = y           # eps = 0: M = N, q = 1, k = 0
 
-Legend: N positions (in shapes), U candidates for "seen" per position, V vocabulary. All losses in nats.
+Legend: C positions (in shapes), U candidates for "seen" per position, V vocabulary. All losses in nats.
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 
-
-class LossParts(NamedTuple):
-    """What one batch gives. Every entry is a 0-dimensional tensor on the batch's device; none was read back.
-
-    Attributes:
-        loss: ScaleGrad loss in nats, summed over scored positions, differentiable.
-        nll: plain negative log-likelihood in nats, summed over the same positions, detached.
-        num_scored: int64, positions with a target.
-        num_correct: int64, scored positions whose largest plain logit is the target's.
-        num_novel: int64, scored positions whose target had not been seen before in its row.
-    """
-
-    loss: torch.Tensor
-    nll: torch.Tensor
-    num_scored: torch.Tensor
-    num_correct: torch.Tensor
-    num_novel: torch.Tensor
-
-
-class RowTerms(NamedTuple):
-    """The quantities of the module's formulas for N positions, each ``(N,)`` unless said.
-
-    Attributes:
-        shift_N: loss minus plain negative log-likelihood, nats.
-        mass_N: N, the sum of g_u p_u.
-        weight_y_N: g_y, the weight of the target: gamma if novel, else 1.
-        p_seen_NU: ``(N, U)``, probabilities of the seen tokens, 0 elsewhere.
-    """
-
-    shift_N: torch.Tensor
-    mass_N: torch.Tensor
-    weight_y_N: torch.Tensor
-    p_seen_NU: torch.Tensor
+from fairseq_plugin.core.loss_rows import RowLoss
 
 
 def check_settings(gamma, eps):
@@ -76,89 +44,56 @@ def check_settings(gamma, eps):
         raise ValueError(f"--parity-eps {eps}: must be 0 (exact) or a small positive number such as 1e-8")
 
 
-def target_is_seen(target_N, tokens_NU, seen_NU):
-    """Whether each position's own target is among the tokens seen there: bool ``(N,)``."""
-    return ((tokens_NU == target_N[:, None]) & seen_NU).any(dim=1)
-
-
-def row_terms(logp_y_N, logp_seen_NU, seen_NU, y_seen_N, gamma, eps, num_columns):
-    """The shift from plain cross-entropy to ScaleGrad, from a few gathered log-probabilities.
-
-    At gamma = 1 (and eps = 0) ``shift_N`` is exactly 0.0 and so is its derivative.
+@dataclass(frozen=True)
+class ScaleGradRule:
+    """The module's formulas.
 
     Args:
-        logp_y_N: ``(N,)``, log p of the target, nats.
-        logp_seen_NU: ``(N, U)``, log p of the candidates; entries that are not seen are ignored.
-        seen_NU: bool ``(N, U)``.
-        y_seen_N: bool ``(N,)``.
-        gamma: in (0, 1].
-        eps: >= 0, the parity switch.
-        num_columns: V of the eps term, an int or ``(N,)``: columns that have a probability.
-
-    Returns:
-        :class:`RowTerms`; differentiable in the log-probabilities.
-    """
-    p_seen_NU = torch.where(seen_NU, logp_seen_NU.exp(), 0.0)
-    r_N = p_seen_NU.sum(dim=1)
-    mass_N = gamma + (1.0 - gamma) * r_N
-    weight_y_N = torch.where(y_seen_N, torch.ones_like(r_N), gamma)
-    if eps == 0.0:
-        # log N - log gamma as log1p: no digits are lost where the seen mass r is tiny.
-        shift_N = torch.where(y_seen_N, mass_N.log(), ((1.0 - gamma) / gamma * r_N).log1p())
-    else:
-        entry_y_N = weight_y_N * logp_y_N.exp() + eps
-        shift_N = (mass_N + eps * num_columns).log() - entry_y_N.log() + logp_y_N
-    # A target without probability must never train silently: 0 * x^2 and its derivative 0 * 2x are exact
-    # zeros for any finite x and NaN for x = -inf, so the trainer's gradient check stops the update.
-    return RowTerms(shift_N + 0.0 * logp_y_N.square(), mass_N, weight_y_N, p_seen_NU)
-
-
-class RowGradient(NamedTuple):
-    """dloss/dz in the form ``p_v * dense``, plus ``extra`` at the seen tokens, plus ``at_y`` at the target.
-
-    Attributes:
-        dense_N1: ``(N, 1)``.
-        extra_NU: ``(N, U)``, 0 where a candidate is not seen.
-        at_y_N1: ``(N, 1)``.
-    """
-
-    dense_N1: torch.Tensor
-    extra_NU: torch.Tensor
-    at_y_N1: torch.Tensor
-
-
-def row_gradient(terms, logp_y_N, gamma, eps, num_columns):
-    """The module's dloss/dz in closed form: one scalar for the dense part, a few sparse entries.
-
-    Args:
-        terms: of :func:`row_terms` with the same ``gamma``, ``eps`` and ``num_columns``.
-        logp_y_N: ``(N,)``, log p of the target.
-
-    Returns:
-        :class:`RowGradient`.
-    """
-    total_N = terms.mass_N + eps * num_columns
-    dense_N = gamma / total_N
-    at_y_N = -torch.ones_like(logp_y_N)
-    if eps != 0.0:
-        entry_y_N = terms.weight_y_N * logp_y_N.exp()
-        at_y_N = -entry_y_N / (entry_y_N + eps)
-        dense_N = dense_N - (terms.mass_N / total_N + at_y_N)
-    extra_NU = terms.p_seen_NU * ((1.0 - gamma) / total_N)[:, None]
-    at_y_N = at_y_N + 0.0 * logp_y_N  # NaN for a target without probability, as in row_terms
-    return RowGradient(dense_N[:, None], extra_NU, at_y_N[:, None])
-
-
-def refuse_impossible_targets(logp_y_N, target_N):
-    """Name a target that the model gives no probability. Reads the values: meant for tensors on the CPU.
+        gamma: in (0, 1]; weight of novel tokens.
+        eps: 0 = exact; 1e-8 = what the published code computes.
 
     Raises:
-        ValueError: naming the first such token.
+        ValueError: a setting out of range.
     """
-    impossible_N = logp_y_N == -math.inf
-    if impossible_N.any():
-        token = int(target_N[impossible_N][0])
-        raise ValueError(
-            f"target token {token} has probability 0: its column of the output layer is banned or its logit "
-            "is -inf. Prepare the data again with this model's dictionary, or do not score the position"
-        )
+
+    gamma: float
+    eps: float = 0.0
+
+    needs_rest = False
+
+    def __post_init__(self):
+        check_settings(self.gamma, self.eps)
+
+    @property
+    def is_likelihood(self):
+        return self.gamma == 1.0 and self.eps == 0.0
+
+    @property
+    def needs_allowed(self):
+        return self.eps != 0.0
+
+    def __call__(self, rows, want_gradient):
+        """Answer with a :class:`~fairseq_plugin.core.loss_rows.RowLoss`; at gamma = 1 the shift is 0."""
+        gamma, eps, logp_y_C = self.gamma, self.eps, rows.logp_y_C
+        p_seen_CU = torch.where(rows.seen_CU, rows.logp_seen_CU.exp(), 0.0)
+        r_C = p_seen_CU.sum(dim=1)
+        mass_C = gamma + (1.0 - gamma) * r_C
+        if eps == 0.0:
+            # log N - log gamma as log1p: no digits are lost where the seen mass r is tiny.
+            novel_shift_C = ((1.0 - gamma) / gamma * r_C).log1p()
+            loss_C = torch.where(rows.y_seen_C, mass_C.log(), novel_shift_C) - logp_y_C
+            total_C, k_C, q_C = mass_C, 0.0, 1.0
+        else:
+            entry_y_C = torch.where(rows.y_seen_C, torch.ones_like(r_C), gamma) * logp_y_C.exp()
+            total_C = mass_C + eps * rows.num_allowed
+            loss_C = total_C.log() - (entry_y_C + eps).log()
+            q_C = entry_y_C / (entry_y_C + eps)
+            k_C = mass_C / total_C - q_C
+            # NaN for a target without probability, not a large number.
+            loss_C = loss_C + 0.0 * logp_y_C.square()
+        if not want_gradient:
+            return RowLoss(loss_C)
+        dense_C = gamma / total_C - k_C
+        seen_C = 1.0 / total_C - k_C
+        at_y_C = logp_y_C.exp() * torch.where(rows.y_seen_C, seen_C, dense_C) - q_C
+        return RowLoss(loss_C, dense_C, at_y_C, p_seen_CU * seen_C[:, None])

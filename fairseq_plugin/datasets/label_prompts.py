@@ -1,14 +1,12 @@
 """Prompts to be continued, one per sample asked for: nothing but a label, and perhaps a beginning."""
 
-import numpy as np
 import torch
-from fairseq.data import data_utils
 
-from fairseq_plugin.datasets.whole_batches import WholeBatches
+from fairseq_plugin.datasets.prompts import Prompts
 
 
-class LabelPrompts(WholeBatches):
-    """Prompts with the ids under which their samples are drawn and printed.
+class LabelPrompts(Prompts):
+    """Prompts of labels; samples of one label stay together in the batches.
 
     Args:
         sample_ids: ``(N,)`` id of each sample.
@@ -16,40 +14,17 @@ class LabelPrompts(WholeBatches):
         labels: ``(N,)`` label of each sample.
         pad: index of ``<pad>``.
         eos: index of ``</s>``, with which every prompt starts.
-        max_new: the most new tokens a sample may take; they count in a batch's size, since the model
-            will hold that many keys and values.
+        max_new: see :class:`Prompts`.
     """
 
     def __init__(self, sample_ids, prompts, labels, pad, eos, max_new):
-        super().__init__()
-        self.sample_ids, self.prompts, self.labels = sample_ids, prompts, labels
-        self.pad, self.eos = pad, eos
-        self.sizes = np.asarray([1 + len(prompt) + max_new for prompt in prompts], dtype=np.int64)
-
-    def __len__(self):
-        return len(self.prompts)
+        super().__init__(sample_ids, [[eos, *prompt] for prompt in prompts], pad, max_new)
+        self.labels = labels
 
     def __getitem__(self, index):
-        tokens = torch.tensor([self.eos, *self.prompts[index]], dtype=torch.int64)
-        return {"id": int(self.sample_ids[index]), "tokens": tokens, "label": int(self.labels[index])}
-
-    def ordered_indices(self):
-        """In the order given, shorter prompts first: samples of one label stay together."""
-        return np.argsort(self.sizes, kind="stable")
+        return {**super().__getitem__(index), "label": int(self.labels[index])}
 
     def collater(self, samples):
-        """Pad prompts on the right. ``target`` is ``None``: there is nothing to compare with."""
-        if not samples:
-            return {}
-        tokens = [sample["tokens"] for sample in samples]
-        return {
-            "id": torch.tensor([sample["id"] for sample in samples]),
-            "nsentences": len(samples),
-            "ntokens": sum(len(row) for row in tokens),
-            "net_input": {
-                "src_tokens": data_utils.collate_tokens(tokens, self.pad),
-                "src_lengths": torch.tensor([len(row) for row in tokens]),
-            },
-            "target": None,
-            "labels": torch.tensor([sample["label"] for sample in samples]),
-        }
+        """As :meth:`Prompts.collater`, with the ``labels``."""
+        batch = super().collater(samples)
+        return {**batch, "labels": torch.tensor([sample["label"] for sample in samples])} if samples else {}

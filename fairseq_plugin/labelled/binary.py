@@ -1,56 +1,24 @@
 """Rows in fairseq's binary format: writing, exact reading, and checking before anyone trusts them.
 
-``SPLIT.idx`` of fairseq's ``MMapIndexedDataset`` is: magic (9 bytes), version (8), type code (1),
-number of rows N (8), N sizes (int32, tokens), N pointers (int64, bytes). ``SPLIT.bin`` holds the
-rows end to end. fairseq trusts both blindly; :func:`check_split` does not.
+Beside ``SPLIT.bin`` and ``SPLIT.idx`` (see :mod:`fairseq_plugin.storage.items`) stand each row's label and
+source line. fairseq trusts its files blindly; :func:`check_split` does not.
 """
 
-import struct
 from pathlib import Path
 
 import numpy as np
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write, sha256
-from fairseq_plugin.labelled.folders import whole_folder
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.storage.dictionary import DICTIONARY, EOS, NUM_SPECIALS, dictionary_ids, index_of_id
+from fairseq_plugin.storage.folders import whole_folder
+from fairseq_plugin.storage.items import ItemWriter, agree, read_index, size_of
 from fairseq_plugin.text.codec import load_codec
 
-EOS = 2  # fairseq's Dictionary puts <s> <pad> </s> <unk> at 0 .. 3
-NUM_SPECIALS = 4
-DICTIONARY = "dict.txt"
 SUFFIXES = (".bin", ".idx", ".labels.npy", ".rows.npy")
-MAGIC = b"MMIDIDX\x00\x00"
-HEADER = struct.Struct("<9sQBQ")
 # What numpy raises on a damaged header, as seen with flipped bits and cut files.
 DAMAGED = (EOFError, LookupError, MemoryError, OSError, OverflowError, SyntaxError, TypeError, ValueError)
-DTYPES = {4: np.int32, 5: np.int64, 8: np.uint16, 9: np.uint32}  # fairseq's codes
-
-
-def dictionary_ids(codec):
-    """The ids that have a dictionary symbol, in order: all but the end, which is ``</s>``."""
-    return [token for token in range(codec.num_ids) if token != codec.end_id]
-
-
-def index_of_id(codec):
-    """Dictionary index of each id, an int64 array ``(num_ids,)``; the end's is ``</s>``."""
-    ids = dictionary_ids(codec)
-    indices = np.full(codec.num_ids, EOS, dtype=np.int64)
-    indices[ids] = np.arange(NUM_SPECIALS, NUM_SPECIALS + len(ids))
-    return indices
-
-
-def write_dictionary(folder, codec, counts):
-    """``dict.txt``: one line ``id count`` per id, in order of ids.
-
-    Args:
-        folder: an existing folder.
-        codec: the codec.
-        counts: occurrences in train by dictionary index, specials included.
-    """
-    with atomic_write(Path(folder) / DICTIONARY) as stream:
-        for index, token in enumerate(dictionary_ids(codec), start=NUM_SPECIALS):
-            stream.write(f"{token} {int(counts[index])}\n")
 
 
 def write_split(folder, split, items, labels, lines, vocabulary):
@@ -71,17 +39,12 @@ def write_split(folder, split, items, labels, lines, vocabulary):
 
 
 def write_items(folder, split, items, vocabulary):
-    """Write ``.bin`` and ``.idx`` with fairseq's own builder."""
-    import torch
-    from fairseq.data.indexed_dataset import make_builder
-
+    """Write ``.bin`` and ``.idx``, as fairseq's own builder would."""
     if not items:
         raise UserError(f"the {split} split is empty: no row is left to write to {folder}")
-    prefix = str(Path(folder) / split)
-    builder = make_builder(f"{prefix}.bin", "mmap", vocabulary)
-    for item in items:
-        builder.add_item(torch.from_numpy(item))
-    builder.finalize(f"{prefix}.idx")
+    with ItemWriter(Path(folder) / split, vocabulary) as writer:
+        for item in items:
+            writer.add(item, [len(item)])
 
 
 def check_split(folder, split, deep=False):
@@ -106,20 +69,20 @@ def check_split(folder, split, deep=False):
         raise UserError(f"{folder} has no split {split!r}; it has {known}")
     if deep:  # first, for it names the damaged file whatever the damage
         for name in (DICTIONARY, *(split + suffix for suffix in SUFFIXES)):
-            _size(folder / name)
+            size_of(folder / name)
             if sha256(folder / name) != manifest.files.get(name):
                 raise UserError(
                     f"{folder / name} is not the file that was prepared: its SHA-256 differs from the "
                     "manifest's; restore it, or prepare the data again"
                 )
     stated = manifest.splits[split]
-    sizes, dtype = _read_index(folder / f"{split}.idx")
-    _agree(folder / f"{split}.idx", "rows", len(sizes), stated["rows"])
-    _agree(folder / f"{split}.idx", "tokens", int(sizes.sum(dtype=np.int64)), stated["tokens"])
+    sizes, dtype = read_index(folder / f"{split}.idx")
+    agree(folder / f"{split}.idx", "rows", len(sizes), stated["rows"])
+    agree(folder / f"{split}.idx", "tokens", int(sizes.sum(dtype=np.int64)), stated["tokens"])
     expected = int(sizes.sum(dtype=np.int64)) * np.dtype(dtype).itemsize
-    _agree(folder / f"{split}.bin", "bytes", _size(folder / f"{split}.bin"), expected)
+    agree(folder / f"{split}.bin", "bytes", size_of(folder / f"{split}.bin"), expected)
     for name in (".labels.npy", ".rows.npy"):
-        _agree(folder / f"{split}{name}", "rows", len(load_array(folder / f"{split}{name}")), stated["rows"])
+        agree(folder / f"{split}{name}", "rows", len(load_array(folder / f"{split}{name}")), stated["rows"])
     return manifest
 
 
@@ -130,7 +93,7 @@ def read_items(folder, split):
         A list of int64 arrays; ``</s>`` is the last entry of each.
     """
     check_split(folder, split)
-    sizes, dtype = _read_index(Path(folder) / f"{split}.idx")
+    sizes, dtype = read_index(Path(folder) / f"{split}.idx")
     tokens = np.fromfile(Path(folder) / f"{split}.bin", dtype=dtype).astype(np.int64)
     return np.split(tokens, np.cumsum(sizes[:-1], dtype=np.int64))
 
@@ -212,35 +175,3 @@ def load_array(path):
     if values.ndim != 1 or values.dtype.kind != "i":
         raise UserError(f"{path} is damaged: expected one row of integers; prepare the data again")
     return values
-
-
-def _read_index(path):
-    """Sizes (int32, tokens) and integer type of an ``.idx``, its structure checked."""
-    size = _size(path)
-    content = path.read_bytes()
-    if size < HEADER.size:
-        raise UserError(f"{path} is cut off: {size} bytes; prepare the data again")
-    magic, version, code, rows = HEADER.unpack_from(content)
-    if magic != MAGIC or version != 1 or code not in DTYPES:
-        raise UserError(f"{path} is not an index of fairseq's mmap format; prepare the data again")
-    _agree(path, "bytes", size, HEADER.size + rows * 12)
-    sizes = np.frombuffer(content, dtype=np.int32, count=rows, offset=HEADER.size)
-    pointers = np.frombuffer(content, dtype=np.int64, count=rows, offset=HEADER.size + rows * 4)
-    ends = np.cumsum(sizes, dtype=np.int64) * np.dtype(DTYPES[code]).itemsize
-    if (sizes < 1).any() or pointers[:1].any() or (pointers[1:] != ends[:-1]).any():
-        raise UserError(f"{path} is damaged: its sizes and pointers disagree; prepare the data again")
-    return sizes, DTYPES[code]
-
-
-def _size(path):
-    try:
-        return Path(path).stat().st_size
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}; prepare the data again") from error
-
-
-def _agree(path, unit, found, expected):
-    if found != expected:
-        raise UserError(
-            f"{path} is damaged: {found} {unit} where {expected} were written; prepare the data again"
-        )

@@ -6,8 +6,8 @@ import numpy as np
 from tqdm import tqdm
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.labelled import binary
 from fairseq_plugin.labelled.rows import Rejection
+from fairseq_plugin.storage.dictionary import EOS
 
 CHUNK = 4096  # rows encoded between two steps of the progress bar
 
@@ -19,7 +19,7 @@ def encode_splits(rows, rejected, labels, codec, indices, max_tokens):
         ``({split: [int64 array, ...]}, {split: [Row, ...]})``, of equal lengths.
     """
     prompts = {label.name: np.asarray(label.prompt, dtype=np.int64) for label in labels}
-    end = np.array([binary.EOS])
+    end = np.array([EOS])
     items, kept = {}, {}
     for split, found in rows.items():
         items[split], kept[split] = [], []

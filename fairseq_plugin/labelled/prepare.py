@@ -23,12 +23,13 @@ from fairseq_plugin.labelled.encode import (
     encode_splits,
     lines_by_reason,
 )
-from fairseq_plugin.labelled.folders import whole_folder
 from fairseq_plugin.labelled.guess import describe, guess_source
 from fairseq_plugin.labelled.labels import build_labels, check_variety
 from fairseq_plugin.labelled.manifest import NAME, Manifest
 from fairseq_plugin.labelled.rows import clean_rows, read_raw_rows, shared_suffix
 from fairseq_plugin.labelled.split import hold_out
+from fairseq_plugin.storage.dictionary import NUM_SPECIALS, dictionary_ids, index_of_id, write_dictionary
+from fairseq_plugin.storage.folders import check_place, same_folder, whole_folder
 from fairseq_plugin.text.codec import load_codec, load_sentencepiece, train_bytes_codec, train_sentencepiece
 
 
@@ -121,7 +122,7 @@ def prepare(request):
             f"valid: {held_out:.0%} of train held out, no sentence on both sides (seed {request.seed})"
         )
     codec = _make_codec(request, [row.text for row in rows["train"]])
-    indices = binary.index_of_id(codec)
+    indices = index_of_id(codec)
     labels = build_labels(rows["train"], request.label_texts, request.separator, codec, indices)
     if len(labels) == 1:
         notes.append(f"every row has the label {labels[0].name!r}: is --label-column right?")
@@ -136,7 +137,7 @@ def prepare(request):
     manifest = Manifest(
         codec=codec.kind,
         separator=request.separator,
-        vocabulary=binary.NUM_SPECIALS + len(binary.dictionary_ids(codec)),
+        vocabulary=NUM_SPECIALS + len(dictionary_ids(codec)),
         labels=labels,
         source=spec,
         source_files=files,
@@ -159,11 +160,7 @@ def _check_request(request):
         )
     if request.codec not in ("gpt2", "bytes", "sentencepiece"):
         raise UserError(f"--codec {request.codec}: choose gpt2, bytes or sentencepiece")
-    destination = Path(request.to)
-    if destination.is_symlink() or destination.is_file():
-        raise UserError(f"--to {destination} is a file or a link; name a folder")
-    if destination.is_dir() and any(destination.iterdir()) and not (destination / NAME).is_file():
-        raise UserError(f"--to {destination} holds other things than prepared data; name another folder")
+    check_place(request.to, NAME)
 
 
 def _read_splits(request, spec):
@@ -250,13 +247,13 @@ def _write(request, manifest, codec, items, rows):
             lines = [row.line for row in kept]
             binary.write_split(building, split, items[split], labels, lines, manifest.vocabulary)
         counts = np.bincount(np.concatenate(items["train"]), minlength=manifest.vocabulary)
-        binary.write_dictionary(building, codec, counts)
+        write_dictionary(building, codec, counts)
         codec.save(building)
         manifest.files = {path.name: sha256(path) for path in sorted(building.iterdir())}
         manifest.save(building)
         if not destination.is_dir() or not any(destination.iterdir()):
             return False
-        if _same_folder(building, destination):
+        if same_folder(building, destination):
             shutil.rmtree(building)  # leave what stands there untouched
             return True
         if not request.overwrite:
@@ -264,10 +261,3 @@ def _write(request, manifest, codec, items, rows):
                 f"--to {destination} holds other prepared data; pass --overwrite, or name another folder"
             )
     return False
-
-
-def _same_folder(building, destination):
-    names = {path.name for path in building.iterdir()}
-    return names <= {path.name for path in destination.iterdir()} and all(
-        sha256(building / name) == sha256(destination / name) for name in names
-    )

@@ -2,6 +2,8 @@
 
 from itertools import groupby
 
+from fairseq_plugin.text.table import aligned
+
 SHOWN_LINES = 5
 REASONS = {
     "empty": "empty sentence",
@@ -22,7 +24,7 @@ def format_summary(prepared, folder):
     lines = list(prepared.notes)
     kind = {"gpt2": "GPT-2's byte-level BPE", "bytes": "byte-level BPE", "sentencepiece": "sentencepiece"}
     lines.append(f"tokenizer: {kind[manifest.codec]}, {manifest.vocabulary:,} dictionary entries")
-    lines += ["", *_table(_split_rows(manifest)), ""]
+    lines += ["", *aligned(_split_rows(manifest)), ""]
     for split, rejections in prepared.rejected.items():
         lines += _rejections(split, rejections)
     lines += _repeats(manifest.repeats)
@@ -52,11 +54,6 @@ def _split_rows(manifest):
 
 def _label_title(label):
     return label.name if label.name == label.text else f"{label.name} ({label.text})"
-
-
-def _table(rows):
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
 
 
 def _rejections(split, rejections):

@@ -7,6 +7,7 @@ import functools
 import logging
 
 import torch
+import torch.nn as nn
 from fairseq.models import (
     FairseqIncrementalDecoder,
     FairseqLanguageModel,
@@ -27,6 +28,13 @@ from fairseq_plugin.models.gpt2_config import (
     sizes_of,
     write_back,
 )
+from fairseq_plugin.models.gpt2_heads import (
+    ClassificationHead,
+    adapt_state,
+    last_token_hidden,
+    require_name,
+    symbols_of_data,
+)
 from fairseq_plugin.pretrained.checkpoint_weights import FINGERPRINT, check_state, require_same_dictionary
 from fairseq_plugin.pretrained.hf_folder import load_weights
 from fairseq_plugin.pretrained.vocabulary import banned_columns, fingerprint
@@ -42,6 +50,10 @@ class GPT2LanguageModel(FairseqLanguageModel):
     """A GPT-2 over a fairseq dictionary whose ``</s>`` is ``<|endoftext|>``."""
 
     supports_fused_loss = True
+
+    def __init__(self, decoder):
+        super().__init__(decoder)
+        self.classification_heads = nn.ModuleDict()
 
     @classmethod
     @plain_errors()
@@ -72,13 +84,62 @@ class GPT2LanguageModel(FairseqLanguageModel):
             model.decoder.gpt2.compile(dynamic=True)
         return model
 
+    @plain_errors()
     def forward(
-        self, src_tokens, src_lengths=None, incremental_state=None, features_only=False, for_loss=False
+        self,
+        src_tokens,
+        src_lengths=None,
+        incremental_state=None,
+        features_only=False,
+        for_loss=False,
+        classification_head_name=None,
     ):
-        """See :meth:`GPT2Decoder.forward`."""
-        return self.decoder(
-            src_tokens, incremental_state=incremental_state, features_only=features_only, for_loss=for_loss
-        )
+        """See :meth:`GPT2Decoder.forward`; with ``classification_head_name`` classify each text.
+
+        Returns:
+            With a head, ``(logits (B, C), extra)``, from the hidden state of each row's last token.
+
+        Raises:
+            SystemExit: no head of this name.
+        """
+        if classification_head_name is None:
+            return self.decoder(
+                src_tokens,
+                incremental_state=incremental_state,
+                features_only=features_only,
+                for_loss=for_loss,
+            )
+        if classification_head_name not in self.classification_heads:
+            known = ", ".join(self.classification_heads) or "none"
+            raise UserError(
+                f"the model has no classification head {classification_head_name!r} (known: {known}); give "
+                "the --classification-head-name that it was trained with"
+            )
+        hidden_BTD, extra = self.decoder.extract_features(src_tokens)
+        hidden_BD = last_token_hidden(hidden_BTD, src_tokens, self.decoder.dictionary.pad())
+        return self.classification_heads[classification_head_name](hidden_BD), extra
+
+    @plain_errors()
+    def register_classification_head(self, name, num_classes, **kwargs):
+        """Add a head; fairseq's ``sentence_prediction`` calls this after building the model.
+
+        Args:
+            name: ``--classification-head-name``.
+            num_classes: of the head, >= 1.
+
+        Raises:
+            SystemExit: a name that cannot be used, or is taken by a head of another size.
+        """
+        require_name(name)
+        if name in self.classification_heads:
+            taken = self.classification_heads[name].out.out_features
+            if taken != num_classes:
+                raise UserError(
+                    f"--classification-head-name {name}: this head has {taken} classes, not {num_classes}"
+                )
+            return
+        config = self.decoder.gpt2.config
+        self.classification_heads[name] = ClassificationHead(config.n_embd, num_classes, config.dropout)
 
     @plain_errors()
     def prepare_for_inference_(self, cfg):
@@ -88,7 +149,9 @@ class GPT2LanguageModel(FairseqLanguageModel):
             SystemExit: the data is to be cut into blocks that do not fit; eval-lm would drop them.
         """
         reads_lines = getattr(getattr(cfg, "interactive", None), "buffer_size", 0) > 0
-        if not reads_lines:
+        # A task that cuts prompts of its own generates without blocks, and checks them itself for eval-lm.
+        has_prompts = getattr(getattr(cfg, "task", None), "prefix_tokens", None) is not None
+        if not reads_lines and not has_prompts:
             check_block_length(getattr(cfg, "task", None), self.max_positions())
         super().prepare_for_inference_(cfg)
 
@@ -96,11 +159,16 @@ class GPT2LanguageModel(FairseqLanguageModel):
     def load_state_dict(self, state_dict, strict=True, model_cfg=None, args=None):
         """Load a checkpoint's weights, all of them, for the same dictionary.
 
+        Classification heads that the checkpoint lacks stay as they are, those that the model lacks are left
+        out, with a line in the log: a language model's checkpoint starts a classifier, and the other way
+        round.
+
         Raises:
             SystemExit: another dictionary, another architecture, or damaged weights.
         """
         require_same_dictionary(state_dict.get(FINGERPRINT), self.decoder.dictionary_fingerprint)
         if strict:
+            state_dict = adapt_state(state_dict, self.state_dict())
             check_state(state_dict, self.state_dict())
         return super().load_state_dict(state_dict, strict, model_cfg=model_cfg, args=args)
 
@@ -123,7 +191,8 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         refused[dictionary.pad()] = False
         self.register_buffer("refused_inputs", refused, persistent=False)
         # Saved with the weights: the same words in another order would load without a complaint.
-        self.register_buffer("dictionary_fingerprint", torch.tensor(fingerprint(dictionary.symbols)))
+        symbols = symbols_of_data(dictionary)
+        self.register_buffer("dictionary_fingerprint", torch.tensor(fingerprint(symbols)))
 
     @plain_errors()
     def forward(

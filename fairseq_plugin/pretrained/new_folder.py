@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.labelled.folders import to_disk
+from fairseq_plugin.storage.folders import to_disk
 
 
 @contextmanager

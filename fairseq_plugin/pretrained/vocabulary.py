@@ -16,7 +16,8 @@ from fairseq_plugin.errors import UserError
 # The order in which fairseq puts its own symbols before those of dict.txt.
 SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
 GPT2_END_ID = 50256
-_PADDING_SYMBOL = re.compile(r"madeupword\d+")
+# What fairseq may put behind them: rows that fill a table up, and the mask of its sentence_prediction.
+_PADDING_SYMBOL = re.compile(r"madeupword\d+|<mask>")
 _TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,8}")
 
 

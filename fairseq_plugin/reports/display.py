@@ -17,7 +17,12 @@ def escape(text):
     >>> escape('<b>\\n')
     '&lt;b&gt;↵'
     """
-    return html.escape("".join(map(_visible, text)), quote=True)
+    return html.escape(visible(text), quote=True)
+
+
+def visible(text):
+    """Show controls, invisible characters and marks that turn the reading direction as symbols."""
+    return "".join(map(_visible, text))
 
 
 def _visible(char):

@@ -6,8 +6,10 @@ resumed goes on in the same file: where the update number steps back, the points
 again and the old ones are dropped.
 """
 
+import bisect
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
@@ -18,6 +20,10 @@ CURVES = {
     "ppl": "perplexity per token",
     "accuracy": "share of next tokens guessed right",
     "novel": "share of targets that were novel",
+    "rep_128": "share of guesses that repeat one of the last 128 tokens",
+    "wrep_128": "share of guesses that repeat one of the last 128 tokens and are wrong",
+    "human_rep_128": "share of true tokens that repeat one of the last 128",
+    "gamma": "gamma",
     "lr": "learning rate",
 }
 LOG_NAMES = ("train.log", "train.jsonl", "train.json", "log.json", "log.jsonl")
@@ -30,10 +36,10 @@ def parse_training_log(text):
         text: the log. Lines that hold no JSON object are passed over.
 
     Returns:
-        ``{"train": {curve: [(update, value), ...]}, "valid": {...}}``, sorted by update; curves
-        without a finite value are left out.
+        ``{"train": {curve: [(update, value), ...]}, "valid": {...}, "epochs": [(update, epochs done), ...]}``,
+        sorted by update; curves without a finite value are left out. Epochs done may be a fraction.
     """
-    points = {"interval": {}, "epoch": {}, "valid": {}}
+    points = {"interval": {}, "epoch": {}, "valid": {}, "clock": {}, "epoch ends": {}}
     for line in text.split("\n"):
         record = _json_object(line)
         if record is None:
@@ -49,9 +55,74 @@ def parse_training_log(text):
         points[series].setdefault(int(update), {}).update(
             {curve: value for curve, value in values.items() if value is not None}
         )
+        # fairseq writes epochs done as "update" where it logs an interval; "epoch" counts from 1.
+        for clock, where, key in (("clock", "interval", "update"), ("epoch ends", "epoch", "epoch")):
+            if series == where and (done := _number(record.get(key))) is not None:
+                points[clock][int(update)] = done
     # Means over a whole epoch do not belong among means over single intervals: use one kind.
     train = points["interval"] if len(points["interval"]) > 1 else points["epoch"] or points["interval"]
-    return {"train": _curves(train), "valid": _curves(points["valid"])}
+    return {
+        "train": _curves(train),
+        "valid": _curves(points["valid"]),
+        # An epoch that --max-update cut short ends in the log too: its end tells less than an interval.
+        "epochs": sorted((points["clock"] or points["epoch ends"]).items()),
+    }
+
+
+@dataclass(frozen=True)
+class Best:
+    """The validation with the lowest loss, the earlier one of equals.
+
+    Attributes:
+        update: number of updates done.
+        loss: in bits per token, as fairseq logs it.
+        epoch: the running epoch, from 1; None where the log tells no epochs.
+    """
+
+    update: int
+    loss: float
+    epoch: int | None
+
+
+def best_validation(curves):
+    """Find the best epoch.
+
+    Args:
+        curves: of :func:`parse_training_log`.
+
+    Returns:
+        :class:`Best`, or None where nothing was validated.
+    """
+    points = curves["valid"].get("loss") or curves["valid"].get("nll_loss")
+    if not points:
+        return None
+    update, loss = min(points, key=lambda point: (point[1], point[0]))
+    (done,) = epochs_at(curves["epochs"], [update]) or [None]
+    return Best(update, loss, None if done is None else max(1, math.ceil(done - 1e-3)))
+
+
+def epochs_at(clock, updates):
+    """Epochs done at each of some updates, between and beyond the logged ones by straight lines.
+
+    Args:
+        clock: ``epochs`` of :func:`parse_training_log`.
+        updates: list of numbers of updates.
+
+    Returns:
+        List of floats; None where the log tells no epochs.
+
+    >>> epochs_at([(100, 1.0), (200, 2.0)], [50, 150, 300])
+    [0.5, 1.5, 3.0]
+    """
+    clock = [(0, 0.0), *((update, done) for update, done in clock if update > 0)]
+    if len(clock) < 2:
+        return None
+    found = []
+    for update in updates:
+        right = min(max(1, bisect.bisect_left(clock, (update, -math.inf))), len(clock) - 1)
+        (u0, e0), (u1, e1) = clock[right - 1], clock[right]
+        found.append(e0 + (e1 - e0) * (update - u0) / (u1 - u0))
+    return found
 
 
 def _series_of(record):
@@ -91,6 +162,51 @@ def _number(value):
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def read_run(paths):
+    """Read a run: one log, or the logs of its restarts in their order.
+
+    Args:
+        paths: list of log files, or folders that hold one (:data:`LOG_NAMES`).
+
+    Returns:
+        As :func:`parse_training_log`.
+
+    Raises:
+        UserError: no such file, or no record of training in it.
+    """
+    texts = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found = next((path / name for name in LOG_NAMES if (path / name).is_file()), None)
+            if found is None:
+                raise UserError(f"{path} holds no {' or '.join(LOG_NAMES)}; name fairseq-train's --log-file")
+            path = found
+        if not path.is_file():
+            raise UserError(f"there is no log {path}; name fairseq-train's --log-file, or a folder that holds it")
+        texts.append(path.read_text(encoding="utf-8", errors="replace"))
+    curves = parse_training_log("\n".join(texts))
+    if not curves["train"] and not curves["valid"]:
+        raise UserError(
+            f"{' '.join(map(str, paths))}: no record of training; train with --log-format json --log-file FILE"
+        )
+    return curves
+
+
+def name_runs(paths):
+    """A short name for every log: what tells its path from the others' (``runs/a/train.log`` -> ``a``)."""
+    parts = [Path(path).absolute().parts for path in paths]
+    parts = [one[:-1] if one[-1] in LOG_NAMES else (*one[:-1], _without_ending(one[-1])) for one in parts]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(one[-depth:]) for one in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{name} ({number})" for number, name in enumerate(names, start=1)]
+
+
+def _without_ending(name):
+    return next((name[: -len(end)] for end in (".log", ".jsonl", ".json", ".txt") if name.endswith(end)), name)
 
 
 def find_training_log(path, checkpoint):

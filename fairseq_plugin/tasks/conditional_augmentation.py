@@ -1,9 +1,6 @@
 """``--task conditional_augmentation``: learn ``label -> sentence`` and write new sentences of each label."""
 
-import itertools
-import logging
 import sys
-from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
@@ -21,17 +18,16 @@ from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.datasets.label_prompts import LabelPrompts
 from fairseq_plugin.datasets.labelled_rows import LabelledRows
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
-from fairseq_plugin.generation.keyed_sampler import KeyedSampler, sampling_from_flags
-from fairseq_plugin.generation.label_beam import LabelBeam
+from fairseq_plugin.generation.decoding_flags import SETTINGS, check_limits, choose_decoder, least_length
 from fairseq_plugin.generation.label_counts import ids_of_samples, samples_per_label
 from fairseq_plugin.generation.label_perplexity import LabelPerplexity
 from fairseq_plugin.generation.record import GenerationRecord, facts_of_run
+from fairseq_plugin.generation.stock_search import StockSearch
 from fairseq_plugin.labelled.binary import check_split
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.tasks.prompted import Prompted, continue_all
 from fairseq_plugin.text.codec import load_codec
 from fairseq_plugin.text.one_line import CodecBpe, OneLineBpe, unescape
-
-logger = logging.getLogger(__name__)
 
 AUGMENT = "augment"  # the --gen-subset that asks for new samples instead of naming a split
 
@@ -65,7 +61,7 @@ class ConditionalAugmentationConfig(FairseqDataclass):
 
 
 @register_task("conditional_augmentation", dataclass=ConditionalAugmentationConfig)
-class ConditionalAugmentationTask(FairseqTask):
+class ConditionalAugmentationTask(Prompted, FairseqTask):
     """One sample per row: the label's text and a separator as prompt, a sentence, the end token."""
 
     def __init__(self, cfg, dictionary, manifest):
@@ -75,9 +71,6 @@ class ConditionalAugmentationTask(FairseqTask):
         self._codec = None
         self._model = None  # the last model built; eval-lm does not hand it to the data loader
         self._record = None
-        self._told_workers = False
-        self._line_ids = {}  # fairseq-interactive: prompt -> numbers of the lines that are waiting
-        self._num_lines = 0
 
     @classmethod
     @plain_errors()
@@ -104,7 +97,10 @@ class ConditionalAugmentationTask(FairseqTask):
     @plain_errors()
     def load_dataset(self, split, combine=False, task_cfg=None, **kwargs):
         """Load a split of the data folder, or make the prompts of ``augment``."""
-        self.datasets[split] = self._augment_prompts() if split == AUGMENT else self._rows(split)
+        if split == AUGMENT:
+            self.prompts_asked = self.datasets[split] = self._augment_prompts()
+        else:
+            self.datasets[split] = self._rows(split)
 
     def _rows(self, split):
         folder = Path(self.cfg.data)
@@ -141,8 +137,7 @@ class ConditionalAugmentationTask(FairseqTask):
         """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
         prompts = [tokens.tolist() for tokens in src_tokens]
         for prompt in prompts:
-            self._line_ids.setdefault((self.dictionary.eos(), *prompt), []).append(self._num_lines)
-            self._num_lines += 1
+            self.typed.add((self.dictionary.eos(), *prompt))
         return self._prompts(range(len(prompts)), prompts, [0] * len(prompts))
 
     @plain_errors()
@@ -156,22 +151,6 @@ class ConditionalAugmentationTask(FairseqTask):
             prompt += [self.dictionary.index(str(one)) for one in ids]
             tokens.append(torch.tensor(prompt))
         return tokens, [len(one) for one in tokens]
-
-    def get_batch_iterator(self, dataset, **kwargs):
-        """As in fairseq, without worker processes; for ``augment``, note how many samples this shard will hold.
-
-        Rows come from a memory-mapped file: a worker only adds its start, and with batches made anew for
-        every epoch fairseq would start new ones each time and wait for the old ones to time out.
-        """
-        if kwargs.pop("num_workers", 0) and not self._told_workers:
-            logger.info("--num-workers is not used: batches are made in the main process, which takes no time")
-            self._told_workers = True
-        iterator = super().get_batch_iterator(dataset, num_workers=0, **kwargs)
-        if dataset is self.datasets.get(AUGMENT):
-            shard, shards = kwargs.get("shard_id", 0), kwargs.get("num_shards", 1)
-            self._shard = [shard, shards]
-            self._expected = sum(map(len, itertools.islice(iterator.frozen_batches, shard, None, shards)))
-        return iterator
 
     def eval_lm_dataloader(
         self,
@@ -219,90 +198,38 @@ class ConditionalAugmentationTask(FairseqTask):
 
     @plain_errors()
     def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, **kwargs):
-        """Our sampler for one GPT-2 (sampling, or greedy); fairseq's beam search for everything else."""
-        if args.max_len_a or args.match_source_len:
-            raise UserError(
-                "--max-len-a and --match-source-len do not go with this task, whose prompts are labels: "
-                "leave them out; --max-len-b limits the new tokens"
-            )
-        if args.max_len_b < 1:
-            raise UserError(f"--max-len-b {args.max_len_b}: at least one new token is needed")
-        # fairseq's default of 1 is no wish: an empty sentence counts as one, and collect.py drops it.
-        min_new = args.min_len if args.min_len > 1 else 0
-        if min_new >= args.max_len_b:
-            raise UserError(f"--min-len {min_new} leaves no room for the end token within --max-len-b {args.max_len_b}")
-        gpt2 = getattr(getattr(models[0], "decoder", None), "gpt2", None)
-        own = len(models) == 1 and gpt2 is not None and (args.sampling or args.beam == 1)
-        if own:
-            generator = KeyedSampler(
-                gpt2,
-                self.cfg.seed,
-                self.dictionary.eos(),
-                sampling_from_flags(args),
-                args.beam,
-                args.max_len_b,
-                min_new,
-            )
-        else:
-            if args.sampling:
-                logger.warning("not a single GPT-2: fairseq's own sampler is used, whose texts depend on the batch")
+        """Our decoders for one GPT-2; fairseq's own generator for everything else."""
+        check_limits(args)
 
-            def stock(max_len_b, min_len):
-                changed = Namespace(**{**args, "max_len_a": 0, "max_len_b": max_len_b, "min_len": min_len})
-                return super(ConditionalAugmentationTask, self).build_generator(
-                    models, changed, seq_gen_cls, extra_gen_cls_kwargs, **kwargs
-                )
+        def stock(flags, more):
+            build = super(ConditionalAugmentationTask, self).build_generator
+            return build(models, flags, seq_gen_cls, {**(extra_gen_cls_kwargs or {}), **more}, **kwargs)
 
-            positions = min(model.max_positions() for model in models)
-            generator = LabelBeam(stock, args.max_len_b, min_new, positions, self.dictionary.eos())
+        # An empty sentence counts as one, and collect.py drops it.
+        min_new = least_length(args)
+        generator = choose_decoder(models, args, stock, self.dictionary, seed=self.cfg.seed, min_new=min_new)
         if AUGMENT in self.datasets and self.cfg.results_path:
-            self._start_record(args, own)
+            self._start_record(args, generator)
         return generator
 
-    def _start_record(self, args, own):
-        names = ("sampling", "sampling_topk", "sampling_topp", "temperature", "beam", "nbest", "max_len_b", "min_len")
-        settings = {name: getattr(args, name) for name in names}
-        settings["sampler"] = "keyed" if own else "fairseq"
-        facts = facts_of_run(
-            self.cfg,
-            Path(self.cfg.data) / "manifest.json",
-            [label.name for label in self.manifest.labels],
-            self._counts,
-            settings,
-            self._shard,
-        )
-        self._record = GenerationRecord(self.cfg.results_path, facts, self._expected)
+    def _start_record(self, args, generator):
+        settings = {name: getattr(args, name) for name in SETTINGS}
+        settings["sampler"] = "fairseq" if isinstance(generator, StockSearch) else "keyed"
+        labels = [label.name for label in self.manifest.labels]
+        facts = facts_of_run(self.cfg, settings, self.shard, labels=labels, counts=self._counts)
+        self._record = GenerationRecord(self.cfg.results_path, AUGMENT, facts, self.num_expected)
 
     @torch.no_grad()
     @plain_errors()
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
         """Continue each row's prompt; a beginning given by the user is part of the returned text."""
-        if prefix_tokens is not None or constraints is not None:
-            raise UserError("--prefix-size and --constraints do not go with this task; leave them out")
-        prompts, ids = self._prompts_of(sample)
-        try:
-            if isinstance(generator, KeyedSampler):
-                hypotheses = generator.generate(prompts, ids)
-            else:
-                hypotheses = generator.generate(models, prompts)
-        except FloatingPointError as error:
-            raise UserError(f"samples {ids[:10]}: {error}") from error
+        prompts, ids = self.prompts_of(sample)
+        hypotheses = continue_all(generator, prompts, ids)
         if self._record is not None:
             self._record.add(hypotheses)
         for prompt, found in zip(prompts, hypotheses):
             self._put_beginning(prompt, found)
         return hypotheses
-
-    def _prompts_of(self, sample):
-        """Prompts with the leading ``</s>``, and ids that key the random numbers."""
-        lengths = sample["net_input"]["src_lengths"].tolist()
-        rows = sample["net_input"]["src_tokens"].tolist()
-        prompts = [row[:length] for row, length in zip(rows, lengths)]
-        if "start_indices" in sample:  # a split of real rows: keep only their labels
-            prompts = [row[: 1 + start] for row, start in zip(prompts, sample["start_indices"])]
-        if "id" in sample:
-            return prompts, sample["id"].tolist()
-        return prompts, [self._line_ids[tuple(prompt)].pop(0) for prompt in prompts]
 
     def _put_beginning(self, prompt, found):
         beginning = next(

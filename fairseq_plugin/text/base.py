@@ -24,9 +24,11 @@ class Codec:
         num_ids: ids are 0 .. num_ids - 1.
         end_id: the id that means "end of text" (GPT-2: 50256), or None. ``encode`` never emits it.
         files: the tokenizer's files, ``{name: bytes}``, as they were read.
+        cut_before: the characters before which :mod:`fairseq_plugin.text.segments` may cut a long text.
     """
 
     kind = ""
+    cut_before = "\n "
 
     def __init__(self, pieces, files, end_id=None):
         """
@@ -40,11 +42,13 @@ class Codec:
         self.end_id = end_id
         self.files = files
 
-    def try_encode_batch(self, texts):
+    def try_encode_batch(self, texts, continued=None):
         """Ids of many texts, with None where a text cannot be encoded exactly.
 
         Args:
             texts: list of ``str``.
+            continued: for each text, whether it goes on where a longer text was cut before one of
+                ``cut_before`` (list of bool); None: none does.
 
         Returns:
             A list as long as ``texts``; each entry a list of ids, or None when the text is not
@@ -82,6 +86,10 @@ class Codec:
         Raises:
             UserError: an id out of range.
         """
+        return self.join(ids).decode("utf-8", errors="replace")
+
+    def join(self, ids):
+        """The bytes that ids stand for; see :meth:`decode`."""
         pieces = []
         for token in ids:
             if not 0 <= token < self.num_ids:
@@ -90,7 +98,7 @@ class Codec:
                     f"the ids come from another tokenizer ({self.kind} is loaded)"
                 )
             pieces.append(self._pieces[token])
-        return b"".join(pieces).decode("utf-8", errors="replace")
+        return b"".join(pieces)
 
     def refusal(self, text):
         """Why ``try_encode_batch`` gave None for ``text``: the end of a sentence for a person."""

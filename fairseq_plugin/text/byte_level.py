@@ -6,7 +6,9 @@ text can be written; there is no normaliser, no added prefix space and no added 
 """
 
 import json
+from itertools import chain
 
+import regex
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from fairseq_plugin.errors import UserError
@@ -14,6 +16,10 @@ from fairseq_plugin.text.base import Codec, is_unicode, read_file
 
 END_OF_TEXT = "<|endoftext|>"
 NUM_BYTES = 256
+# GPT-2's pattern. It cuts a word alone into that word, so words can be encoded one by one and remembered:
+# most words of a text have been met before, and this takes a quarter of the time.
+WORDS = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+MOST_KNOWN = 1 << 20  # characters, some 40 MB with their ids
 
 
 class ByteLevelCodec(Codec):
@@ -40,13 +46,22 @@ class ByteLevelCodec(Codec):
         self._tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
         self._tokenizer.pre_tokenizer = _splitter()
 
-    def try_encode_batch(self, texts):
+        self._known, self._size = {}, 0  # ids of the words met, and the characters of these words
+
+    def try_encode_batch(self, texts, continued=None):
         texts = list(texts)
-        valid = [is_unicode(text) for text in texts]
-        encoded = self._tokenizer.encode_batch_fast(
-            [text if ok else "" for text, ok in zip(texts, valid, strict=True)], add_special_tokens=False
-        )
-        return [encoding.ids if ok else None for encoding, ok in zip(encoded, valid, strict=True)]
+        known = self._known  # other threads may put a new dict in its place, and never take a word out of one
+        words = [WORDS.findall(text, concurrent=True) if is_unicode(text) else None for text in texts]
+        new = list(set(chain.from_iterable(row for row in words if row)) - known.keys())
+        if new:
+            encoded = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
+            known.update(zip(new, (encoding.ids for encoding in encoded), strict=True))
+            self._size += sum(map(len, new))
+            if self._size > MOST_KNOWN:
+                self._known, self._size = {}, 0
+        return [
+            None if row is None else list(chain.from_iterable(map(known.__getitem__, row))) for row in words
+        ]
 
 
 def gpt2_codec(encoder_json, vocab_bpe, contents=None):

@@ -24,6 +24,7 @@ class SentencePieceCodec(Codec):
     """A sentencepiece model as a codec."""
 
     kind = "sentencepiece"
+    cut_before = " "
 
     def __init__(self, model, origin):
         """
@@ -53,8 +54,12 @@ class SentencePieceCodec(Codec):
         }
         return [by_byte[byte] for byte in content] if len(by_byte) == 256 else None
 
-    def try_encode_batch(self, texts):
+    def try_encode_batch(self, texts, continued=None):
         texts = list(texts)
+        if self._adds_space and continued is not None and any(continued):
+            # The space that begins a continued text is the one that the model adds.
+            starts = zip(texts, continued, strict=True)
+            return self.try_encode_batch([text[1:] if goes_on else text for text, goes_on in starts])
         parts, whose = [], []
         for row, text in enumerate(texts):
             if is_unicode(text):

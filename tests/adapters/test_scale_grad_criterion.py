@@ -5,72 +5,27 @@ import math
 
 import pytest
 import torch
-from fairseq import criterions, metrics, models
-from fairseq.data import Dictionary
+from fairseq import criterions
 from fairseq.distributed import ModuleProxyWrapper
-from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
-from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from omegaconf import OmegaConf
 
-import fairseq_plugin  # noqa: F401  (registers)
 from fairseq_plugin.core.scale_grad import scale_grad_loss
 from fairseq_plugin.criterions.scale_grad import ScaleGradCriterion, ScaleGradCriterionConfig
-
-VOCABULARY = 30
-TRANSFORMER = dict(
-    decoder_layers=1, decoder_embed_dim=16, decoder_input_dim=16, decoder_output_dim=16,
-    decoder_ffn_embed_dim=16, decoder_attention_heads=2, share_decoder_input_output_embed=True,
-    dropout=0.0, tokens_per_sample=16, max_target_positions=16,
-)  # fmt: skip
-
-
-def dictionary():
-    words = Dictionary()
-    for number in range(VOCABULARY - len(words)):
-        words.add_symbol(str(number))
-    return words
-
-
-@pytest.fixture
-def lm_task():
-    return LanguageModelingTask(LanguageModelingConfig(), dictionary())
-
-
-def build_lm(task, **changes):
-    torch.manual_seed(0)
-    settings = {"_name": "transformer_lm", **TRANSFORMER, **changes}
-    return models.build_model(OmegaConf.create(settings), task)
-
-
-def build_gpt2(task):
-    torch.manual_seed(0)
-    sizes = {"_name": "gpt2", "n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 16, "dropout": 0.0}
-    return models.build_model(OmegaConf.create(sizes), task)
+from tests.adapters.criterion_setup import (
+    build_encoder_decoder,
+    build_gpt2,
+    build_lm,
+    criterion_of,
+    gradients,
+    lm_batch,
+    meters_of,
+    pair_batch,
+    train_step,
+)
 
 
 def build_criterion(task, **settings):
-    settings = {"_name": "scale_grad", "gamma": 0.4, "sentence_avg": False, **settings}
-    return criterions.build_criterion(OmegaConf.create(settings), task)
-
-
-def lm_batch(task, rows=3, steps=8, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    target = torch.randint(4, VOCABULARY, (rows, steps), generator=generator)
-    target[:, -1] = task.source_dictionary.eos()
-    target[0, -2:] = task.source_dictionary.pad()
-    source = torch.cat([torch.full((rows, 1), 2), target[:, :-1]], dim=1)
-    lengths = torch.full((rows,), steps)
-    return {
-        "id": torch.arange(10, 10 + rows),
-        "nsentences": rows,
-        "ntokens": int((target != 1).sum()),
-        "net_input": {"src_tokens": source, "src_lengths": lengths},
-        "target": target,
-    }
-
-
-def gradients(model):
-    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    return criterion_of(task, "scale_grad", **{"gamma": 0.4, **settings})
 
 
 def direct(model, sample, **settings):
@@ -109,14 +64,8 @@ def test_gamma_one_is_bit_equal_to_fairseqs_cross_entropy(lm_task):
 
 
 def test_a_stock_encoder_decoder_trains():
-    task = TranslationTask(TranslationConfig(), dictionary(), dictionary())
-    torch.manual_seed(0)
-    side = dict(layers=1, embed_dim=16, ffn_embed_dim=16, attention_heads=2)
-    sides = {"encoder": side, "decoder": {**side, "output_dim": 16}}
-    settings = {"_name": "transformer", "dropout": 0.0, **sides}
-    model = models.build_model(OmegaConf.create(settings), task)
-    sample = lm_batch(task)
-    sample["net_input"]["prev_output_tokens"] = sample["net_input"]["src_tokens"]
+    model, task = build_encoder_decoder()
+    sample = pair_batch(task)
     criterion, optimizer = build_criterion(task), torch.optim.Adam(model.parameters(), lr=0.01)
     losses = []
     for _ in range(20):
@@ -223,16 +172,10 @@ def test_logging_values_are_tensors_and_sums(lm_task):
     assert ScaleGradCriterion.logging_outputs_can_be_summed()
 
 
-def meters_of(logs):
-    with metrics.aggregate(new_root=True) as meters:
-        ScaleGradCriterion.reduce_metrics(logs)
-    return meters.get_smoothed_values()
-
-
 def test_meters_are_those_of_all_batches_together(lm_task):
     model, criterion = build_lm(lm_task), build_criterion(lm_task)
     batches = [lm_batch(lm_task, rows=rows, seed=rows) for rows in (2, 5)]
-    shown = meters_of([criterion(model, sample)[2] for sample in batches])
+    shown = meters_of(criterion, [criterion(model, sample)[2] for sample in batches])
     parts = [direct(model, sample) for sample in batches]
     scored, nll, loss, correct, novel = (
         sum(getattr(part, name).item() for part in parts)
@@ -250,10 +193,11 @@ def test_a_batch_of_padding_trains_and_logs(lm_task):
     model, sample = build_lm(lm_task), lm_batch(lm_task)
     sample["target"] = torch.full_like(sample["target"], 1)
     sample["ntokens"] = 0
-    loss, sample_size, logged = build_criterion(lm_task)(model, sample)
+    criterion = build_criterion(lm_task)
+    loss, sample_size, logged = criterion(model, sample)
     loss.backward()
     assert loss == 0 and sample_size == 0 and all((g == 0).all() for g in gradients(model).values())
-    assert meters_of([logged])["loss"] == 0
+    assert meters_of(criterion, [logged])["loss"] == 0
 
 
 # -- refusals -----------------------------------------------------------------------------------------------
@@ -265,10 +209,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(lm_task, buil
     model, sample, criterion = build(lm_task), lm_batch(lm_task), build_criterion(lm_task)
     with torch.no_grad():
         next(p for name, p in model.named_parameters() if "layer_norm" in name or "ln_" in name)[0] = poison
-    with metrics.aggregate(new_root=False):
-        metrics.log_scalar("num_updates", 41, weight=0)
-        with pytest.raises(FloatingPointError, match=r"loss nan.* in update 42, sample ids \[10, 11, 12\]"):
-            criterion(model, sample)
+    with pytest.raises(FloatingPointError, match=r"loss nan.* in update 42, sample ids \[10, 11, 12\]"):
+        train_step(lm_task, model, criterion, sample, 41)
+    assert gradients(model) == {}
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1.5, -1.0])
@@ -291,3 +234,68 @@ def test_a_lonely_worker_is_refused(lm_task, monkeypatch):
 def test_every_flag_has_a_help_text():
     for name, field in ScaleGradCriterionConfig.__dataclass_fields__.items():
         assert name in ("_name", "sentence_avg") or field.metadata["help"]
+
+
+# -- gamma over the updates ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build", [build_lm, build_gpt2])
+def test_a_schedule_takes_the_trainers_update_number(lm_task, build):
+    """As the trainer calls it: batches of one update share its number; updates need not begin at 0."""
+    model, sample = build(lm_task), lm_batch(lm_task)
+    schedule = {"gamma": 0.2, "gamma_schedule": "linear", "gamma_updates": 4}
+    criterion = build_criterion(lm_task, **schedule)
+    for update, gamma in ((2, 0.6), (2, 0.6), (3, 0.4), (900, 0.2)):
+        loss, _, logged = train_step(lm_task, model, criterion, sample, update)
+        expected = build_criterion(lm_task, gamma=gamma)(model, sample)[0]
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+        assert meters_of(criterion, [logged, logged])["gamma"] == gamma
+    criterion.eval()
+    loss, _, logged = lm_task.valid_step(sample, model, criterion)
+    assert logged["scale_grad_loss"].item() == pytest.approx(expected.item(), rel=1e-6)
+    assert "gamma" not in meters_of(criterion, [logged])
+
+
+def test_a_schedule_that_starts_at_one_starts_with_cross_entropys_bits(lm_task):
+    model, sample = build_lm(lm_task), lm_batch(lm_task)
+    schedule = {"gamma": 0.2, "gamma_schedule": "warmup", "gamma_updates": 3}
+    criterion = build_criterion(lm_task, **schedule)
+    found = []
+    for update, plain in ((2, build_criterion(lm_task, gamma=1.0)), (3, build_criterion(lm_task, gamma=0.2))):
+        for step in (
+            lambda u=update: train_step(lm_task, model, criterion, sample, u),
+            lambda p=plain: p(model, sample),
+        ):
+            model.zero_grad()
+            loss = step()[0]
+            if not gradients(model):
+                loss.backward()
+            found.append((loss.detach(), *gradients(model).values()))
+    assert all(torch.equal(a, b) for a, b in zip(found[0], found[1]))
+    assert all(torch.equal(a, b) for a, b in zip(found[2], found[3]))
+    assert not torch.equal(found[0][0], found[2][0])
+
+
+def test_a_constant_gamma_is_not_logged_and_needs_no_update(lm_task):
+    criterion = build_criterion(lm_task)
+    logged = criterion(build_lm(lm_task), lm_batch(lm_task))[2]
+    assert "gamma" not in meters_of(criterion, [logged])
+
+
+def test_a_schedule_past_the_task_is_refused(lm_task):
+    criterion = build_criterion(lm_task, gamma_schedule="linear", gamma_updates=4)
+    with pytest.raises(SystemExit, match=r"error: --gamma-schedule linear .*task\.train_step"):
+        criterion(build_lm(lm_task), lm_batch(lm_task))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"gamma_schedule": "linear"}, "error: --gamma-schedule linear needs --gamma-updates"),
+        ({"gamma_updates": 5}, "error: --gamma-updates 5 has no effect"),
+        ({"gamma_schedule": "warmup", "gamma_updates": 5, "gamma_start": 2.0}, "error: --gamma-start 2.0"),
+    ],
+)
+def test_flags_of_a_schedule_that_make_no_sense_end_with_one_line(lm_task, flags, words):
+    with pytest.raises(SystemExit, match=words):
+        build_criterion(lm_task, **flags)

@@ -3,13 +3,17 @@
 import pytest
 import torch
 
+from fairseq_plugin.core.beam_search import beam_search
+from fairseq_plugin.core.contrastive_search import contrastive_search
 from fairseq_plugin.core.decoding import continue_prompts
-from fairseq_plugin.core.drawing import Sampling, draw
+from fairseq_plugin.core.drawing import Sampling, draw, draw_gumbel
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config, KVCache
 from fairseq_plugin.core.keyed_random import keyed_uniform
+from tests.reference.gpt2_reference import pair
+from tests.reference.search_oracle import repeating_tokens
 
 END = 2
-MODES = [Sampling(), Sampling(top_k=20), Sampling(top_p=0.9), Sampling(temperature=0.0)]
+MODES = [Sampling(), Sampling(gumbel=True), Sampling(top_k=20), Sampling(top_p=0.9), Sampling(temperature=0.0)]
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +32,20 @@ def prompts_of(count):
     return [labels[i % 3] for i in range(count)]
 
 
-def literal_sample(model, prompt, sample, sampling, max_new, seed, min_new=0):
+def literal_sample(model, prompt, sample, sampling, max_new, seed, min_new=0, no_repeat_ngram=0):
     """One sample, stated literally: the whole text through the network for every token, no cache."""
     tokens = list(prompt)
     for step in range(max_new):
         logits_BV = model.logits(model(torch.tensor([tokens]))[:, -1])
         if step < min_new:
             logits_BV[:, END] = float("-inf")
-        uniform_B = keyed_uniform(seed, torch.tensor([sample]), torch.tensor([step]))
-        token = draw(logits_BV, uniform_B, sampling).item()
+        if no_repeat_ngram:
+            logits_BV[:, sorted(repeating_tokens(tokens, no_repeat_ngram))] = float("-inf")
+        key = torch.tensor([sample]), torch.tensor([step])
+        if sampling.gumbel:
+            token = draw_gumbel(logits_BV, seed, *key, sampling).item()
+        else:
+            token = draw(logits_BV, keyed_uniform(seed, *key), sampling).item()
         if token == END:
             return tokens[len(prompt) :], True
         tokens.append(token)
@@ -88,6 +97,47 @@ def test_a_text_does_not_depend_on_its_batch(model, sampling):
                 assert part.ended == whole[i].ended
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("sampling", [MODES[0], MODES[-1]])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_no_ngram_stands_twice_in_a_text(model, sampling, n):
+    prompts, ids = prompts_of(24), list(range(24))
+    options = {"end": END, "max_new": 40, "min_new": 40 if n > 1 else 0, "sampling": sampling}
+    found = continue_prompts(model, prompts, ids, seed=4, no_repeat_ngram=n, **options)
+    same = 0
+    for prompt, sample, one in zip(prompts, ids, found, strict=True):
+        text = prompt + one.tokens.tolist()
+        ngrams = [tuple(text[i : i + n]) for i in range(len(text) - n + 1)]
+        assert len(set(ngrams)) == len(ngrams)
+        literal = literal_sample(model, prompt, sample, sampling, 40, 4, options["min_new"], n)
+        same += literal == (one.tokens.tolist(), one.ended)
+    assert same >= 23
+    free = continue_prompts(model, prompts, ids, seed=4, **options)
+    assert any(not torch.equal(a.tokens, b.tokens) for a, b in zip(found, free, strict=True))
+
+
+def test_texts_of_an_exact_length_never_end(model):
+    for sampling in MODES:
+        found = continue_prompts(
+            model, prompts_of(9), list(range(9)), seed=3, end=END, max_new=25, min_new=25, sampling=sampling
+        )
+        assert all(len(one.tokens) == 25 and len(one.scores) == 25 and not one.ended for one in found)
+        assert all(END not in one.tokens for one in found)
+
+
+def test_greedy_continuations_are_those_of_transformers():
+    ours, theirs = pair(seed=5, n_positions=160, n_embd=64)
+    prompts = torch.randint(200, (6, 50), generator=torch.Generator().manual_seed(1))
+    expected = theirs.generate(
+        prompts, attention_mask=torch.ones_like(prompts), do_sample=False, pad_token_id=210,
+        max_new_tokens=100, min_new_tokens=100,
+    )[:, 50:]  # fmt: skip
+    found = continue_prompts(
+        ours, prompts.tolist(), range(6), seed=0, end=210, max_new=100, min_new=100, sampling=Sampling(temperature=0.0)
+    )
+    assert [one.tokens.tolist() for one in found] == expected.tolist()
+
+
 def test_another_seed_or_id_gives_another_text(model):
     options = {"end": END, "max_new": 30, "sampling": Sampling()}
     first, second = (continue_prompts(model, prompts_of(30), list(range(30)), seed=seed, **options) for seed in (1, 2))
@@ -115,16 +165,36 @@ def test_nothing_and_too_much_are_told_apart(model):
         continue_prompts(model, [[END] * 40], [0], max_new=25, **options)
     with pytest.raises(ValueError, match="at least 1"):
         continue_prompts(model, [[END]], [0], max_new=0, **options)
+    with pytest.raises(ValueError, match="min_new must lie in"):
+        continue_prompts(model, [[END]], [0], max_new=3, min_new=4, **options)
     assert len(continue_prompts(model, [[END] * 60], [0], max_new=4, **options)) == 1
 
 
-def test_the_last_position_can_be_used_where_lengths_are_not_read_back(model, monkeypatch):
-    """As on a GPU, where the cache knows only a bound of its longest row."""
-    monkeypatch.setattr(KVCache, "_tighten", lambda self: None)
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """A cache that reads no lengths back, so that it knows only a bound of its longest row, and has all slots."""
+    monkeypatch.setattr(KVCache, "_on_cpu", False)
+
+
+def test_the_last_position_can_be_used_where_lengths_are_not_read_back(model, as_on_a_gpu):
     for length, max_new in ((3, 61), (25, 39), (25, 7), (57, 7)):
         options = {"seed": 1, "end": END, "max_new": max_new, "sampling": Sampling()}
         found = continue_prompts(model, [[END] + [9] * (length - 1), [END, 5]], [0, 1], **options)
         assert all(len(one.tokens) <= max_new for one in found)
+
+
+def test_texts_are_the_same_where_lengths_are_not_read_back(model, request):
+    prompts, ids, options = prompts_of(40), list(range(40)), {"end": END, "max_new": 40}
+
+    def decode():
+        sampled = continue_prompts(model, prompts, ids, seed=5, sampling=Sampling(), **options)
+        searched = [one for row in beam_search(model, prompts[:9], beam=3, **options) for one in row]
+        return [*sampled, *searched, *contrastive_search(model, prompts[:9], top_k=4, alpha=0.6, **options)]
+
+    plain = [one.tokens.tolist() for one in decode()]
+    request.getfixturevalue("as_on_a_gpu")
+    same = sum(a == b.tokens.tolist() for a, b in zip(plain, decode(), strict=True))
+    assert same >= len(plain) - 2  # other products: the last bits differ
 
 
 def test_damaged_weights_stop_the_sampler(model):

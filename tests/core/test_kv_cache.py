@@ -196,3 +196,46 @@ def test_what_does_not_fit_is_refused(model):
         model(texts(1, 1), cache=cache)
     with pytest.raises(ValueError, match="at least one row"):
         KVCache(CONFIG, 0, 5)
+
+
+@pytest.mark.parametrize("lengths", [(1, 9, 5, 12), (12, 12, 12, 12), (31, 3, 30, 7)])
+def test_alternatives_are_read_as_if_each_stood_alone(model, lengths):
+    longest = max(lengths)
+    tokens_BT, alternatives_BN, lengths_B = texts(4, longest), texts(4, 5, seed=1), torch.tensor(lengths)
+    cache = KVCache(CONFIG, 4, longest + 10)
+    model(tokens_BT, cache=cache, lengths_B=lengths_B)
+    rows = [tokens_BT[row, :length].tolist() for row, length in enumerate(lengths)]
+    for round_ in range(3):
+        hidden_BND, step = model.read_alternatives(alternatives_BN, cache)
+        chosen_B = torch.tensor([0, 4, 2, round_])
+        for row, text in enumerate(rows):
+            for n, token in enumerate(alternatives_BN[row].tolist()):
+                with torch.no_grad():
+                    expected_D = model(torch.tensor([[*text, token]]))[0, -1]
+                torch.testing.assert_close(hidden_BND[row, n], expected_D, atol=1e-5, rtol=0)
+            text.append(alternatives_BN[row, chosen_B[row]].item())
+        cache.choose(step, chosen_B)
+    next_B1D = model(texts(4, 1, seed=2), cache=cache)
+    for row, text in enumerate(rows):
+        with torch.no_grad():
+            expected_D = model(torch.tensor([[*text, texts(4, 1, seed=2)[row].item()]]))[0, -1]
+        torch.testing.assert_close(next_B1D[row, 0], expected_D, atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="slots per row"):
+        model.read_alternatives(texts(4, cache.capacity), cache)
+
+
+def test_rows_dropped_and_repeated_survive_new_blocks(model):
+    """Slots are laid out anew at 33 and 65 tokens; what was dropped or repeated before must not show."""
+    tokens_BT = texts(5, 78)
+    cache = KVCache(CONFIG, 5, 78)
+    model(tokens_BT[:, :20], cache=cache)
+    rows = torch.arange(5)
+    for start, order in ((20, [4, 1, 1]), (40, [2, 0]), (60, [1, 0, 1, 0, 1, 0, 1, 0])):
+        cache.keep(torch.tensor(order))
+        rows = rows[order]
+        hidden_BTD = read_one_by_one(model, cache, tokens_BT[rows, start : start + 18])
+        if start < 60:
+            model(tokens_BT[rows, start + 18 : start + 20], cache=cache)
+    with torch.no_grad():
+        full_BTD = model(tokens_BT)
+    torch.testing.assert_close(hidden_BTD, full_BTD[rows, 60:78], atol=1e-5, rtol=0)

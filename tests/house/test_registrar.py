@@ -8,9 +8,9 @@ import sys
 import pytest
 
 EXPECTED = {
-    "task": ["conditional_augmentation"],
+    "task": ["conditional_augmentation", "open_ended_generation"],
     "arch": ["distilgpt2", "gpt2", "gpt2_large", "gpt2_medium", "gpt2_mini", "gpt2_tiny", "gpt2_xl"],
-    "criterion": ["scale_grad"],
+    "criterion": ["scale_grad", "unlikelihood"],
     "optimizer": ["fused_adamw"],
     "bpe": ["exact"],
 }

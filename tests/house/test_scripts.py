@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-SHELL = ("scripts/setup_env.sh", "scripts/test.sh", "scripts/quickstart.sh", ".ci/run")
+SHELL = ("scripts/setup_env.sh", "scripts/test.sh", "scripts/quickstart.sh", "scripts/imitate.sh", ".ci/run")
 
 
 @pytest.mark.parametrize("name", SHELL)
@@ -22,7 +22,7 @@ def test_there_is_no_other_shell_script(repo_root):
     assert found | {".ci/run"} == set(SHELL)
 
 
-@pytest.mark.parametrize("name", SHELL[:3])
+@pytest.mark.parametrize("name", SHELL[:4])
 def test_shell_script_has_help(repo_root, tmp_path, name):
     done = subprocess.run(["bash", repo_root / name, "--help"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0

@@ -247,7 +247,7 @@ def test_a_failure_while_writing_leaves_the_old_folder(tmp_path, monkeypatch):
     def full_disk(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(binary, "write_dictionary", full_disk)
+    monkeypatch.setattr("fairseq_plugin.labelled.prepare.write_dictionary", full_disk)
     with pytest.raises(OSError, match="No space"):
         prepare_reviews(tmp_path, separator=" : ", overwrite=True)
     assert snapshot(folder) == before

@@ -258,3 +258,14 @@ def test_a_given_model_with_byte_pieces_and_a_leading_space_is_exact(sentences, 
             assert codec.decode(row) == text
             exact += 1
     assert exact > 1000
+
+
+def test_what_was_met_before_changes_no_ids(sentences, monkeypatch):
+    """Words are remembered while they are few; a codec that forgets at once gives the same."""
+    texts = [*random_texts(300, seed=9), *sentences[:300]] * 2
+    remembering, forgetful = train_bytes_codec(sentences, 400), train_bytes_codec(sentences, 400)
+    rows = [remembering.encode(text) for text in texts]
+    monkeypatch.setattr("fairseq_plugin.text.byte_level.MOST_KNOWN", 0)
+    assert [forgetful.encode(text) for text in texts] == rows
+    assert forgetful.encode_batch(texts) == rows
+    assert not forgetful._known and remembering._known

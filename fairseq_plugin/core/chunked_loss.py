@@ -1,37 +1,30 @@
-"""ScaleGrad from hidden states to loss in chunks, with the gradient computed in the forward pass.
+"""Any row rule from hidden states to loss in chunks, with the gradient computed in the forward pass.
 
 The output layer z = h W^T and the loss are one step: a chunk of positions goes through logits, softmax, loss
 and dloss/dz in one reused buffer, and only dloss/dh (N x D) and dloss/dW (V x D) leave it. At 4,096 positions
 and V = 50,257 the full logits and their gradient would take 1.6 GB; here 0.1 GB. The three matrix products
 are those of plain cross-entropy, so are the costs; positions that are not scored are left out on the CPU.
 
-The formulas are in :mod:`fairseq_plugin.core.scale_grad_rows`. Per position, in place on its V logits:
+What happens to a chunk's logits is in :mod:`fairseq_plugin.core.loss_rows`, the objectives are in
+:mod:`fairseq_plugin.core.scale_grad_rows` and :mod:`fairseq_plugin.core.unlikelihood_rows`. Per position:
 
     m = max z;  p = softmax(z);  log p_v = z_v - m + log p_max       # p_max = 1 / sum exp(z - m)
-    G = p * dense;  G[seen] += extra;  G[y] += at_y                  # dloss/dz
+    G = p * dense;  G[y], G[seen] = their exact values               # dloss/dz
     dloss/dh = G W;  dloss/dW += G^T h
 
-Runs on CPU and CUDA; chunk sizes were tuned on 2 Zen 5 cores, those for CUDA are unmeasured.
+Models that give logits take :mod:`fairseq_plugin.core.logits_loss`. Runs on CPU and CUDA; chunk sizes were
+tuned on 2 Zen 5 cores, those for CUDA are unmeasured.
 
-Legend: B batch, T time, D width, V rows of the output weight, N scored positions, C positions of a chunk,
-U distinct seen tokens of a row.
+Legend: B batch, T time, D width, V rows of the output weight, N positions, C positions of a chunk.
 """
 
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
 
 from fairseq_plugin.core.cpu_products import fast_fp32_products
-from fairseq_plugin.core.scale_grad_rows import (
-    LossParts,
-    check_settings,
-    refuse_impossible_targets,
-    row_gradient,
-    row_terms,
-    target_is_seen,
-)
-from fairseq_plugin.core.seen_tokens import SeenTokens, check_tokens, list_seen_tokens
+from fairseq_plugin.core.loss_rows import BlockResult, LossParts, Predictions, Scored, block_to_gradient
+from fairseq_plugin.core.seen_tokens import check_tokens, list_seen_tokens
 
 # Positions of one product. Larger chunks read and write dW less often, smaller ones hold less.
 CHUNK_ROWS_CPU = 512
@@ -43,87 +36,100 @@ BLOCK_ROWS_CPU = 32
 SLICE_COLUMNS = 8192
 
 
-def fused_scale_grad_loss(
+def loss_from_hidden(
     hidden_BTD,
     weight_VD,
     target_BT,
     seen_BT=None,
     *,
-    gamma,
+    rule,
     ignore_index,
     num_columns=None,
     banned=None,
-    eps=0.0,
     chunk_rows=None,
     product_dtype=None,
+    want_predictions=False,
 ):
-    """ScaleGrad loss of ``hidden_BTD @ weight_VD.T``, summed over the scored positions.
+    """A rule's loss of ``hidden_BTD @ weight_VD.T``, summed over the scored positions.
 
-    The value equals :func:`fairseq_plugin.core.scale_grad.scale_grad_loss` on the logits up to rounding, for
-    any ``chunk_rows``. Gradients are computed now, and only for those of hidden and weight that require one;
-    under ``torch.no_grad`` there is no gradient work. The arithmetic on logits and the sum of dloss/dW run in
-    float32 (float64 for float64) whatever the products' type. Differentiable once.
+    The value equals :func:`fairseq_plugin.core.logits_loss.loss_from_logits` on the logits up to rounding,
+    for any ``chunk_rows``. Gradients are computed now, and only for those of hidden and weight that require
+    one; under ``torch.no_grad`` there is no gradient work. The arithmetic on logits and the sum of dloss/dW
+    run in float32 (float64 for float64) whatever the products' type. Differentiable once.
 
     Args:
         hidden_BTD: ``(B, T, D)``.
         weight_VD: ``(V, D)``, the output layer; rows from ``num_columns`` on are padding.
         target_BT: int64 ``(B, T)``; ``ignore_index`` = not scored.
         seen_BT: int64 ``(B, T)``, the token that becomes seen after its position; default ``target_BT``.
-        gamma: in (0, 1]; weight of novel tokens.
+        rule: a :class:`~fairseq_plugin.core.loss_rows.Rule`.
         ignore_index: usually the padding index.
         num_columns: 1 .. V, the vocabulary; default V.
         banned: int64 ``(K,)``, columns without probability besides the padding, each once; default none.
-        eps: 0 = exact; 1e-8 = what the published code computes.
         chunk_rows: positions per product; default by device and type. So many rows of V logits are held.
         product_dtype: type of the matrix products; default: autocast's where autocast is on, else the lower
             precision of hidden and weight.
+        want_predictions: also give the most probable token and the target's rank at every position.
 
     Returns:
-        :class:`LossParts`, all tensors, without a synchronisation with the host on CUDA.
+        ``(parts, predictions)``: :class:`~fairseq_plugin.core.loss_rows.LossParts`, all tensors, without a
+        synchronisation with the host on CUDA; :class:`~fairseq_plugin.core.loss_rows.Predictions` or None.
 
     Raises:
-        ValueError: gamma, eps, num_columns or chunk_rows out of range, shapes that do not agree; on the CPU
-            also a token outside the vocabulary or a target with probability 0 (on CUDA its gradient is NaN).
+        ValueError: num_columns or chunk_rows out of range, shapes that do not agree; on the CPU also a token
+            outside the vocabulary or a target with probability 0 (on CUDA its gradient is NaN).
     """
-    check_settings(gamma, eps)
     num_columns = weight_VD.size(0) if num_columns is None else num_columns
     _check_inputs(hidden_BTD, weight_VD, target_BT, ignore_index, num_columns, chunk_rows)
     product_dtype = product_dtype or _product_dtype(hidden_BTD, weight_VD)
     job = _Job(
-        target_N=target_BT.reshape(-1),
-        scored_N=(target_BT != ignore_index).reshape(-1),
-        seen=list_seen_tokens(target_BT if seen_BT is None else seen_BT, ignore_index, num_columns),
-        gamma=gamma,
-        eps=eps,
+        scored=scored_positions(target_BT, seen_BT, ignore_index, num_columns),
+        rule=rule,
         num_columns=num_columns,
         banned=banned,
         chunk_rows=chunk_rows or _default_chunk_rows(hidden_BTD.device.type, product_dtype),
         product_dtype=product_dtype,
         want_hidden=torch.is_grad_enabled() and hidden_BTD.requires_grad,
         want_weight=torch.is_grad_enabled() and weight_VD.requires_grad,
+        want_predictions=want_predictions,
     )
-    loss, nll, num_correct, num_novel = _FusedScaleGrad.apply(hidden_BTD, weight_VD, job)
-    return LossParts(loss, nll, job.scored_N.sum(), num_correct, num_novel)
+    results = ChunkedLoss.apply(hidden_BTD, weight_VD, job)
+    return collect(results, job.scored, target_BT, ignore_index)
+
+
+def scored_positions(target_BT, seen_BT, ignore_index, num_columns):
+    """The :class:`~fairseq_plugin.core.loss_rows.Scored` of a batch; ``seen_BT`` as above."""
+    seen = list_seen_tokens(target_BT if seen_BT is None else seen_BT, ignore_index, num_columns)
+    return Scored(target_BT.reshape(-1), (target_BT != ignore_index).reshape(-1), seen)
+
+
+def collect(results, scored, target_BT, ignore_index):
+    """``(loss, nll, num_correct, num_novel, predicted_N, rank_N)`` as ``(parts, predictions)``."""
+    loss, nll, num_correct, num_novel, predicted_N, rank_N = results
+    parts = LossParts(loss, nll, scored.scored_N.sum(), num_correct, num_novel)
+    if predicted_N is None:
+        return parts, None
+    predicted_N = torch.where(scored.scored_N, predicted_N, ignore_index)
+    rank_N = torch.where(scored.scored_N, rank_N, 0)
+    return parts, Predictions(predicted_N.view_as(target_BT), rank_N.view_as(target_BT))
 
 
 @dataclass(frozen=True)
 class _Job:
-    """Everything but the two differentiable inputs; see :func:`fused_scale_grad_loss`.
+    """Everything but the two differentiable inputs; see :func:`loss_from_hidden`.
 
     ``want_hidden`` and ``want_weight``: whether that input's gradient is to be computed.
     """
 
-    target_N: torch.Tensor
-    scored_N: torch.Tensor
-    seen: SeenTokens
-    gamma: float
-    eps: float
+    scored: Scored
+    rule: object
     num_columns: int
-    banned: Optional[torch.Tensor]
+    banned: torch.Tensor | None
     chunk_rows: int
     product_dtype: torch.dtype
     want_hidden: bool
     want_weight: bool
+    want_predictions: bool
 
     @property
     def math_dtype(self):
@@ -161,81 +167,86 @@ def _default_chunk_rows(device_type, product_dtype):
     return CHUNK_ROWS_CPU_HALF if product_dtype.itemsize < 4 else CHUNK_ROWS_CPU
 
 
-class _FusedScaleGrad(torch.autograd.Function):
-    """(hidden, weight) -> (loss, nll, num_correct, num_novel); the gradients wait in the context."""
+class ChunkedLoss(torch.autograd.Function):
+    """(hidden, weight) -> what :func:`collect` takes; the gradients wait in the context."""
 
     @staticmethod
     def forward(ctx, hidden_BTD, weight_VD, job):
         device_type = hidden_BTD.device.type
         with torch.autocast(device_type, enabled=False), fast_fp32_products(device_type):
-            sums, d_hidden_BTD, d_weight_VD = _run_chunks(hidden_BTD, weight_VD, job)
+            results, d_hidden_BTD, d_weight_VD = _run_chunks(hidden_BTD, weight_VD, job)
         ctx.save_for_backward(d_hidden_BTD, d_weight_VD)
-        ctx.mark_non_differentiable(*sums[1:])
-        return sums
+        ctx.mark_non_differentiable(*(result for result in results[1:] if result is not None))
+        return results
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, d_loss, *_):
-        d_hidden_BTD, d_weight_VD = ctx.saved_tensors
-        # Reading d_loss costs nothing on the CPU and saves a pass over dW in the usual case of 1. On CUDA it
-        # would make the host wait, so there the product is always taken (out of place: the graph may be
-        # kept).
-        if d_loss.device.type == "cpu" and d_loss.item() == 1.0:
-            return d_hidden_BTD, d_weight_VD, None
-        return _times(d_hidden_BTD, d_loss), _times(d_weight_VD, d_loss), None
+        return *(times(gradient, d_loss) for gradient in ctx.saved_tensors), None
 
 
-def _times(gradient, d_loss):
-    return None if gradient is None else gradient * d_loss.to(gradient.dtype)
+def times(gradient, d_loss):
+    """A stored gradient times what comes from above.
+
+    Reading d_loss costs nothing on the CPU and saves a pass over dW in the usual case of 1. On CUDA it would
+    make the host wait, so there the product is always taken (out of place: the graph may be kept).
+    """
+    if gradient is None or (d_loss.device.type == "cpu" and d_loss.item() == 1.0):
+        return gradient
+    return gradient * d_loss.to(gradient.dtype)
 
 
 def _run_chunks(hidden_BTD, weight_VD, job):
     """All chunks in turn.
 
     Returns:
-        ``(loss, nll, num_correct, num_novel)``, the gradient of hidden or None, the gradient of weight or
-        None.
+        What :func:`collect` takes, the gradient of hidden or None, the gradient of weight or None.
     """
     hidden_ND = hidden_BTD.reshape(-1, hidden_BTD.size(-1))
     weight_product_VD = weight_VD.to(job.product_dtype)
-    positions_N = _positions_to_visit(job)
+    positions_N = job.scored.positions()
     num_chunks = -(-positions_N.numel() // job.chunk_rows)
     num_rows = -(-positions_N.numel() // max(num_chunks, 1))  # chunks of one size
     logits_CV = weight_product_VD.new_empty(num_rows, weight_VD.size(0))
     d_hidden_ND = torch.zeros_like(hidden_ND) if job.want_hidden else None
     d_weight = _WeightGradient(weight_VD, job) if job.want_weight else None
 
-    rows = []
+    blocks = []
     for positions_C in positions_N.split(num_rows) if num_chunks else ():
         whole = positions_C.numel() == hidden_ND.size(0)  # spares a copy in the common case
         hidden_CD = (hidden_ND if whole else hidden_ND[positions_C]).to(job.product_dtype)
         chunk_CV = logits_CV[: positions_C.numel()]
         torch.mm(hidden_CD, weight_product_VD.t(), out=chunk_CV)
-        rows.extend(_logits_to_gradient(chunk_CV, positions_C, job))
+        blocks.extend(_chunk_to_gradient(chunk_CV, positions_C, job))
         if d_hidden_ND is not None:
             # W^T G^T rather than G W: the faster orientation in both CPU libraries.
             d_hidden_DC = torch.mm(weight_product_VD.t(), chunk_CV.t())
             d_hidden_ND.index_copy_(0, positions_C, d_hidden_DC.t().to(d_hidden_ND.dtype))
         if d_weight is not None:
             d_weight.add(chunk_CV, hidden_CD)
-    if not rows:
-        rows = [_no_rows(hidden_ND, job)]
-    loss_N, nll_N, correct_N, novel_N = (torch.cat(parts) for parts in zip(*rows))
-    sums = (loss_N.sum(), nll_N.sum(), correct_N.sum(), novel_N.sum())
+    results = sum_blocks(blocks, positions_N, job.scored, job.math_dtype, job.want_predictions)
     d_hidden_BTD = d_hidden_ND.view_as(hidden_BTD) if job.want_hidden else None
-    return sums, d_hidden_BTD, d_weight.result() if job.want_weight else None
+    return results, d_hidden_BTD, d_weight.result() if job.want_weight else None
 
 
-def _no_rows(hidden_ND, job):
-    empty, flags = hidden_ND.new_empty(0, dtype=job.math_dtype), hidden_ND.new_empty(0, dtype=torch.bool)
-    return empty, empty, flags, flags
+def sum_blocks(blocks, positions_N, scored, dtype, want_predictions):
+    """Blocks' results in one: ``(loss, nll, num_correct, num_novel, predicted_N, rank_N)``.
 
-
-def _positions_to_visit(job):
-    # Leaving out what is not scored needs the count on the host: free on the CPU, a wait on CUDA.
-    if job.target_N.device.type == "cpu":
-        return job.scored_N.nonzero().squeeze(1)
-    return torch.arange(job.target_N.numel(), device=job.target_N.device)
+    The last two are None unless wanted, and have no meaning at positions that were not visited.
+    """
+    if not blocks:
+        zero, none = positions_N.new_zeros((), dtype=dtype), positions_N.new_zeros(())
+        sums = (zero, zero.clone(), none, none.clone())
+        predictions = (torch.zeros_like(scored.target_N), torch.zeros_like(scored.target_N))
+        return sums + (predictions if want_predictions else (None, None))
+    all_N = BlockResult(*(torch.cat(parts) if parts[0] is not None else None for parts in zip(*blocks)))
+    sums = tuple(part.sum() for part in all_N[:4])
+    if not want_predictions:
+        return (*sums, None, None)
+    everywhere = [torch.zeros_like(scored.target_N) for _ in range(2)]
+    for whole_N, visited_N in zip(everywhere, all_N[4:]):
+        whole_N.index_copy_(0, positions_N, visited_N)
+    return (*sums, *everywhere)
 
 
 class _WeightGradient:
@@ -257,7 +268,7 @@ class _WeightGradient:
         self.empty = False
 
     def _add_half(self, gradient_CV, hidden_CD):
-        # A slice of the vocabulary at a time, so that the half-precision product is widened while in the cache.
+        # A slice of the vocabulary at a time, so that the half-precision product is widened in the cache.
         slices = zip(self.sum_VD.split(SLICE_COLUMNS), gradient_CV.split(SLICE_COLUMNS, dim=1))
         for sum_vD, gradient_Cv in slices:
             part_vD = torch.mm(gradient_Cv.t(), hidden_CD)
@@ -267,53 +278,25 @@ class _WeightGradient:
         return (self.sum_VD.zero_() if self.empty else self.sum_VD).to(self.dtype)
 
 
-def _logits_to_gradient(logits_CV, positions_C, job):
+def _chunk_to_gradient(logits_CV, positions_C, job):
     """Replace a chunk of logits by dloss/dlogits, in place, in blocks that stay in the cache.
 
     Returns:
-        A list: per block ``(loss, nll, correct, novel)``, each one entry per position, 0 or False where not
-            scored.
+        A list of :class:`~fairseq_plugin.core.loss_rows.BlockResult`.
     """
     block_rows = BLOCK_ROWS_CPU if logits_CV.device.type == "cpu" else logits_CV.size(0)
+    want_gradient = job.want_hidden or job.want_weight
     blocks = []
     for logits, positions in zip(logits_CV.split(block_rows), positions_C.split(block_rows)):
-        block = logits.to(job.math_dtype)  # the same memory unless the type differs
-        blocks.append(_block(block, positions, job))
-        if block is not logits and (job.want_hidden or job.want_weight):
-            logits.copy_(block)
+        z_CV = logits.to(job.math_dtype)  # the same memory unless the type differs
+        z_CV[:, job.num_columns :] = -torch.inf
+        if job.banned is not None:
+            z_CV.index_fill_(1, job.banned, -torch.inf)
+        blocks.append(
+            block_to_gradient(
+                z_CV, positions, job.scored, job.rule, job.num_allowed, want_gradient, job.want_predictions
+            )
+        )
+        if z_CV is not logits and want_gradient:
+            logits.copy_(z_CV)
     return blocks
-
-
-def _block(z_CV, positions_C, job):
-    """Logits to gradient for one block, in place on ``z_CV``: the steps of the module's docstring.
-
-    Returns:
-        ``(loss, nll, correct, novel)``, each ``(C,)``, 0 or False where a position is not scored.
-    """
-    scored_C = job.scored_N[positions_C]
-    target_C = job.target_N[positions_C].masked_fill_(~scored_C, 0)
-    tokens_CU, seen_CU = job.seen.at(positions_C)
-    y_seen_C = target_is_seen(target_C, tokens_CU, seen_CU)
-    z_CV[:, job.num_columns :] = -torch.inf
-    if job.banned is not None:
-        z_CV.index_fill_(1, job.banned, -torch.inf)
-
-    columns = torch.cat([target_C[:, None], tokens_CU], dim=1)
-    picked = z_CV.gather(1, columns)
-    top_C1, argmax_C1 = z_CV.max(dim=1, keepdim=True)
-    torch.softmax(z_CV, dim=1, out=z_CV)
-    picked += z_CV.gather(1, argmax_C1).log() - top_C1  # now log p
-    logp_y_C, logp_seen_CU = torch.where(scored_C, picked[:, 0], 0.0), picked[:, 1:]
-    if z_CV.device.type == "cpu":
-        refuse_impossible_targets(logp_y_C, target_C)
-    terms = row_terms(logp_y_C, logp_seen_CU, seen_CU, y_seen_C, job.gamma, job.eps, job.num_allowed)
-
-    if job.want_hidden or job.want_weight:
-        gradient = row_gradient(terms, logp_y_C, job.gamma, job.eps, job.num_allowed)
-        scored_C1 = scored_C[:, None]
-        z_CV *= torch.where(scored_C1, gradient.dense_N1, 0.0)
-        sparse = torch.where(scored_C1, torch.cat([gradient.at_y_N1, gradient.extra_NU], dim=1), 0.0)
-        z_CV.scatter_add_(1, columns, sparse)
-    shift_C = torch.where(scored_C, terms.shift_N, 0.0)
-    correct_C = (argmax_C1[:, 0] == target_C) & scored_C
-    return shift_C - logp_y_C, -logp_y_C, correct_C, scored_C & ~y_seen_C

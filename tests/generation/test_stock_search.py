@@ -1,9 +1,10 @@
-"""Beam search after a prompt: what is the sentence, and was it ended or cut?"""
+"""fairseq's generator after a prompt: what is the continuation, and was it ended or cut?"""
 
 import pytest
 import torch
 
-from fairseq_plugin.generation.label_beam import LabelBeam
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.generation.stock_search import StockSearch
 
 EOS = 2
 
@@ -19,7 +20,7 @@ class Stock:
         assert self.min_len <= self.max_len
 
     def generate(self, models, sample, prefix_tokens, bos_token):
-        assert bos_token == EOS
+        assert bos_token.tolist() == [EOS] * len(prefix_tokens)
         ends_at = min(max(self.own_end, self.min_len), self.max_len)
         found = []
         for prompt_T in prefix_tokens:
@@ -28,9 +29,21 @@ class Stock:
         return found
 
 
+class Logits(torch.nn.Module):
+    """A model that gives every token the same logit."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = torch.nn.Parameter(torch.tensor(value))
+
+    def forward(self, tokens_BT):
+        return self.value.expand(*tokens_BT.shape, 10), None
+
+
 def search(prompts, max_new, min_new=0, positions=100, own_end=10**9):
-    beam = LabelBeam(lambda *limits: Stock(*limits, positions, own_end), max_new, min_new, positions, EOS)
-    return [one[0] for one in beam.generate([torch.nn.Linear(1, 1)], prompts)]
+    models = [Logits(0.0)]
+    found = StockSearch(lambda *limits: Stock(*limits, positions, own_end), models, max_new, min_new, positions, EOS)
+    return [one[0] for one in found.generate(prompts, range(len(prompts)))]
 
 
 def ended(hypothesis):
@@ -57,3 +70,20 @@ def test_the_end_of_the_positions_is_a_cut_too(positions):
 def test_a_least_length_counts_new_tokens():
     assert len(search([[EOS, 4, 5, 6]], 20, min_new=5, own_end=4)[0]["tokens"]) == 5
     assert len(search([[EOS, 4, 5, 6]], 20, min_new=15, positions=10, own_end=4)[0]["tokens"]) == 5
+
+
+def test_a_text_of_exact_length_is_not_cut_short_by_the_forced_end():
+    one = search([[EOS, 4, 5]], 8, min_new=8)[0]
+    assert one["tokens"].tolist() == [9] * 8 and not ended(one)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_damaged_model_is_not_listened_to(value):
+    found = StockSearch(lambda *limits: Stock(*limits, 100, 9), [Logits(value)], 8, 0, 100, EOS)
+    with pytest.raises(FloatingPointError, match="NaN"):
+        found.generate([[EOS, 4]], [0])
+
+
+def test_an_end_within_a_prompt_is_refused_where_it_would_end_the_text():
+    with pytest.raises(UserError, match="--stop-at-end"):
+        search([[4, EOS, 5]], 8)

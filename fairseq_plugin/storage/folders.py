@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
 
 
 @contextmanager
@@ -49,6 +50,28 @@ def to_disk(folder):
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def check_place(destination, mark):
+    """Refuse a ``--to`` that must not be written.
+
+    Args:
+        destination: the folder asked for.
+        mark: the name of a file that stands in every folder that may be replaced.
+    """
+    destination = Path(destination)
+    if destination.is_symlink() or destination.is_file():
+        raise UserError(f"--to {destination} is a file or a link; name a folder")
+    if destination.is_dir() and any(destination.iterdir()) and not (destination / mark).is_file():
+        raise UserError(f"--to {destination} holds other things than prepared data; name another folder")
+
+
+def same_folder(building, destination):
+    """True when every file of ``building`` stands in ``destination``, byte for byte."""
+    names = {path.name for path in building.iterdir()}
+    return names <= {path.name for path in destination.iterdir()} and all(
+        sha256(building / name) == sha256(destination / name) for name in names
+    )
 
 
 def _into_place(building, destination):

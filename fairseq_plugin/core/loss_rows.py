@@ -1,0 +1,240 @@
+"""From logits to loss and dloss/dlogits, position by position: what every objective and every path shares.
+
+An objective is a *rule*: it looks at a few numbers of each position and answers with the loss and with a
+gradient that is dense in one scalar only. With p the softmax of the position's logits z,
+
+    dloss/dz_v = p_v * dense      wherever v is neither the target y nor seen (core/seen_tokens.py)
+    dloss/dz_y = at_y,   dloss/dz_v = at_seen    at the target and at the seen tokens
+
+so no B x T x V mask is needed and the gradient can take the logits' place in memory.
+
+Legend: C positions of a block, V columns, U candidates for "seen" per position. All losses in nats.
+"""
+
+import math
+from typing import NamedTuple, Protocol
+
+import torch
+
+from fairseq_plugin.core.seen_tokens import SeenTokens
+
+
+class LossParts(NamedTuple):
+    """What one batch gives. Every entry is a 0-dimensional tensor on the batch's device; none was read back.
+
+    Attributes:
+        loss: the objective in nats, summed over scored positions, differentiable.
+        nll: plain negative log-likelihood in nats, summed over the same positions, detached.
+        num_scored: int64, positions with a target.
+        num_correct: int64, scored positions whose largest plain logit is the target's.
+        num_novel: int64, scored positions whose target had not been seen before in its row.
+    """
+
+    loss: torch.Tensor
+    nll: torch.Tensor
+    num_scored: torch.Tensor
+    num_correct: torch.Tensor
+    num_novel: torch.Tensor
+
+
+class Predictions(NamedTuple):
+    """What the model says at every position; ``ignore_index`` and rank 0 where nothing is scored.
+
+    Attributes:
+        predicted_BT: int64, the column of the largest logit.
+        rank_BT: int64 from 1 on: 1 + the number of columns with a larger logit than the target's.
+    """
+
+    predicted_BT: torch.Tensor
+    rank_BT: torch.Tensor
+
+
+class Rows(NamedTuple):
+    """What a rule may know of C positions.
+
+    Attributes:
+        target_C: int64, y; 0 where a position is not scored.
+        tokens_CU, seen_CU: candidates and whether each is seen at the position.
+        y_seen_C: whether the target is among the seen tokens.
+        logp_y_C: log p_y; 0 where a position is not scored.
+        logp_seen_CU: log p of the candidates, seen or not.
+        argmax_C, p_max_C: the most probable column and its probability.
+        rest_C: sum of all other columns' probabilities, to full relative precision also where ``p_max_C``
+            rounds to 1; None unless the rule ``needs_rest``.
+        num_allowed: columns that have a probability, an int or ``(C,)``.
+    """
+
+    target_C: torch.Tensor
+    tokens_CU: torch.Tensor
+    seen_CU: torch.Tensor
+    y_seen_C: torch.Tensor
+    logp_y_C: torch.Tensor
+    logp_seen_CU: torch.Tensor
+    argmax_C: torch.Tensor
+    p_max_C: torch.Tensor
+    rest_C: torch.Tensor | None
+    num_allowed: object
+
+
+class RowLoss(NamedTuple):
+    """A rule's answer; the formulas are in the module's docstring. Positions that are not scored are ignored.
+
+    Attributes:
+        loss_C: nats.
+        dense_C, at_y_C: None where no gradient was asked for.
+        at_seen_CU: likewise; entries that are not seen, or are the target, are not read.
+    """
+
+    loss_C: torch.Tensor
+    dense_C: torch.Tensor | None = None
+    at_y_C: torch.Tensor | None = None
+    at_seen_CU: torch.Tensor | None = None
+
+
+class Rule(Protocol):
+    """An objective, applied to each position on its own.
+
+    Attributes:
+        is_likelihood: it is maximum likelihood under its settings; loss and gradient are then to be bit-equal
+            to cross-entropy where logits are given.
+        needs_rest: it reads ``Rows.rest_C``, one more pass over the block.
+        needs_allowed: it reads ``Rows.num_allowed``.
+    """
+
+    is_likelihood: bool
+    needs_rest: bool
+    needs_allowed: bool
+
+    def __call__(self, rows: Rows, want_gradient: bool) -> RowLoss: ...
+
+
+class Scored(NamedTuple):
+    """The positions of a batch, flattened to N = B * T.
+
+    Attributes:
+        target_N: int64.
+        scored_N: bool.
+        seen: :class:`~fairseq_plugin.core.seen_tokens.SeenTokens` of the batch's rows.
+    """
+
+    target_N: torch.Tensor
+    scored_N: torch.Tensor
+    seen: SeenTokens
+
+    def positions(self):
+        """Those to visit. Leaving out what is not scored needs the count on the host: on CUDA, a wait."""
+        if self.target_N.device.type == "cpu":
+            return self.scored_N.nonzero().squeeze(1)
+        return torch.arange(self.target_N.numel(), device=self.target_N.device)
+
+
+class BlockResult(NamedTuple):
+    """Of one block, each ``(C,)``: 0 or False where a position is not scored."""
+
+    loss_C: torch.Tensor
+    nll_C: torch.Tensor
+    correct_C: torch.Tensor
+    novel_C: torch.Tensor
+    predicted_C: torch.Tensor | None
+    rank_C: torch.Tensor | None
+
+
+def block_to_gradient(z_CV, positions_C, scored, rule, num_allowed, want_gradient, want_predictions):
+    """Apply a rule to a block of logits and put dloss/dlogits in their place.
+
+    Args:
+        z_CV: float32 or float64, -inf in columns without probability; overwritten, by the gradient or by
+            something without meaning.
+        positions_C: int64, the flat positions of the rows.
+        scored: the :class:`Scored` that the positions belong to.
+        rule: a :class:`Rule`.
+        num_allowed: for the rule.
+        want_gradient, want_predictions: what is to be computed besides the loss.
+
+    Returns:
+        :class:`BlockResult`.
+
+    Raises:
+        ValueError: on the CPU, a target with probability 0.
+    """
+    scored_C = scored.scored_N[positions_C]
+    target_C = scored.target_N[positions_C].masked_fill_(~scored_C, 0)
+    tokens_CU, seen_CU = scored.seen.at(positions_C)
+    is_y_CU = tokens_CU == target_C[:, None]
+    y_seen_C = (is_y_CU & seen_CU).any(dim=1)
+
+    columns = torch.cat([target_C[:, None], tokens_CU], dim=1)
+    picked = z_CV.gather(1, columns)
+    rank_C = (z_CV > picked[:, :1]).sum(dim=1) + 1 if want_predictions else None
+    top_C1, argmax_C1 = z_CV.max(dim=1, keepdim=True)
+    torch.softmax(z_CV, dim=1, out=z_CV)
+    p_max_C1 = z_CV.gather(1, argmax_C1)
+    picked += p_max_C1.log() - top_C1  # now log p
+    logp_y_C = torch.where(scored_C, picked[:, 0], 0.0)
+    if z_CV.device.type == "cpu":
+        refuse_impossible_targets(logp_y_C, target_C)
+    rows = Rows(
+        target_C,
+        tokens_CU,
+        seen_CU,
+        y_seen_C,
+        logp_y_C,
+        picked[:, 1:],
+        argmax_C1[:, 0],
+        p_max_C1[:, 0],
+        _rest(z_CV, argmax_C1, p_max_C1) if rule.needs_rest else None,
+        num_allowed,
+    )
+    answer = rule(rows, want_gradient)
+    if want_gradient:
+        _write_gradient(z_CV, columns, is_y_CU | ~seen_CU, scored_C, logp_y_C, answer)
+    argmax_C = argmax_C1[:, 0]
+    return BlockResult(
+        torch.where(scored_C, answer.loss_C, 0.0),
+        -logp_y_C,
+        (argmax_C == target_C) & scored_C,
+        scored_C & ~y_seen_C,
+        argmax_C if want_predictions else None,
+        rank_C,
+    )
+
+
+def _rest(p_CV, argmax_C1, p_max_C1):
+    """1 - p_max as the sum of the others: 1 minus a float32 near 1 would keep no digit of it."""
+    p_CV.scatter_(1, argmax_C1, 0.0)
+    rest_C = p_CV.sum(dim=1)
+    p_CV.scatter_(1, argmax_C1, p_max_C1)
+    return rest_C
+
+
+def _write_gradient(p_CV, columns, elsewhere_CU, scored_C, logp_y_C, answer):
+    """p * dense, then the exact values at target and seen tokens.
+
+    Set and not added: near p = 1 the dense part and a correction would be large and cancel. Unused places of
+    the list of seen tokens point to the target and repeat its value.
+    """
+    scored_C1 = scored_C[:, None]
+    # A target without probability must never train silently: 0 * -inf is NaN, and the trainer's check of the
+    # gradients stops the update (on the CPU the target was refused by name). Elsewhere this adds 0.
+    alarm_C = 0.0 * logp_y_C
+    p_CV *= torch.where(scored_C1, (answer.dense_C + alarm_C)[:, None], 0.0)
+    at_y_C1 = (answer.at_y_C + alarm_C)[:, None]
+    at_seen_CU = torch.where(elsewhere_CU, at_y_C1, answer.at_seen_CU)
+    values = torch.where(scored_C1, torch.cat([at_y_C1, at_seen_CU], dim=1), 0.0)
+    columns[:, 1:] = torch.where(elsewhere_CU, columns[:, :1], columns[:, 1:])
+    p_CV.scatter_(1, columns, values)
+
+
+def refuse_impossible_targets(logp_y_N, target_N):
+    """Name a target that the model gives no probability. Reads the values: meant for tensors on the CPU.
+
+    Raises:
+        ValueError: naming the first such token.
+    """
+    impossible_N = logp_y_N == -math.inf
+    if impossible_N.any():
+        token = int(target_N[impossible_N][0])
+        raise ValueError(
+            f"target token {token} has probability 0: its column of the output layer is banned or its logit "
+            "is -inf. Prepare the data again with this model's dictionary, or do not score the position"
+        )

@@ -1,0 +1,1 @@
+"""Running text: reading, cutting into documents, encoding in bounded memory, and the prepared folder."""

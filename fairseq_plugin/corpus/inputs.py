@@ -1,0 +1,169 @@
+"""What the command line names, checked: which files make which split, and what a document is in them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq_plugin.corpus.documents import cut_by_share, find_documents, looks_like_wikitext
+from fairseq_plugin.corpus.manifest import DOCUMENTS, END_TOKENS
+from fairseq_plugin.corpus.reading import TextFile, text_files
+from fairseq_plugin.errors import UserError
+
+SPLITS = ("train", "valid", "test")
+TENSORS = "{}_tokens_bpe_gpt2.pt"  # as the ScaleGrad and unlikelihood releases name them
+FLAGS = {"train": "TRAIN", "valid": "--valid", "test": "--test"}
+
+
+@dataclass
+class Inputs:
+    """The files of each split.
+
+    Attributes:
+        files: ``{split: [Path, ...]}``; with ``shares``, all under ``"train"``.
+        documents: what a document is; see :class:`~fairseq_plugin.corpus.manifest.TextManifest`.
+        shares: ``{split: share}`` to cut train by, or None.
+        notes: what was chosen or is worth knowing, one line each.
+    """
+
+    files: dict
+    documents: str
+    shares: dict | None = None
+    notes: list = field(default_factory=list)
+    _read: dict = field(default_factory=dict)
+
+    @property
+    def splits(self):
+        """Names of the splits asked for."""
+        return tuple(self.shares or self.files)
+
+    @property
+    def total_bytes(self):
+        """Bytes of all files."""
+        return sum(path.stat().st_size for paths in self.files.values() for path in paths)
+
+    def stretches(self):
+        """Yield ``(split, text, new)`` of all text files, read once more; see ``documents.py``."""
+        self._read = {split: [] for split in self.files}
+        if self.shares is None:
+            for split in self.files:
+                for text, new in self._documents(split):
+                    yield split, text, new
+            return
+        at_lines = self.documents == "file" and len(self.files["train"]) == 1
+        yield from cut_by_share(self._documents("train"), self.shares, self.total_bytes, at_lines)
+
+    def _documents(self, split):
+        for path in self.files[split]:
+            self._read[split].append(TextFile(path))
+            yield from find_documents(self._read[split][-1].blocks(), self.documents)
+
+    def stated(self):
+        """``source`` of the manifest, once everything has been read."""
+        return {
+            "files": {split: [source.stated() for source in read] for split, read in self._read.items()},
+            "split": self.shares,
+        }
+
+    def read(self, split, source):
+        """Remember a file that was read other than by :meth:`stretches`; it knows to state itself."""
+        self._read.setdefault(split, []).append(source)
+
+    def empty_split(self, split):
+        """Why a split has nothing: a sentence for a person."""
+        if self.shares is None:
+            return f"the {split} split is empty: {FLAGS[split]} {self.files[split][0]} holds no text"
+        shares = ",".join(f"{share:g}" for share in self.shares.values())
+        what = {"file": "lines" if len(self.files["train"]) == 1 else "files"}.get(
+            self.documents, "documents"
+        )
+        return (
+            f"the {split} split is empty: --split {shares} cuts between {what}, and there are too few of "
+            "them; give a longer text, other shares, another --documents, or name files by --valid and --test"
+        )
+
+
+def open_inputs(request):
+    """Check what a :class:`~fairseq_plugin.corpus.prepare.Request` names.
+
+    Raises:
+        UserError: missing or empty files, or flags that contradict each other.
+    """
+    paths = {split: getattr(request, split) for split in SPLITS if getattr(request, split) is not None}
+    if request.split is not None and len(paths) > 1:
+        raise UserError("--split cuts TRAIN into all splits: leave out --valid and --test, or --split")
+    tensors = _tensor_files(paths)
+    if tensors is not None:
+        return _tensor_inputs(request, tensors)
+    if request.documents not in ("auto", *DOCUMENTS):
+        raise UserError(f"--documents {request.documents}: choose auto, {', '.join(DOCUMENTS)}")
+    files, notes = {}, []
+    for split, path in paths.items():
+        files[split], empty = text_files(path, FLAGS[split])
+        if empty:
+            notes.append(f"{split}: {len(empty)} empty files left out, the first is {empty[0].name}")
+    documents = request.documents
+    if documents == "auto":
+        wikitext = looks_like_wikitext(TextFile(files["train"][0]).blocks())
+        documents = "wikitext" if wikitext else "file"
+        what = 'as in WikiText: from " = Title = " to the next' if wikitext else "whole files"
+        notes.append(f"documents: {what} (--documents auto)")
+    notes += _same_files(files)
+    return Inputs(files, documents, _shares(request.split), notes)
+
+
+def _tensor_files(paths):
+    """``{split: Path}`` when the paths are token tensors, None when they are text."""
+    train = Path(paths["train"])
+    if (train / TENSORS.format("train")).is_file():
+        if len(paths) > 1:
+            raise UserError(
+                f"TRAIN {train} is a folder of token tensors of all splits: leave out --valid and --test"
+            )
+        found = {split: train / TENSORS.format(split) for split in SPLITS}
+        return {split: path for split, path in found.items() if path.is_file()}
+    kinds = {split: Path(path).suffix == ".pt" for split, path in paths.items()}
+    if len(set(kinds.values())) == 2:
+        mixed = " and ".join(f"{FLAGS[split]} {path}" for split, path in paths.items())
+        raise UserError(
+            f"{mixed}: token tensors (.pt) and text cannot be mixed; give one kind for all splits"
+        )
+    return {split: Path(path) for split, path in paths.items()} if kinds["train"] else None
+
+
+def _tensor_inputs(request, paths):
+    if request.split is not None:
+        raise UserError("--split cuts text; token tensors come split: name them by TRAIN, --valid and --test")
+    if request.documents != "auto":
+        raise UserError(
+            f"--documents {request.documents} does not apply to token tensors: their documents end at the "
+            "end token (50256); leave it out"
+        )
+    if request.codec != "gpt2":
+        raise UserError(f"--codec {request.codec}: token tensors hold GPT-2's ids; use --codec gpt2")
+    for split, path in paths.items():
+        if not path.is_file():
+            raise UserError(f"{FLAGS[split]} {path}: no such file")
+    return Inputs({split: [path] for split, path in paths.items()}, END_TOKENS)
+
+
+def _shares(fractions):
+    """``{split: share}`` of ``--split``, checked."""
+    if fractions is None:
+        return None
+    shown = ",".join(f"{share:g}" for share in fractions)
+    if len(fractions) not in (2, 3) or not all(0 < share < 1 for share in fractions):
+        raise UserError(
+            f"--split {shown}: give two or three shares between 0 and 1 for train, valid and test, "
+            "such as 0.9,0.05,0.05"
+        )
+    if abs(sum(fractions) - 1) > 1e-6:
+        raise UserError(f"--split {shown}: the shares sum to {sum(fractions):g}, not to 1")
+    return dict(zip(SPLITS, fractions, strict=False))
+
+
+def _same_files(files):
+    known = {}
+    for split, paths in files.items():
+        for path in paths:
+            other = known.setdefault(path.resolve(), split)
+            if other != split:
+                yield f"{path.name} stands in {other} and in {split}: its figures are not those of new text"

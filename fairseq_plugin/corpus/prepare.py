@@ -1,0 +1,173 @@
+"""From text files, or the token tensors of a release, to a folder that fairseq's commands read.
+
+    read -> documents -> splits -> tokenizer -> encode -> write -> rename
+
+Everything but the tokenizer's training is one pass in bounded memory, however long the text.
+"""
+
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fairseq_plugin.corpus.encode import encode_in_order, make_jobs
+from fairseq_plugin.corpus.inputs import open_inputs
+from fairseq_plugin.corpus.manifest import END_TOKENS, NAME, TextManifest
+from fairseq_plugin.corpus.tensors import read_tensors
+from fairseq_plugin.corpus.tokenizer import make_codec
+from fairseq_plugin.corpus.writing import SplitWriter
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
+from fairseq_plugin.storage.dictionary import NUM_SPECIALS, dictionary_ids, index_of_id, write_dictionary
+from fairseq_plugin.storage.folders import check_place, same_folder, whole_folder
+
+
+@dataclass
+class Request:
+    """What to prepare; fields are the flags of ``scripts/prepare_text.py``.
+
+    Attributes:
+        train, valid, test: a text file, a folder of ``*.txt``, or token tensors (``*.pt``).
+        to: the folder to write.
+        split: shares of ``train`` for train, valid and perhaps test, or None.
+        documents: one of ``manifest.DOCUMENTS``, or ``"auto"``: wikitext where train looks like it, else
+            file.
+        codec: ``"gpt2"``, ``"bytes"`` or ``"sentencepiece"``.
+        gpt2_bpe: folder of GPT-2's two files.
+        vocab_size: ids of a trained codec.
+        sentencepiece_model: a given model.
+        overwrite: replace a different prepared folder.
+        workers: encoding threads, >= 1.
+    """
+
+    train: str
+    to: str
+    valid: str | None = None
+    test: str | None = None
+    split: tuple | None = None
+    documents: str = "auto"
+    codec: str = "gpt2"
+    gpt2_bpe: str | None = None
+    vocab_size: int | None = None
+    sentencepiece_model: str | None = None
+    overwrite: bool = False
+    workers: int = 1
+
+
+@dataclass
+class Prepared:
+    """What :func:`prepare` did.
+
+    Attributes:
+        manifest: the folder's manifest.
+        notes: what was chosen or is worth knowing, one line each.
+        unchanged: the folder stood there already, byte for byte.
+    """
+
+    manifest: TextManifest
+    notes: list
+    unchanged: bool = False
+
+
+def prepare(request):
+    """Prepare a folder; see the module.
+
+    Args:
+        request: a :class:`Request`.
+
+    Returns:
+        :class:`Prepared`.
+
+    Raises:
+        UserError: anything in the input that the user can mend. Nothing is written then.
+    """
+    check_place(request.to, NAME)
+    inputs = open_inputs(request)
+    _check_unchanged(request, inputs)
+    codec, notes = make_codec(request, inputs)
+    indices = index_of_id(codec)
+    vocabulary = NUM_SPECIALS + len(dictionary_ids(codec))
+    destination, unchanged = Path(request.to), False
+    with whole_folder(destination) as building:
+        if inputs.documents == END_TOKENS:
+            encoded = read_tensors(inputs, codec, indices)
+        else:
+            jobs = make_jobs(inputs.stretches(), codec.cut_before)
+            encoded = encode_in_order(jobs, codec, indices, request.workers)
+        writers = _write_splits(building, encoded, vocabulary, inputs)
+        _check_splits(writers, inputs)
+        write_dictionary(building, codec, writers["train"].occurrences)
+        codec.save(building)
+        manifest = TextManifest(
+            codec=codec.kind,
+            vocabulary=vocabulary,
+            documents=inputs.documents,
+            splits={split: writer.counts for split, writer in writers.items()},
+            source=inputs.stated(),
+            files={path.name: sha256(path) for path in sorted(building.iterdir())},
+        )
+        manifest.save(building)
+        if destination.is_dir() and any(destination.iterdir()):
+            if same_folder(building, destination):
+                shutil.rmtree(building)  # leave what stands there untouched
+                unchanged = True
+            elif not request.overwrite:
+                raise UserError(_occupied(destination))
+    return Prepared(manifest, [*inputs.notes, *notes, *_without_valid(manifest)], unchanged)
+
+
+def _check_unchanged(request, inputs):
+    """Refuse to replace other data before the work, as far as can be told before it."""
+    destination = Path(request.to)
+    if request.overwrite or not (destination / NAME).is_file():
+        return
+    try:
+        stands = TextManifest.load(destination)
+    except UserError as error:
+        raise UserError(_occupied(destination)) from error
+    files = {
+        split: [(stated["path"], stated["bytes"]) for stated in read]
+        for split, read in stands.source.get("files", {}).items()
+    }
+    named = {
+        split: [(path.name, path.stat().st_size) for path in paths] for split, paths in inputs.files.items()
+    }
+    if (stands.codec, stands.documents, stands.source.get("split"), files) != (
+        request.codec, inputs.documents, inputs.shares, named,
+    ):  # fmt: skip
+        raise UserError(_occupied(destination))
+
+
+def _occupied(destination):
+    return f"--to {destination} holds other prepared data; pass --overwrite, or name another folder"
+
+
+def _write_splits(building, encoded, vocabulary, inputs):
+    """Write what comes; returns ``{split: SplitWriter}`` of the splits that got something."""
+    writers = {}
+    # of tensors, the bytes of text are not known before
+    total = None if inputs.documents == END_TOKENS else inputs.total_bytes
+    with (
+        ExitStack() as stack,
+        tqdm(total=total, desc="encoding", unit="B", unit_scale=True, disable=None) as bar,
+    ):
+        for stretch in encoded:
+            if stretch.split not in writers:
+                writers[stretch.split] = stack.enter_context(SplitWriter(building, stretch.split, vocabulary))
+            writers[stretch.split].add(stretch)
+            bar.update(stretch.bytes)
+    return writers
+
+
+def _check_splits(writers, inputs):
+    """Every split asked for got a document."""
+    for split in inputs.splits:
+        if split not in writers:
+            raise UserError(inputs.empty_split(split))
+
+
+def _without_valid(manifest):
+    if "valid" not in manifest.splits:
+        yield "no valid split: fairseq-train needs --disable-validation with this folder"

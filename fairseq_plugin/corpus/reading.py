@@ -1,0 +1,87 @@
+"""Text files as they are: UTF-8 or an error that says where, nothing translated, nothing kept in memory."""
+
+import codecs
+import hashlib
+from pathlib import Path
+
+from fairseq_plugin.errors import UserError
+
+BLOCK = 1 << 20  # bytes
+ENDING = ".txt"
+
+
+class TextFile:
+    """One text file, read once from its beginning to its end.
+
+    Attributes:
+        path: the file.
+        size: bytes read so far.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.size = 0
+        self._hash = hashlib.sha256()
+
+    def blocks(self):
+        """Yield the text in blocks of about ``BLOCK`` bytes, no character cut.
+
+        Raises:
+            UserError: the file cannot be read, or is not UTF-8 (with the byte's position).
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            with open(self.path, "rb") as stream:
+                while content := stream.read(BLOCK):
+                    yield from self._decode(decoder, content)
+        except OSError as error:
+            raise UserError(f"cannot read {self.path}: {error.strerror or error}") from error
+        yield from self._decode(decoder, b"")
+
+    def _decode(self, decoder, content):
+        begun = len(decoder.getstate()[0])  # bytes of a character that the block before began
+        try:
+            text = decoder.decode(content, final=not content)
+        except UnicodeDecodeError as error:
+            where = self.size - begun + error.start
+            raise UserError(
+                f"{self.path} is not UTF-8: byte {where} is 0x{error.object[error.start]:02x} "
+                f"({error.reason}); convert the file, such as with iconv -f latin1 -t utf-8"
+            ) from error
+        self.size += len(content)
+        self._hash.update(content)
+        if text:
+            yield text
+
+    def stated(self):
+        """Name, hash and size for the manifest, once the file has been read."""
+        return {"path": self.path.name, "sha256": self._hash.hexdigest(), "bytes": self.size}
+
+
+def text_files(path, flag):
+    """The files that a path of the command line stands for.
+
+    Args:
+        path: a text file, or a folder: all its ``*.txt``, in the order of their names.
+        flag: what to name in errors.
+
+    Returns:
+        ``(list of Path, list of Path)``: the files with content, and empty files of a folder.
+
+    Raises:
+        UserError: nothing there, or nothing in it.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = sorted(child for child in path.iterdir() if child.name.endswith(ENDING) and child.is_file())
+        if not found:
+            raise UserError(f"{flag} {path}: the folder holds no {ENDING} file; name a file, or rename them")
+        files = [child for child in found if child.stat().st_size]
+        if not files:
+            raise UserError(f"{flag} {path}: all {len(found)} {ENDING} files of the folder are empty")
+        return files, [child for child in found if not child.stat().st_size]
+    if not path.exists():
+        raise UserError(f"{flag} {path}: no such file or folder")
+    if path.is_file() and not path.stat().st_size:
+        raise UserError(f"{flag} {path}: the file is empty; a split needs at least one character")
+    return [path], []

@@ -1,0 +1,52 @@
+"""Prompts to be continued as a fairseq dataset: one sample per prompt."""
+
+import numpy as np
+import torch
+from fairseq.data import data_utils
+
+from fairseq_plugin.datasets.whole_batches import WholeBatches
+
+
+class Prompts(WholeBatches):
+    """Prompts with the ids under which their samples are drawn and printed.
+
+    Args:
+        sample_ids: ``(N,)`` id of each sample.
+        prompts: ``N`` sequences of token indices, none empty, or an array ``(N, length)``: all that the model
+            reads, a leading ``</s>`` included.
+        pad: index of ``<pad>``.
+        max_new: the most new tokens a sample may take; they count in a batch's size, since the model
+            will hold that many keys and values.
+    """
+
+    def __init__(self, sample_ids, prompts, pad, max_new):
+        super().__init__()
+        self.sample_ids, self.prompts, self.pad = sample_ids, prompts, pad
+        self.sizes = np.fromiter(map(len, prompts), np.int64, len(prompts)) + max_new
+
+    def __len__(self):
+        return len(self.prompts)
+
+    def __getitem__(self, index):
+        tokens = torch.as_tensor(np.asarray(self.prompts[index], dtype=np.int64))
+        return {"id": int(self.sample_ids[index]), "tokens": tokens}
+
+    def ordered_indices(self):
+        """In the order given, shorter prompts first."""
+        return np.argsort(self.sizes, kind="stable")
+
+    def collater(self, samples):
+        """Pad prompts on the right. ``target`` is ``None``: there is nothing to compare with."""
+        if not samples:
+            return {}
+        tokens = [sample["tokens"] for sample in samples]
+        return {
+            "id": torch.tensor([sample["id"] for sample in samples]),
+            "nsentences": len(samples),
+            "ntokens": sum(len(row) for row in tokens),
+            "net_input": {
+                "src_tokens": data_utils.collate_tokens(tokens, self.pad),
+                "src_lengths": torch.tensor([len(row) for row in tokens]),
+            },
+            "target": None,
+        }

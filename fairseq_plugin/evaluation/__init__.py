@@ -1,0 +1,1 @@
+"""Numbers of language models: perplexity, teacher-forced predictions, continuations. Needs no fairseq."""

@@ -1,0 +1,210 @@
+"""The completion protocol: consecutive prefixes of a split, each continued by a fixed number of tokens.
+
+Prefix i is ``stream[i * P : (i + 1) * P]``; the model reads these P tokens and nothing before them. Its human
+reference is what the stream goes on with, so the last prefixes, behind which too little text is left, are not
+used: systems and reference are then measured on the same number of tokens.
+
+Continuations are saved while they are made, one line each, and found again after a kill: a file belongs to one
+(model, decoding, text, seed, lengths), by their hashes.
+"""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fairseq_plugin.corpus.folder import EOS
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.evaluation.decodings import decode
+
+FORMAT, VERSION = "completions", 1
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is continued.
+
+    Args:
+        prefix_tokens: P, >= 1.
+        new_tokens: tokens of a continuation, >= 1.
+        max_prefixes: at most so many prefixes, evenly spread over the split; 0 takes all.
+        seed: of decodings that draw.
+    """
+
+    prefix_tokens: int = 50
+    new_tokens: int = 100
+    max_prefixes: int = 0
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """The prefixes of a split.
+
+    Attributes:
+        numbers: which of the split's consecutive prefixes, ascending.
+        num_prefixes: complete prefixes in the split.
+        num_continued: those with a whole human continuation behind them.
+    """
+
+    numbers: list
+    num_prefixes: int
+    num_continued: int
+
+    def __str__(self):
+        text = f"{len(self.numbers):,} of {self.num_prefixes:,} prefixes"
+        left_out = self.num_prefixes - self.num_continued
+        if len(self.numbers) < self.num_continued:
+            text += ", evenly spread"
+        if left_out:
+            text += f"; {left_out:,} at the end are left out: too little text follows"
+        return text
+
+
+def choose_prefixes(num_tokens, protocol):
+    """The prefixes that a protocol takes from a stream of ``num_tokens`` tokens.
+
+    Raises:
+        UserError: a length below 1, or a split too short for one prefix and its continuation.
+    """
+    size, new = protocol.prefix_tokens, protocol.new_tokens
+    for flag, value in (("--prefix-tokens", size), ("--new-tokens", new)):
+        if value < 1:
+            raise UserError(f"{flag} {value} must be at least 1")
+    if protocol.max_prefixes < 0:
+        raise UserError(f"--max-prefixes {protocol.max_prefixes} must be at least 0 (0 takes all)")
+    num_continued = max(0, num_tokens - new) // size
+    if not num_continued:
+        raise UserError(
+            f"the split has {num_tokens:,} tokens, too few for one prefix of {size} and its human continuation of "
+            f"{new}: give another --split, or a smaller --prefix-tokens and --new-tokens"
+        )
+    wanted = min(protocol.max_prefixes or num_continued, num_continued)
+    numbers = [place * num_continued // wanted for place in range(wanted)]
+    return Prefixes(numbers, num_tokens // size, num_continued)
+
+
+def prefix_of(stream, number, protocol):
+    """The tokens of a prefix, a list of dictionary indices."""
+    start = number * protocol.prefix_tokens
+    return stream[start : start + protocol.prefix_tokens].tolist()
+
+
+def human_continuations(stream, numbers, protocol):
+    """What the stream goes on with behind prefixes: ``{number: dictionary indices}``, ``</s>`` included."""
+    ends = {number: (number + 1) * protocol.prefix_tokens for number in numbers}
+    return {n: stream[end : end + protocol.new_tokens].tolist() for n, end in ends.items()}
+
+
+def complete(system, text, decoding, protocol, numbers, folder=None, batch=32):
+    """Continue prefixes; what ``folder`` holds already is not made again.
+
+    Args:
+        system: a :class:`~fairseq_plugin.evaluation.systems.System`.
+        text: a :class:`~fairseq_plugin.evaluation.split_text.SplitText`.
+        decoding: a :class:`~fairseq_plugin.evaluation.decodings.Decoding`.
+        protocol: a :class:`Protocol`.
+        numbers: of the prefixes.
+        folder: where continuations are kept; None keeps none.
+        batch: prefixes at once; changes the speed only.
+
+    Returns:
+        ``{number: dictionary indices}``, ``new_tokens`` each.
+
+    Raises:
+        UserError: the texts do not fit into the model, or its outputs are not finite.
+    """
+    config = system.gpt2.config
+    if batch < 1:
+        raise UserError(f"--batch-size {batch} must be at least 1")
+    if protocol.prefix_tokens + protocol.new_tokens > config.n_positions:
+        raise UserError(
+            f"--prefix-tokens {protocol.prefix_tokens} and --new-tokens {protocol.new_tokens} exceed the "
+            f"{config.n_positions} positions of {system.name}: make one of them smaller"
+        )
+    saved = None if folder is None else _Saved(folder, system, text, decoding, protocol)
+    done = {} if saved is None else saved.read(text)
+    missing = [number for number in numbers if number not in done]
+    name = f"{system.name} {decoding.name}"
+    num_done = len(numbers) - len(missing)
+    with tqdm(total=len(numbers), initial=num_done, desc=name, unit="prefix", disable=None) as bar:
+        for begin in range(0, len(missing), batch):
+            part = missing[begin : begin + batch]
+            prompts = [prefix_of(text.stream, number, protocol) for number in part]
+            lengths = {"end": EOS, "max_new": protocol.new_tokens}
+            try:
+                new = decode(system.gpt2, decoding, prompts, part, seed=protocol.seed, **lengths)
+            except UserError as error:
+                raise UserError(f"{name}, prefixes {part[0]} to {part[-1]}: {error}") from error
+            made = dict(zip(part, new, strict=True))
+            if saved is not None:
+                saved.append(made, text)
+            done.update(made)
+            bar.update(len(part))
+    return {number: done[number] for number in numbers}
+
+
+class _Saved:
+    """A file of continuations: a line of settings, then a line per continuation, as tokenizer ids.
+
+    Lines are appended and forced to disk batch by batch; a last line that a kill tore is cut off.
+    """
+
+    def __init__(self, folder, system, text, decoding, protocol):
+        self.settings = {
+            "model": system.sha256,
+            "text": text.sha256,
+            "decoding": decoding.settings(),
+            "seed": protocol.seed if decoding.random else None,
+            "prefix_tokens": protocol.prefix_tokens,
+            "new_tokens": protocol.new_tokens,
+            "dtype": str(system.gpt2.compute_dtype),
+            "device": system.gpt2.wte.weight.device.type,
+        }
+        key = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:12]
+        name = re.sub(r"[^\w.=-]+", "-", f"{system.name}-{decoding.name}")
+        self.path = Path(folder) / f"{name}-{key}.jsonl"
+
+    def read(self, text):
+        """``{number: dictionary indices}`` of the whole lines there are; makes the file if there is none."""
+        head = json.dumps({"format": FORMAT, "version": VERSION, "settings": self.settings}) + "\n"
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = self.path.read_bytes() if self.path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        if not whole:
+            whole = head.encode()
+        elif not whole.startswith(head.encode()):
+            raise UserError(f"{self.path} holds other continuations than its name says; remove it")
+        found = {}
+        for place, line in enumerate(whole.decode("utf-8", errors="replace").split("\n")[1:-1], start=2):
+            number, ids = self._parse(line, place)
+            found[number] = text.indices(ids)
+        if whole != content:
+            with open(self.path, "wb") as stream:
+                stream.write(whole)
+        return found
+
+    def append(self, made, text):
+        """Add continuations, on disk when this returns."""
+        with open(self.path, "ab") as stream:
+            for number, indices in made.items():
+                line = json.dumps({"id": number, "continuation": text.ids(indices)})
+                stream.write(line.encode() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def _parse(self, line, place):
+        try:
+            stated = json.loads(line)
+            number, ids = stated["id"], stated["continuation"]
+            whole = type(number) is int and len(ids) == self.settings["new_tokens"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            whole = False
+        if not whole or not all(type(token) is int for token in ids):
+            raise UserError(f"{self.path}, line {place} is damaged; remove the file, its texts are made again")
+        return number, ids

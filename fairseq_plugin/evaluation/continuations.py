@@ -1,0 +1,66 @@
+"""The numbers of continuations: at token and at word level, of any system and of people.
+
+Names end in ``(words)`` at word level. A word is what stands between white space in the decoded continuation. Its
+first word may be the rest of one that the prefix began; it is counted as it stands, for everybody alike. People's
+text also holds ends of documents: a token like others at token level, the end of a word at word level.
+"""
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.evaluation.columns import Column
+from fairseq_plugin.evaluation.repetition import ORDERS, measure_repetition, variety
+
+WORDS = " (words)"
+
+
+def continuation_column(name, tokens, words, units, group=None, **bootstrap):
+    """Measure continuations.
+
+    Args:
+        name: heading of the column.
+        tokens: list of lists of token ids, or None where they are not known.
+        words: list of lists of words, or None where they are not known.
+        units: what was continued, in order: equal for systems that can be paired.
+        group: see :class:`~fairseq_plugin.evaluation.columns.Column`.
+        **bootstrap: ``resamples``, ``seed``, ``level``.
+
+    Returns:
+        :class:`~fairseq_plugin.evaluation.columns.Column`.
+
+    Raises:
+        UserError: there is no continuation, or nothing in any.
+    """
+    column = Column(name, group)
+    for ending, texts, uniq, total in (("", tokens, "uniq-seq", "tokens"), (WORDS, words, "uniq-w", "words")):
+        if texts is None:
+            continue
+        if not any(texts) and ending and tokens is not None:
+            column.notes.append(f"{name}: white space only, no word in any continuation")
+            column.values["words"] = 0
+            continue
+        if not any(texts):
+            raise UserError(f"{name}: all continuations are empty: there is nothing to evaluate")
+        found = variety(texts)
+        column.values["continuations"] = found.num_texts
+        column.values[total] = found.num_tokens
+        column.take(measure_repetition(texts, units, **bootstrap), ending)
+        column.values |= {f"distinct-{n}{ending}": found.distinct[n] for n in ORDERS}
+        column.values[uniq] = found.uniq
+        short = {n: count for n, count in found.too_short.items() if count}
+        if short:
+            listed = ", ".join(f"{count:,} for n = {n}" for n, count in short.items())
+            column.notes.append(
+                f"{name}: of {found.num_texts:,} continuations, shorter than n {total} and left out of the n-gram "
+                f"metrics: {listed}"
+            )
+    return column
+
+
+def note_unequal_totals(columns):
+    """A sentence where columns differ in their totals; their uniq and distinct-n must not be compared then."""
+    notes = []
+    for total, metrics in (("tokens", "uniq-seq and distinct-n"), ("words", "uniq-w and distinct-n (words)")):
+        totals = {column.name: column.values[total] for column in columns if total in column.values}
+        if len(set(totals.values())) > 1:
+            listed = ", ".join(f"{name} {number:,}" for name, number in totals.items())
+            notes.append(f"{metrics} grow or fall with the amount of text; the {total} differ: {listed}")
+    return notes

@@ -1,0 +1,67 @@
+"""Files of continuations as columns of the same table."""
+
+from dataclasses import replace
+
+from fairseq_plugin.evaluation.continuations import continuation_column
+from fairseq_plugin.evaluation.split_text import require_ids
+
+
+def of_protocol(found, text, protocol, numbers):
+    """Those continuations whose prefixes a protocol takes, where the file tells that it is of this text.
+
+    Args:
+        found: :class:`~fairseq_plugin.evaluation.continuation_files.Continuations`.
+        text: a :class:`~fairseq_plugin.evaluation.split_text.SplitText`, or None.
+        protocol: a :class:`~fairseq_plugin.evaluation.completion.Protocol`.
+        numbers: of the prefixes taken.
+
+    Returns:
+        ``Continuations``; the same where nothing is known of their prefixes.
+    """
+    origin = found.origin
+    same_text = text is not None and (origin.get("text") == text.sha256 or origin.get("subset") == text.split)
+    if not same_text or origin.get("prefix_tokens") != protocol.prefix_tokens or found.numbers is None:
+        return found
+    wanted = set(numbers)
+    kept = [place for place, number in enumerate(found.numbers) if number in wanted]
+    if not kept:
+        return found
+    return replace(
+        found,
+        ids=found.ids and [found.ids[place] for place in kept],
+        texts=found.texts and [found.texts[place] for place in kept],
+        numbers=[found.numbers[place] for place in kept],
+    )
+
+
+def file_column(name, found, codec=None, **bootstrap):
+    """Measure a file's continuations.
+
+    Args:
+        name: heading of the column.
+        found: :class:`~fairseq_plugin.evaluation.continuation_files.Continuations`.
+        codec: the tokenizer; without one ids give no words and texts no tokens.
+        **bootstrap: ``resamples``, ``seed``, ``level``.
+
+    Returns:
+        ``(column, ids)``, ids as lists of tokenizer ids, or None.
+
+    Raises:
+        UserError: ids that the tokenizer does not have, or nothing to evaluate.
+    """
+    ids, texts, notes = found.ids, found.texts, []
+    if codec and ids is None:
+        ids = codec.encode_batch(texts)
+        notes.append(f"{name}: its texts were encoded anew; the system's own tokens may have been others")
+    elif codec:
+        for one in ids:
+            require_ids(one, codec)
+        texts = [codec.decode(token for token in one if token != codec.end_id) for one in ids]
+    else:
+        level, missing = ("words", "token") if ids is None else ("tokens", "word")
+        notes.append(f"{name}: {level} only; for the {missing} level name a tokenizer with --codec-path or --data")
+    words = None if texts is None else [one.split() for one in texts]
+    units = ("file", *(found.numbers or range(found.count)))
+    column = continuation_column(name, ids, words, units, "files", **bootstrap)
+    column.notes += notes
+    return column, ids

@@ -1,0 +1,237 @@
+"""The whole evaluation: which systems, which text, which numbers; its results as JSON and Markdown."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
+from fairseq_plugin.evaluation.columns import paired_differences
+from fairseq_plugin.evaluation.completion import (
+    Protocol, choose_prefixes, complete, human_continuations,
+)  # fmt: skip
+from fairseq_plugin.evaluation.continuation_files import read_continuations
+from fairseq_plugin.evaluation.continuations import continuation_column, note_unequal_totals
+from fairseq_plugin.evaluation.decodings import parse_decodings
+from fairseq_plugin.evaluation.file_columns import file_column, of_protocol
+from fairseq_plugin.evaluation.mauve_score import Features, mauve
+from fairseq_plugin.evaluation.single_token import Cutting, single_token_columns
+from fairseq_plugin.evaluation.split_text import load_split
+from fairseq_plugin.evaluation.systems import load_system, name_systems
+from fairseq_plugin.evaluation.table import difference_table, markdown
+from fairseq_plugin.files import atomic_write
+from fairseq_plugin.text.codec import load_codec
+
+MODES = ("single-token", "completion", "both")
+DTYPES = {"fp32": None, "bf16": torch.bfloat16}
+
+
+@dataclass
+class Request:
+    """What to evaluate; the attributes are the script's flags.
+
+    Attributes:
+        checkpoints: ``PATH`` or ``NAME=PATH`` of fairseq checkpoints and Hugging Face folders.
+        continuations: ``PATH`` or ``NAME=PATH`` of files of continuations.
+        data, split: the text; may be None where only files are measured.
+        codec_path: tokenizer of the files where there is no data.
+        mode: one of ``MODES``.
+        window: tokens that the model reads at once; 0: as many as the shortest model has positions.
+        context: tokens read again before each window.
+        decoding: see :mod:`~fairseq_plugin.evaluation.decodings`.
+        protocol: a :class:`~fairseq_plugin.evaluation.completion.Protocol`.
+        to: folder of results and saved continuations; None writes nothing.
+        batch_size: windows or prefixes at once; 0: 8 windows, 32 prefixes.
+        device, compute_dtype: where and in what to compute.
+        resamples, bootstrap_seed: of the intervals.
+        mauve: a Hugging Face GPT-2 folder whose hidden states are MAUVE's features, or None.
+    """
+
+    checkpoints: list = field(default_factory=list)
+    continuations: list = field(default_factory=list)
+    data: str | None = None
+    split: str = "test"
+    codec_path: str | None = None
+    mode: str = "both"
+    window: int = 0
+    context: int = 0
+    decoding: str = "greedy"
+    protocol: Protocol = field(default_factory=Protocol)
+    to: str | None = None
+    batch_size: int = 0
+    device: str = "cpu"
+    compute_dtype: str = "fp32"
+    resamples: int = RESAMPLES
+    bootstrap_seed: int = SEED
+    mauve: str | None = None
+
+
+@dataclass
+class Part:
+    """One table: its columns, what was compared, and what a reader must know.
+
+    Attributes:
+        title: heading.
+        settings: what it was measured with.
+        columns: list of :class:`~fairseq_plugin.evaluation.columns.Column`.
+        notes: sentences.
+    """
+
+    title: str
+    settings: dict
+    columns: list
+    notes: list
+
+    def to_json(self):
+        return {
+            "settings": self.settings,
+            "systems": {column.name: column.to_json() for column in self.columns},
+            "differences": paired_differences(self.columns),
+            "notes": self.notes,
+        }
+
+    def to_markdown(self):
+        """Lines of text: the table, the notes, the paired differences."""
+        settings = ", ".join(f"{name} {value}" for name, value in self.settings.items())
+        lines = [f"## {self.title}", "", settings, "", *markdown(self.columns), ""]
+        lines += [f"- {note}" for note in self.notes] + [""] * bool(self.notes)
+        for pair in paired_differences(self.columns):
+            lines += [*difference_table(pair), ""]
+        return lines
+
+
+def evaluate(request):
+    """Do what a :class:`Request` asks for.
+
+    Returns:
+        ``{"single_token": Part, "completion": Part}``, those that were asked for.
+
+    Raises:
+        UserError: nothing to evaluate, or something that does not go together.
+    """
+    _check(request)
+    text = None if request.data is None else load_split(request.data, request.split)
+    dtype = DTYPES[request.compute_dtype]
+    systems = [
+        load_system(name, path, text, request.device, dtype)
+        for name, path in name_systems(request.checkpoints)
+    ]
+    parts = {}
+    if systems and request.mode != "completion":
+        parts["single_token"] = _single_token(request, text, systems)
+    if request.continuations or request.mode != "single-token":
+        parts["completion"] = _completion(request, text, systems)
+    if request.to is not None:
+        write_results(request, parts)
+    return parts
+
+
+def write_results(request, parts):
+    """Write ``results.json`` and ``results.md`` into ``request.to``."""
+    folder = Path(request.to)
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = asdict(request) | {"data": request.data and Path(request.data).name}
+    stated = {"format": "evaluation", "version": 1, "level": LEVEL, "request": asked}
+    with atomic_write(folder / "results.json") as stream:
+        found = stated | {name: part.to_json() for name, part in parts.items()}
+        json.dump(found, stream, indent=1, ensure_ascii=False, allow_nan=False)
+        stream.write("\n")
+    with atomic_write(folder / "results.md") as stream:
+        stream.write("\n".join(line for part in parts.values() for line in part.to_markdown()) + "\n")
+
+
+def _check(request):
+    if not request.checkpoints and not request.continuations:
+        raise UserError("nothing to evaluate: name a checkpoint, or files with --continuations")
+    if request.checkpoints and request.data is None:
+        raise UserError("a checkpoint is evaluated on a text: give its prepared folder with --data")
+    if request.mode == "single-token" and not request.checkpoints:
+        raise UserError("--modes single-token needs a checkpoint; --continuations have --modes completion")
+    if request.batch_size < 0:
+        raise UserError(f"--batch-size {request.batch_size} must be at least 1")
+    if request.resamples < 0 or request.bootstrap_seed < 0:
+        raise UserError("--resamples and --bootstrap-seed must be at least 0")
+
+
+def _bootstrap(request):
+    return {"resamples": request.resamples, "seed": request.bootstrap_seed}
+
+
+def _interval_words(request, units):
+    if not request.resamples:
+        return {}
+    return {"in brackets": f"{LEVEL:.0%} bootstrap intervals over {units} ({request.resamples:,} resamples)"}
+
+
+def _single_token(request, text, systems):
+    longest = min(system.gpt2.config.n_positions for system in systems)
+    cutting = Cutting(request.window or longest, request.context)
+    columns = single_token_columns(systems, text, cutting, request.batch_size or 8, **_bootstrap(request))
+    settings = {
+        "split": text.split, "tokens": f"{len(text.stream):,}", "window": cutting.window,
+        "context": cutting.context, "dtype": request.compute_dtype, **_interval_words(request, "windows"),
+    }  # fmt: skip
+    nothing = [metric for metric, value in columns[0].values.items() if value is None]
+    notes = [
+        f"no number for {', '.join(nothing)}: windows of {cutting.window} tokens hold no past of that length; give a "
+        "larger --window"
+    ] * bool(nothing)
+    return Part("Single tokens, teacher-forced", settings, columns, notes)
+
+
+def _completion(request, text, systems):
+    protocol, columns, settings = request.protocol, [], {}
+    numbers = []
+    if text is not None and (systems or len(text.stream) >= protocol.prefix_tokens + protocol.new_tokens):
+        prefixes = choose_prefixes(len(text.stream), protocol)
+        numbers = prefixes.numbers
+        settings = {
+            "split": text.split, "prefix tokens": protocol.prefix_tokens, "new tokens": protocol.new_tokens,
+            "prefixes": str(prefixes), "seed": protocol.seed, "dtype": request.compute_dtype,
+        }  # fmt: skip
+    settings |= _interval_words(request, "continuations")
+    people = human_continuations(text.stream, numbers, protocol) if numbers else {}
+    closeness = _mauve(request, text, list(people.values()))
+    folder = None if request.to is None else Path(request.to) / "completions"
+    for decoding in parse_decodings(request.decoding):
+        for system in systems:
+            made = complete(system, text, decoding, protocol, numbers, folder, request.batch_size or 32)
+            name = f"{system.name} {decoding.name}"
+            columns.append(_column(request, text, name, made, group=decoding.name))
+            columns[-1].values |= closeness(list(made.values()))
+    codec = text.codec if text is not None else request.codec_path and load_codec(request.codec_path)
+    for name, path in name_systems(request.continuations):
+        found = read_continuations(path)
+        chosen = of_protocol(found, text, protocol, numbers)
+        column, ids = file_column(name, chosen, codec, **_bootstrap(request))
+        left_out = found.count - chosen.count
+        if left_out:
+            column.notes.append(f"{name}: {left_out:,} continuations of other prefixes in {path} are left out")
+        if request.mauve is not None:
+            column.values |= closeness([text.indices(one) for one in ids if one])
+        columns.append(column)
+    if people:
+        columns.append(_column(request, text, "human", people, None))
+    notes = [note for column in columns for note in column.notes] + note_unequal_totals(columns)
+    return Part("Continuations", settings, columns, notes)
+
+
+def _column(request, text, name, made, group):
+    """The column of continuations as dictionary indices by the number of their prefix."""
+    tokens = list(made.values())
+    words = [text.words(indices) for indices in tokens]
+    units = (text.sha256, request.protocol.prefix_tokens, *made)
+    return continuation_column(name, tokens, words, units, group, **_bootstrap(request))
+
+
+def _mauve(request, text, people):
+    """A function from continuations, as lists of dictionary indices, to ``{"mauve": number}``."""
+    if request.mauve is None:
+        return lambda texts: {}
+    if not people:
+        raise UserError("--mauve compares with people's text: give a --data whose --split is long enough")
+    features = Features(request.mauve, text, request.device, request.batch_size or 32)
+    theirs = features(people)
+    return lambda texts: {"mauve": mauve(features(texts), theirs)}

@@ -1,0 +1,105 @@
+"""A split of a prepared text folder: its stream of tokens, and how they become ids and words."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_plugin.corpus.folder import EOS, load_codec, read_stream
+from fairseq_plugin.corpus.manifest import TextManifest
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.pretrained.vocabulary import read_symbols
+from fairseq_plugin.storage.dictionary import NUM_SPECIALS, dictionary_ids, index_of_id
+
+
+@dataclass(frozen=True)
+class SplitText:
+    """A split.
+
+    Attributes:
+        folder, split: where it came from.
+        stream: int64, dictionary indices of all documents, ``</s>`` behind each.
+        counts: the manifest's ``{"documents", "tokens", "words", "characters", "bytes"}`` of this split.
+        symbols: the dictionary's symbols in order.
+        codec: the tokenizer.
+        sha256: of the stream; tells whether saved continuations belong to this text.
+        id_of_index, index_of_id: int64 arrays; -1 where there is none.
+    """
+
+    folder: str
+    split: str
+    stream: np.ndarray
+    counts: dict
+    symbols: list
+    codec: object
+    sha256: str
+    id_of_index: np.ndarray
+    index_of_id: np.ndarray
+
+    def ids(self, indices):
+        """Tokenizer ids of dictionary indices, as a list; ``</s>`` is left out.
+
+        Raises:
+            UserError: an index that stands for no id.
+        """
+        indices = np.asarray(indices, dtype=np.int64)
+        ids = self.id_of_index[indices[indices != EOS]]
+        if (ids < 0).any():
+            raise UserError(f"{self.folder}: the text holds a symbol of the dictionary that is no token (<unk>, <pad>)")
+        return ids.tolist()
+
+    def indices(self, ids):
+        """Dictionary indices of tokenizer ids, as a list.
+
+        Raises:
+            UserError: an id that the tokenizer does not have.
+        """
+        require_ids(ids, self.codec)
+        return self.index_of_id[np.asarray(ids, dtype=np.int64)].tolist()
+
+    def words(self, indices):
+        """Whitespace words of dictionary indices; ``</s>`` ends a word and is none itself."""
+        indices = np.asarray(indices, dtype=np.int64)
+        documents = np.split(indices, np.flatnonzero(indices == EOS))
+        return [word for document in documents for word in self.codec.decode(self.ids(document)).split()]
+
+
+def require_ids(ids, codec):
+    """Refuse ids that a tokenizer does not have.
+
+    Raises:
+        UserError: names the first.
+    """
+    for number in ids:
+        if not 0 <= number < codec.num_ids:
+            raise UserError(
+                f"token id {number} is outside this tokenizer's 0 .. {codec.num_ids - 1}: the continuations come "
+                "from another tokenizer"
+            )
+
+
+def load_split(folder, split):
+    """Read a split of a prepared text folder.
+
+    Raises:
+        UserError: no such folder or split, data of another kind, damaged files, or an empty split.
+    """
+    manifest = TextManifest.load(folder)
+    if split not in manifest.splits:
+        raise UserError(f"--split {split}: {folder} has {', '.join(manifest.splits)}")
+    if not manifest.splits[split]["tokens"]:
+        raise UserError(f"--split {split} of {folder} is empty: there is nothing to evaluate")
+    stream = read_stream(folder, split)
+    digest = hashlib.sha256(np.ascontiguousarray(stream, dtype="<i8").tobytes()).hexdigest()
+    codec, counts = load_codec(folder), dict(manifest.splits[split])
+    symbols = read_symbols(Path(folder) / "dict.txt")
+    id_of_index = np.array([-1] * NUM_SPECIALS + dictionary_ids(codec), dtype=np.int64)
+    if len(symbols) != len(id_of_index):
+        raise UserError(
+            f"{Path(folder) / 'dict.txt'} has {len(symbols):,} symbols, its tokenizer makes {len(id_of_index):,}; "
+            "prepare the text again"
+        )
+    return SplitText(
+        str(folder), split, stream, counts, symbols, codec, digest, id_of_index, index_of_id(codec)
+    )

@@ -1,0 +1,120 @@
+"""The models that are compared: our fairseq checkpoints and Hugging Face GPT-2 folders, without fairseq."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.corpus.folder import EOS
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
+from fairseq_plugin.pretrained.export import read_checkpoint
+from fairseq_plugin.pretrained.hf_folder import load_weights, read_sizes
+from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, banned_columns
+
+_WEIGHTS = ("config.json", "*.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class System:
+    """A model to evaluate.
+
+    Attributes:
+        name: short, for tables.
+        path: where it was read from.
+        sha256: of its files, to know its saved continuations again.
+        gpt2: the network, in evaluation mode, over the data's dictionary.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    gpt2: GPT2
+
+
+def name_systems(given):
+    """Names and paths of what stands on the command line.
+
+    ``NAME=PATH`` names a system; otherwise it is called by its file and the folder above.
+
+    >>> name_systems(["runs/mle/checkpoint_best.pt", "sg=runs/sg/checkpoint_best.pt"])
+    [('mle/checkpoint_best', 'runs/mle/checkpoint_best.pt'), ('sg', 'runs/sg/checkpoint_best.pt')]
+
+    Raises:
+        UserError: two systems of one name.
+    """
+    named = []
+    for word in given:
+        name, equals, path = word.partition("=")
+        if not equals or Path(word).exists():
+            path = word
+            inside = Path(word).suffix in (".pt", ".jsonl", ".tsv", ".txt")
+            parts = Path(word).with_suffix("").parts if inside else Path(word).parts
+            name = "/".join(parts[-2:] if inside else parts[-1:])
+        if not name or name == "human":
+            raise UserError(f"{word}: a system needs a name other than {name!r}; write NAME={path}")
+        if name in dict(named):
+            raise UserError(f"two systems are called {name!r}; name one of them yourself: NAME={path}")
+        named.append((name, path))
+    return named
+
+
+def load_system(name, path, text, device="cpu", compute_dtype=None):
+    """Load a model over the dictionary of a text.
+
+    Args:
+        name: for tables.
+        path: a fairseq checkpoint of ``--arch gpt2`` or another of its sizes, or a Hugging Face GPT-2 folder.
+        text: a :class:`~fairseq_plugin.evaluation.split_text.SplitText`.
+        device: where to compute.
+        compute_dtype: ``torch.bfloat16`` for products in bfloat16; None for the weights' own.
+
+    Raises:
+        UserError: model and data do not go together, or files are missing or damaged.
+    """
+    path = Path(path)
+    if path.is_dir():
+        gpt2 = load_folder(path, text, "CHECKPOINT", compute_dtype)
+        digest = _sha256_of_folder(path)
+    else:
+        gpt2, digest = _load_checkpoint(path, text, compute_dtype)
+    banned = banned_columns(text.symbols, len(SPECIAL_SYMBOLS), EOS, text.codec.end_id)
+    gpt2.banned = torch.tensor(banned, dtype=torch.int64)
+    return System(name, str(path), digest, gpt2.to(device).eval())
+
+
+def load_folder(path, text, flag, compute_dtype=None):
+    """The network of a Hugging Face GPT-2 folder over the dictionary of a text.
+
+    Args:
+        path: the folder.
+        text: a :class:`~fairseq_plugin.evaluation.split_text.SplitText`.
+        flag: what named the folder, for messages.
+        compute_dtype: see :func:`load_system`.
+    """
+    try:
+        gpt2 = GPT2(GPT2Config(vocab_size=len(text.symbols), **read_sizes(path)), compute_dtype)
+        load_weights(path, gpt2, text.symbols, EOS, end_id=text.codec.end_id, complete=True)
+    except UserError as error:
+        raise UserError(str(error).replace("--pretrained-model", flag)) from error  # the flag of fairseq-train
+    return gpt2.eval()
+
+
+def _load_checkpoint(path, text, compute_dtype):
+    """The network of a fairseq checkpoint, and the file's SHA-256."""
+    before = path.stat() if path.exists() else None
+    sizes, weights = read_checkpoint(path, text.symbols)
+    gpt2 = GPT2(GPT2Config(vocab_size=len(text.symbols), **sizes), compute_dtype)
+    gpt2.load_state_dict({key: weights[key] for key in gpt2.state_dict()})  # copies: the file is only mapped
+    digest, after = sha256(path), path.stat()
+    # fairseq-train copies over checkpoint_last.pt while it runs: half of the weights could be newer.
+    if (before.st_mtime_ns, before.st_size, before.st_ino) != (after.st_mtime_ns, after.st_size, after.st_ino):
+        raise UserError(f"checkpoint {path} was written while it was read; evaluate it again, or a copy of it")
+    return gpt2, digest
+
+
+def _sha256_of_folder(path):
+    digests = [f"{file.name} {sha256(file)}" for pattern in _WEIGHTS for file in sorted(path.glob(pattern))]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -1,0 +1,255 @@
+"""``--task open_ended_generation``: language modelling as in fairseq, and new words after prompts of one's own."""
+
+import logging
+import sys
+
+import torch
+from fairseq import utils
+from fairseq.distributed import utils as distributed_utils
+from fairseq.tasks import register_task
+from fairseq.tasks.language_modeling import LanguageModelingTask
+
+from fairseq_plugin.checkpoints import require_for_generation, require_for_restart
+from fairseq_plugin.core.distributed import refuse_lonely_worker
+from fairseq_plugin.corpus.folder import check_split, load_codec, read_stream
+from fairseq_plugin.corpus.manifest import TextManifest
+from fairseq_plugin.datasets.prompts import Prompts
+from fairseq_plugin.datasets.text_blocks import BlocksWithContext, TextBlocks
+from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
+from fairseq_plugin.generation import prompt_sources
+from fairseq_plugin.generation.decoding_flags import (
+    SETTINGS,
+    OwnFlags,
+    check_limits,
+    choose_decoder,
+    gpt2_of,
+    least_length,
+)
+from fairseq_plugin.generation.finite_scores import FiniteScores
+from fairseq_plugin.generation.record import GenerationRecord, facts_of_run
+from fairseq_plugin.generation.sample_table import SampleTable
+from fairseq_plugin.generation.stock_search import StockSearch
+from fairseq_plugin.tasks.end_of_training import DrawAtTheEnd
+from fairseq_plugin.tasks.open_ended_config import OpenEndedGenerationConfig
+from fairseq_plugin.tasks.prompted import Prompted, continue_all
+from fairseq_plugin.tasks.training_samples import TrainingSamples, sample_prompts
+from fairseq_plugin.text.one_line import CodecBpe, OneLineBpe
+
+logger = logging.getLogger(__name__)
+
+TASK = "open_ended_generation"
+PROMPTS, UNCONDITIONAL = "prompts", "unconditional"  # what --gen-subset may name besides a split
+
+
+@register_task(TASK, dataclass=OpenEndedGenerationConfig)
+class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
+    """fairseq's language modelling over a prepared text, with one prompt per sample in generation."""
+
+    def __init__(self, args, dictionary, output_dictionary=None, targets=None):
+        super().__init__(args, dictionary, output_dictionary, targets)
+        self.codec = load_codec(args.data)
+        self._bpe = CodecBpe(self.codec)
+        self._models = []
+        self._training_samples = None
+        self._record = self._table = None  # of fairseq-generate
+        self._epoch = None
+
+    @classmethod
+    @plain_errors()
+    def setup_task(cls, args, **kwargs):
+        with addressed_to_the_user(RuntimeError):
+            refuse_lonely_worker()
+        manifest = TextManifest.load(args.data or "")
+        if args.path:
+            require_for_generation(utils.split_paths(args.path), TASK, "language_modeling")
+        elif not kwargs.get("from_checkpoint"):
+            require_for_restart(args.save_dir, args.restore_file)
+        task = super().setup_task(args, **kwargs)
+        if len(task.dictionary) != manifest.vocabulary:
+            raise UserError(
+                f"{args.data}/dict.txt has {len(task.dictionary)} symbols but manifest.json says {manifest.vocabulary}: "
+                "the folder is mixed from two preparations; prepare it again"
+            )
+        return task
+
+    # -- data ------------------------------------------------------------------------------------------
+
+    @plain_errors()
+    def load_dataset(self, split, epoch=None, combine=False, **kwargs):
+        """Load a split in blocks, or for ``fairseq-generate`` the prompts that ``--gen-subset`` names."""
+        # fairseq-generate hands over the checkpoint's configuration and no epoch; no other command does so.
+        if split in (PROMPTS, UNCONDITIONAL) or ("task_cfg" in kwargs and epoch is None):
+            self.prompts_asked = self.datasets[split] = self._prompts_to_continue(split)
+            return
+        if self.args.tokens_per_sample < 1:  # fairseq-eval-lm has taken its window off
+            raise UserError("--tokens-per-sample must be 1 or more, and more than --context-window")
+        check_split(self.args.data, split, deep=True)
+        super().load_dataset(split, epoch=epoch or 1, combine=combine, **kwargs)
+        self.datasets[split] = TextBlocks(self.datasets[split])
+
+    def _prompts_to_continue(self, subset):
+        args, eos = self.args, self.dictionary.eos()
+        first, number = args.first_sample, args.num_samples
+        prompt_sources.check_range(first, number)
+        if subset == UNCONDITIONAL:
+            ids = range(first, first + (number or 1))
+            prompts = [[eos] for _ in ids]
+        elif subset == PROMPTS:
+            given = prompt_sources.read_prompts(args.prompts, "--prompts", self._encode)
+            ids, prompts = prompt_sources.take([[eos, *tokens] for _, tokens in given], first, number, "prompts")
+        else:
+            check_split(args.data, subset, deep=True)
+            found, left = prompt_sources.prefixes(read_stream(args.data, subset), args.prefix_tokens, subset)
+            logger.info("%s: %d prefixes of %d tokens; %d tokens at the end are left over", subset, *found.shape, left)
+            ids, prompts = prompt_sources.take(found, first, number, "prefixes")
+        prompt_sources.check_room(prompts, args.max_len_b, self._positions)
+        return Prompts(ids, prompts, self.dictionary.pad(), args.max_len_b)
+
+    @plain_errors()
+    def get_interactive_tokens_and_lengths(self, lines, encode_fn):
+        """Read beginnings, with the escapes ``\\n \\t \\r \\\\``; an empty line asks for a text without one."""
+        tokens = [torch.tensor([self.dictionary.index(one) for one in encode_fn(line).split()]) for line in lines]
+        return tokens, [len(one) for one in tokens]
+
+    @plain_errors()
+    def build_dataset_for_inference(self, src_tokens, src_lengths, **kwargs):
+        """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
+        prompts = [[self.dictionary.eos(), *map(int, tokens)] for tokens in src_tokens]
+        room = self._positions - max(map(len, prompts))
+        if room < 1:
+            prompt_sources.check_room(prompts, 1, self._positions)
+        if room < self.args.max_len_b:
+            self.tell_once(f"after a long prompt a text ends with the model's {self._positions} positions")
+        for prompt in prompts:
+            self.typed.add(prompt)
+        return Prompts(range(len(prompts)), prompts, self.dictionary.pad(), min(self.args.max_len_b, room))
+
+    @plain_errors()
+    def eval_lm_dataloader(self, dataset, *args, context_window=0, **kwargs):
+        """Batches for ``fairseq-eval-lm``: the same blocks for any number of workers and shards, none left out."""
+        longest = int(max(dataset.sizes)) + context_window
+        if longest > self._positions:
+            raise UserError(
+                f"a block of {longest} tokens does not fit into the model's {self._positions} positions and would be "
+                f"left out: give --tokens-per-sample {self._positions} or less, with --sample-break-mode none"
+            )
+        blocks = BlocksWithContext(dataset, context_window, self.dictionary.pad()) if context_window else dataset
+        batches = super().eval_lm_dataloader(blocks, *args, **kwargs)
+        return batches if gpt2_of(self._models) else FiniteScores(batches, self._models[-1])
+
+    # -- model and training -----------------------------------------------------------------------------
+
+    def build_model(self, args, from_checkpoint=False):
+        model = super().build_model(args, from_checkpoint)
+        self._models.append(model)
+        if not from_checkpoint and not self.args.path and distributed_utils.get_global_rank() == 0:
+            with plain_errors():
+                self._prepare_training(model)
+        return model
+
+    @property
+    def _positions(self):
+        known = [utils.resolve_max_positions(model.max_positions()) for model in self._models]
+        return min((one for one in known if one is not None), default=sys.maxsize)
+
+    def _prepare_training(self, model):
+        args, split = self.args, self.args.valid_subset.split(",")[0]
+        if split not in TextManifest.load(args.data).splits:
+            split = None
+        prompts = sample_prompts(args, split, self._positions, self.dictionary.eos(), self._encode, self._decode)
+        if prompts:
+            self._training_samples = TrainingSamples(
+                args, prompts, model, lambda flags: self._decoder([model], flags, OwnFlags()), self._decode
+            )
+        if args.log_file and str(args.log_format) == "json" and not args.no_plot:
+            DrawAtTheEnd(args.log_file, args.save_dir).listen()
+
+    def begin_epoch(self, epoch, model):
+        self._epoch = epoch
+
+    @plain_errors()
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        if self._training_samples:
+            self._training_samples.before_update(update_num, self._epoch)
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
+    @plain_errors()
+    def post_validate(self, model, stats, agg):
+        """fairseq's hook after a validation: write samples."""
+        if self._training_samples:
+            self._training_samples.write(stats["num_updates"], self._epoch, stats.get("loss"))
+
+    # -- generation -------------------------------------------------------------------------------------
+
+    @plain_errors()
+    def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, **kwargs):
+        """Our decoders for one GPT-2; fairseq's own generator for everything else."""
+        own = OwnFlags(self.args.gumbel, self.args.contrastive_alpha, self.args.contrastive_k)
+        generator = self._decoder(models, args, own, seq_gen_cls, extra_gen_cls_kwargs, **kwargs)
+        if self.prompts_asked is not None and self.args.results_path:
+            self._start_record(args, own, generator)
+        return generator
+
+    def _decoder(self, models, args, own, seq_gen_cls=None, extra=None, **kwargs):
+        check_limits(args)
+        least = least_length(args)
+        if least and not self.args.stop_at_end:
+            raise UserError(f"--min-len {least}: every sample has --max-len-b tokens; add --stop-at-end, or leave it out")
+
+        def stock(flags, more):
+            build = super(OpenEndedGenerationTask, self).build_generator
+            return build(models, flags, seq_gen_cls, {**(extra or {}), **more}, **kwargs)
+
+        min_new = least if self.args.stop_at_end else args.max_len_b
+        return choose_decoder(models, args, stock, self.dictionary, seed=self.args.seed, min_new=min_new, own=own)
+
+    def _start_record(self, args, own, generator):
+        settings = {name: getattr(args, name) for name in SETTINGS} | vars(own)
+        settings["stop_at_end"] = self.args.stop_at_end
+        settings["sampler"] = "fairseq" if isinstance(generator, StockSearch) else "keyed"
+        facts = facts_of_run(self.args, settings, self.shard, **self._what_was_asked())
+        self._record = GenerationRecord(self.args.results_path, "completions", facts, self.num_expected)
+        self._nbest = args.nbest
+        self._table = SampleTable(self.args.results_path, self._decode)
+
+    def _what_was_asked(self):
+        subset = next(name for name, dataset in self.datasets.items() if dataset is self.prompts_asked)
+        of_split = subset not in (PROMPTS, UNCONDITIONAL)
+        return {
+            "subset": subset,
+            "prefix_tokens": self.args.prefix_tokens if of_split else None,
+            "prompts": self.args.prompts if subset == PROMPTS else None,
+            "num_samples": len(self.prompts_asked),
+        }
+
+    @torch.no_grad()
+    @plain_errors()
+    def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
+        """Continue each prompt; what is returned are the new tokens alone."""
+        prompts, ids = self.prompts_of(sample)
+        hypotheses = continue_all(generator, prompts, ids)
+        if self._record is not None:
+            for one, prompt, found in zip(ids, prompts, hypotheses):
+                self._table.add(one, prompt, [text["tokens"].tolist() for text in found[: self._nbest]])
+            self._record.add(hypotheses)
+            if self._record.complete:
+                self._table.write()
+        return hypotheses
+
+    # -- text --------------------------------------------------------------------------------------------
+
+    def _encode(self, text):
+        return [self.dictionary.index(str(one)) for one in self.codec.encode(text)]
+
+    def _decode(self, tokens):
+        return self._bpe.decode(self.dictionary.string(torch.as_tensor(tokens)))
+
+    @plain_errors()
+    def build_bpe(self, args):
+        """``--bpe`` if given, else the tokenizer of the data folder; printed texts stay on one line."""
+        return OneLineBpe(super().build_bpe(args) or self._bpe)
+
+    @property
+    def codec_end_id(self):
+        """The tokenizer's own id for the end of a text, which ``</s>`` stands for; ``None``: it has none."""
+        return self.codec.end_id

@@ -1,0 +1,64 @@
+"""What our tasks have in common: batches made in the main process, prompts and ids out of a batch, one log line."""
+
+import logging
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.generation.typed_lines import TypedLines
+
+logger = logging.getLogger(__name__)
+
+
+class Prompted:
+    """A mixin for tasks whose ``self.prompts_asked`` are the prompts of ``fairseq-generate``, if it runs."""
+
+    prompts_asked = None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.typed = TypedLines()  # of fairseq-interactive
+        self.shard, self.num_expected = [0, 1], 0
+        self._told = set()
+
+    def get_batch_iterator(self, dataset, **kwargs):
+        """As in fairseq, without worker processes; for prompts, note how many samples this shard will hold.
+
+        Rows come from a memory-mapped file: a worker only adds its start, and with batches made anew for
+        every epoch fairseq would start new ones each time and wait for the old ones to time out.
+        """
+        if kwargs.pop("num_workers", 0):
+            self.tell_once("--num-workers is not used: batches are made in the main process, which takes no time")
+        iterator = super().get_batch_iterator(dataset, num_workers=0, **kwargs)
+        if dataset is self.prompts_asked:
+            shard, shards = kwargs.get("shard_id", 0), kwargs.get("num_shards", 1)
+            self.shard = [shard, shards]
+            self.num_expected = sum(map(len, iterator.frozen_batches[shard::shards]))
+        return iterator
+
+    def prompts_of(self, sample):
+        """Prompts of a batch without padding, and the ids that key the random numbers."""
+        lengths = sample["net_input"]["src_lengths"].tolist()
+        rows = sample["net_input"]["src_tokens"].tolist()
+        prompts = [row[:length] for row, length in zip(rows, lengths)]
+        if "start_indices" in sample:  # a split of labelled rows: keep only their labels
+            prompts = [row[: 1 + start] for row, start in zip(prompts, sample["start_indices"])]
+        if "id" in sample:
+            return prompts, sample["id"].tolist()
+        return prompts, [self.typed.number(prompt) for prompt in prompts]
+
+    def tell_once(self, message):
+        """Log a message the first time it comes."""
+        if message not in self._told:
+            logger.info(message)
+            self._told.add(message)
+
+
+def continue_all(generator, prompts, ids):
+    """Hypotheses of a generator.
+
+    Raises:
+        UserError: a damaged model.
+    """
+    try:
+        return generator.generate(prompts, ids)
+    except FloatingPointError as error:
+        raise UserError(f"samples {ids[:10]}: {error}") from error

@@ -1,0 +1,258 @@
+#!/usr/bin/env bash
+# From one text file to its style, in one command. See --help.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: bash scripts/imitate.sh FILE [--to DIR] [--minutes M] [--from FOLDER] [--prompt TEXT]... [--gamma G] [--seed N]
+
+Trains a GPT-2 on a text until its validation loss stops falling or the time is over, draws the curves, and lets the
+model write at three temperatures. fairseq's own commands, each shown as it runs. The last tenth of the text is for
+validation. Run it again to go on after an interruption: it takes the settings it began with.
+
+  FILE           UTF-8 text: a book, plays, songs, a log of messages; 100 KB and more
+  --to DIR       folder for everything that is written (default: runs/ and FILE's name)
+  --minutes M    of training, > 0 (default: 15)
+  --from FOLDER  go on from a GPT-2 in Hugging Face's format (scripts/convert_gpt2.py fetch gpt2 --to FOLDER)
+                 instead of starting from nothing: far better English, and far slower on a CPU
+  --prompt TEXT  what the samples begin with; may be repeated; \n is a line's end (default: a new paragraph, and
+                 the first line of the validation text)
+  --gamma G      ScaleGrad's gamma in (0, 1]; below 1 the text repeats itself less (default: 1, maximum likelihood)
+  --seed N       of training and of the samples (default: 1)
+
+What it chooses, by the size of FILE (from scratch; a tokenizer is trained on the text; 128 tokens of context):
+  below 300 KB    4 layers x 128,   512 token ids, dropout 0.3
+  below 5 MB      6 layers x 256, 1,000 token ids, dropout 0.2
+  from 5 MB on    6 layers x 384, 4,000 token ids, dropout 0.1
+A short trial run measures this machine's speed; the number of updates is what fits into the time, and at the most
+40 passes over the text (3 with --from). The learning rate falls to zero at the last update, validation comes
+25 times (6 with --from), and five (two) validations without a better loss end the training.
+TEXT
+}
+
+ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+FILE='' TO='' MINUTES=15 FROM='' GAMMA=1 SEED=1 STEP=0
+PROMPTS=()
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --to | --minutes | --from | --prompt | --gamma | --seed)
+      [ $# -ge 2 ] || die "$1 needs a value; see --help" ;;
+    -*) die "unknown option '$1'; see bash scripts/imitate.sh --help" ;;
+  esac
+  case $1 in
+    --to) TO=$2 ;;
+    --minutes) MINUTES=$2 ;;
+    --from) FROM=$2 ;;
+    --prompt) PROMPTS+=("$2") ;;
+    --gamma) GAMMA=$2 ;;
+    --seed) SEED=$2 ;;
+    *)
+      [ -z "$FILE" ] || die "one text at a time, not $FILE and $1; see --help"
+      FILE=$1
+      shift
+      continue ;;
+  esac
+  shift 2
+done
+[ -n "$FILE" ] || die "which text? bash scripts/imitate.sh FILE; see --help"
+[ -f "$FILE" ] || die "there is no file $FILE"
+[[ $MINUTES =~ ^[0-9]*\.?[0-9]+$ && $MINUTES =~ [1-9] ]] || die "--minutes $MINUTES must be a number above 0"
+[ -z "$FROM" ] || [ -d "$FROM" ] || die "--from $FROM is not a folder"
+
+# Absolute, or relative to the repository where it lies inside, so that the shown commands are short.
+path_of() {
+  local path
+  path=$(cd -P "$(dirname "$1")" 2>/dev/null && pwd)/$(basename "$1") || die "the folder of $1 does not exist"
+  printf '%s' "${path#"$ROOT/"}"
+}
+
+# title WORDS / shown COMMAND...: what comes, and the command as one could type it.
+title() {
+  STEP=$((STEP + 1))
+  printf '\n== %d. %s\n' "$STEP" "$1"
+}
+
+shown() {
+  printf '$'
+  printf ' %q' "$@"
+  printf '\n'
+}
+
+# step TITLE COMMAND...
+step() {
+  local start=$SECONDS
+  title "$1"
+  shift
+  shown "$@"
+  "$@" </dev/null
+  printf '(%d s)\n' $((SECONDS - start))
+}
+
+# quiet LOG COMMAND...: all it says goes to LOG; where it fails, its error line, or else its last words.
+quiet() {
+  local log=$1
+  shift
+  "$@" >"$log" 2>&1 </dev/null && return
+  ! grep -E '^error: ' "$log" >&2 || exit 1
+  tail -n 15 "$log" >&2
+  die "step $STEP failed; everything it said stands in $log"
+}
+
+FILE=$(path_of "$FILE")
+[ -z "$FROM" ] || FROM=$(path_of "$FROM")
+name=$(basename "$FILE")
+[ "$name" != input.txt ] || name=$(basename "$(dirname "$FILE")")
+: "${TO:=$ROOT/runs/${name%.*}}"
+mkdir -p "$TO" 2>/dev/null || die "cannot make the folder --to $TO"
+TO=$(path_of "$TO")
+
+started=$SECONDS
+bash "$ROOT/scripts/setup_env.sh"
+cd "$ROOT"
+# The stock commands greet everybody with seven warnings about Hydra; errors and logs are not warnings.
+export PYTHONWARNINGS=ignore
+# Threads that wait without spinning: on a machine with other work, training is ten times faster so.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+bin=.venv/bin
+exec 9>"$TO/.lock"
+$bin/python -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null ||
+  die "another imitate.sh works in $TO; wait for it, or name another --to"
+ready=$SECONDS
+
+# setting NAME: of the run's recipe, one "name value" per line, written once.
+setting() {
+  sed -n "s/^$1 //p" "$TO/recipe"
+}
+
+bytes=$(wc -c <"$FILE")
+if [ -n "$FROM" ]; then
+  codec=(--codec gpt2 --gpt2-bpe "$FROM")
+  layers='' heads='' width='' dropout=0.1 lr=5e-5 context=128 rows=8 passes=3 decay=0.01 looks=6 patience=2
+elif [ "$bytes" -lt 300000 ]; then
+  codec=(--codec bytes --vocab-size 512)
+  layers=4 heads=4 width=128 dropout=0.3 lr=2e-3 context=128 rows=8 passes=40 decay=0.1 looks=25 patience=5
+elif [ "$bytes" -lt 5000000 ]; then
+  codec=(--codec bytes --vocab-size 1000)
+  layers=6 heads=4 width=256 dropout=0.2 lr=2e-3 context=128 rows=16 passes=40 decay=0.1 looks=25 patience=5
+else
+  codec=(--codec bytes --vocab-size 4000)
+  layers=6 heads=6 width=384 dropout=0.1 lr=1e-3 context=128 rows=16 passes=40 decay=0.1 looks=25 patience=5
+fi
+
+step "Cut the text and encode it" $bin/python scripts/prepare_text.py "$FILE" --split 0.9,0.1 --to "$TO/data" "${codec[@]}"
+
+# count SPLIT NAME: a number out of the data's manifest.
+count() {
+  $bin/python -c "import json, sys; print(json.load(open(sys.argv[1]))['splits'][sys.argv[2]][sys.argv[3]])" "$TO/data/manifest.json" "$1" "$2"
+}
+
+if [ ${#PROMPTS[@]} -gt 0 ]; then
+  printf '%s\n' "${PROMPTS[@]}" >"$TO/prompts.txt"
+elif [ ! -f "$TO/prompts.txt" ]; then
+  # A new paragraph, and the first whole line of the validation text; a backslash is written as two.
+  $bin/python - "$FILE" >"$TO/prompts.new" <<'PYTHON'
+import os, sys
+with open(sys.argv[1], "rb") as stream:
+    stream.seek(os.fstat(stream.fileno()).st_size * 9 // 10)
+    lines = stream.read(100_000).decode("utf-8", errors="ignore").split("\n")
+line = next((line for line in lines[1:] if line.strip()), "")[:80]
+print(r"\n\n")
+print(line.replace("\\", r"\\").replace("\t", r"\t").replace("\r", r"\r") + r"\n")
+PYTHON
+  mv "$TO/prompts.new" "$TO/prompts.txt"
+fi
+
+model=(--arch gpt2_mini --n-layer "$layers" --n-head "$heads" --n-embd "$width" --n-positions $((2 * context)))
+[ -z "$FROM" ] || model=(--arch gpt2 --pretrained-model "$FROM")
+train=($bin/fairseq-train "$TO/data" --user-dir fairseq_plugin --task open_ended_generation --sample-break-mode none
+  --tokens-per-sample "$context" "${model[@]}" --dropout "$dropout" --compute-dtype bf16
+  --criterion scale_grad --gamma "$GAMMA" --optimizer fused_adamw --adam-betas '(0.9, 0.99)' --weight-decay "$decay" --clip-norm 1.0
+  --lr "$lr" --batch-size "$rows" --seed "$SEED" --log-format json)
+
+if [ ! -f "$TO/recipe" ]; then
+  title "Try 40 updates: how many fit into $MINUTES minutes?"
+  quiet "$TO/trial.console" "${train[@]}" --max-update 40 --no-save --disable-validation --no-plot --num-sample-prefixes 0 \
+    --log-interval 20 --save-dir "$TO/trial"
+  rm -rf "$TO/trial"
+  speed=$(grep -o '"ups": "[0-9.]*"' "$TO/trial.console" | tail -n 1 | tr -dc 0-9.)
+  tokens=$(count train tokens)
+  # A tenth of the time for validations and samples; whole numbers, at least 25 updates.
+  updates=$(awk -v t="$tokens" -v p="$passes" -v n="$((rows * context))" -v s="${speed:-1}" -v m="$MINUTES" 'BEGIN {
+    most = p * t / n; fit = 0.9 * 60 * m * s; u = int(most < fit ? most : fit); print (u < 25 ? 25 : u) }')
+  printf '%s updates a second: %s updates, %s passes over %s tokens\n' "$speed" "$updates" \
+    "$(awk -v u="$updates" -v n="$((rows * context))" -v t="$tokens" 'BEGIN { printf "%.1f", u * n / t }')" "$tokens"
+  every=$(((updates + looks - 1) / looks))
+  printf '%s\n' "updates $updates" "every $every" "minutes $MINUTES" "warmup $((updates / 20 < 100 ? updates / 20 + 1 : 100))" \
+    "gamma $GAMMA" "seed $SEED" "layers $layers" "width $width" "heads $heads" "dropout $dropout" >"$TO/recipe.new"
+  mv "$TO/recipe.new" "$TO/recipe"
+fi
+for name in gamma seed minutes; do
+  given=${name^^}
+  [ "$(setting $name)" = "${!given}" ] ||
+    die "$TO was begun with --$name $(setting $name), not ${!given}: give the same, or another --to"
+done
+
+checkpoints=$TO/checkpoints
+mkdir -p "$checkpoints"
+if [ ! -f "$TO/trained" ]; then
+  # One update more in the cosine's period: fairseq's begins anew at its end.
+  train+=(--lr-scheduler cosine --warmup-updates "$(setting warmup)" --max-update "$(setting updates)"
+    --lr-period-updates $(($(setting updates) - $(setting warmup) + 1))
+    --stop-time-hours "$(awk -v m="$MINUTES" 'BEGIN { print m / 60 }')" --patience "$patience"
+    --sample-prompts "$TO/prompts.txt" --num-sample-prefixes 1
+    --validate-interval-updates "$(setting every)" --save-interval-updates "$(setting every)" --keep-interval-updates 1
+    --validate-interval 1000000 --save-interval 1000000 --no-epoch-checkpoints --save-dir "$checkpoints"
+    --log-interval "$((($(setting every) + 4) / 5))" --log-file "$checkpoints/train.log" --no-plot)
+  title "Train"
+  shown "${train[@]}"
+  said='s/.*"epoch": ([0-9]+), "valid_loss".*"valid_accuracy": "([^"]*)".*"valid_ppl": "([^"]*)".*"valid_num_updates": "([0-9]+)".*/update \4, epoch \1: validation perplexity \3, next-token accuracy \2/p'
+  start=$SECONDS
+  if ! "${train[@]}" </dev/null 2>&1 | tee "$TO/train.console" | sed -unE "$said"; then
+    ! grep -E '^error: ' "$TO/train.console" >&2 || exit 1
+    tail -n 15 "$TO/train.console" >&2
+    die "step $STEP failed; everything it said stands in $TO/train.console"
+  fi
+  printf '(%d s; everything it said: %s)\n' $((SECONDS - start)) "$TO/train.console"
+  touch "$TO/trained"
+fi
+
+title "Draw the curves"
+draw=($bin/python scripts/plot_training.py "$checkpoints/train.log" --names "$(basename "$TO")" --to "$TO/training")
+shown "${draw[@]}"
+quiet "$TO/draw.console" "${draw[@]}"
+cat "$TO/draw.console"
+
+best=$checkpoints/checkpoint_best.pt
+title "Measure the best checkpoint on the last tenth of the text"
+measure=($bin/fairseq-eval-lm "$TO/data" --user-dir fairseq_plugin --task open_ended_generation --sample-break-mode none
+  --path "$best" --gen-subset valid --tokens-per-sample "$context" --batch-size 32)
+shown "${measure[@]}"
+quiet "$TO/eval-lm.console" "${measure[@]}"
+bits=$(grep -oE 'Loss \(base 2\): [0-9.]+' "$TO/eval-lm.console" | tr -dc '0-9.\n' | sed 's/^2//')
+per_character=$(awk -v b="$bits" -v t="$(count valid tokens)" -v c="$(count valid characters)" 'BEGIN { printf "%.4f", b * log(2) * t / c }')
+printf 'validation loss: %s bits per token, %s nats per character\n' "$bits" "$per_character"
+
+title "Write, at three temperatures"
+for temperature in 0.5 0.8 1.0; do
+  write=($bin/fairseq-generate "$TO/data" --user-dir fairseq_plugin --task open_ended_generation --path "$best"
+    --gen-subset prompts --prompts "$TO/prompts.txt" --sampling --sampling-topp 0.9 --temperature "$temperature"
+    --beam 1 --nbest 1 --max-len-b "$context" --seed "$SEED" --results-path "$TO/samples/temperature-$temperature")
+  shown "${write[@]}"
+  quiet "$TO/generate.console" "${write[@]}"
+done
+$bin/python scripts/show_samples.py "$TO"/samples/temperature-* --to "$TO/samples.md" --title "In the style of $(basename "$FILE")"
+
+printf '\nDone in %d s (and %d s for the environment).\n' $((SECONDS - ready)) $((ready - started))
+sed -n '1s/^/  /p' "$TO/draw.console"
+printf '  validation loss per character: %s nats\n' "$per_character"
+printf '  curves:   %s\n  samples:  %s (while training: %s)\n  model:    %s\n' "$TO/training.png" "$TO/samples.md" "$checkpoints/samples.md" "$best"
+printf 'A sample, temperature 0.8:\n'
+printf '%b\n' "$(sed -n 2p "$TO/samples/temperature-0.8/test_samples.tsv" | tr -d '\t')" |
+  tr -d '\001-\010\013-\037\177' | sed 's/^/  /'

@@ -1,0 +1,85 @@
+"""imitate.sh: one command from one text file to its style; again, to go on."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from fairseq_plugin.labelled.reviews import make_reviews
+from scripts import environment
+
+
+def imitate(root, *words):
+    return subprocess.run(
+        ["bash", root / "scripts" / "imitate.sh", *map(str, words)],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=500,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def ready_root(repo_root):
+    """The repository, if setup_env.sh has finished there: no test installs anything."""
+    if fault := environment.stamp_fault(repo_root / ".venv"):
+        pytest.skip(f".venv: {fault}; bash scripts/setup_env.sh comes first")
+    return repo_root
+
+
+@pytest.fixture
+def text(tmp_path):
+    """Somebody's text: review after review, a few with what is special in shells, Markdown and our escapes."""
+    path = tmp_path / "my reviews.txt"
+    lines = [row.text for row in make_reviews({"train": 300, "valid": 1, "test": 1}, 1)["train"]]
+    lines[5::40] = [r"a $HOME `ls` *bold* <b> \n \ % “quoted” line"] * len(lines[5::40])
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
+    words = (text, "--to", tmp_path / "out", "--minutes", 0.2, "--prompt", r"The *plot* \\ of", "--prompt", r"A\nfilm")
+    done = imitate(ready_root, *words)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    out = tmp_path / "out"
+    names = {path.name for path in out.iterdir()}
+    assert {"training.png", "training.svg", "training-epochs.png", "samples.md", "recipe", "trained"} <= names
+    page = (out / "samples.md").read_text("utf-8")
+    assert re.findall("^## (.*)$", page, re.M) == ["temperature 0.5", "temperature 0.8", "temperature 1.0"]
+    assert page.count(r"> <b>The \*plot\* \\ of</b>") == 3 and page.count("> <b>A</b>\\\n> <b>film</b>") == 3
+    for command in ("prepare_text.py", "fairseq-train", "plot_training.py", "fairseq-eval-lm", "fairseq-generate"):
+        assert f"{command} " in done.stdout  # each command is shown, for copying
+    best = re.search(r"best validation loss (\S+) bits per token at update", done.stdout)
+    measured = re.search(r"validation loss: (\S+) bits per token, (\S+) nats per character", done.stdout)
+    assert float(measured[1]) == pytest.approx(float(best[1]), abs=2e-3)
+    assert 0.2 < float(measured[2]) < 5
+    checkpoint = (out / "checkpoints" / "checkpoint_best.pt").read_bytes()
+
+    again = imitate(ready_root, *words)
+
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert "fairseq-train" not in again.stdout
+    assert (out / "checkpoints" / "checkpoint_best.pt").read_bytes() == checkpoint
+    assert (out / "samples.md").read_text("utf-8") == page
+
+    other = imitate(ready_root, *words, "--gamma", "0.5")
+    assert other.returncode == 1
+    assert "was begun with --gamma 1, not 0.5" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ((), "which text? bash scripts/imitate.sh FILE; see --help"),
+        (("no-such-file",), "there is no file no-such-file"),
+        (("{text}", "--minutes", "soon"), "--minutes soon must be a number above 0"),
+        (("{text}", "--minutes", "0"), "--minutes 0 must be a number above 0"),
+        (("{text}", "--from", "no-such-folder"), "--from no-such-folder is not a folder"),
+        (("{text}", "--minutes"), "--minutes needs a value; see --help"),
+        (("{text}", "--minute", "3"), "unknown option '--minute'; see bash scripts/imitate.sh --help"),
+        (("{text}", "other.txt"), "one text at a time, not {text} and other.txt; see --help"),
+    ],
+)
+def test_a_mistake_gives_one_line_before_anything_is_done(repo_root, text, words, error):
+    done = imitate(repo_root, *(word.format(text=text) for word in words))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {error.format(text=text)}\n")
