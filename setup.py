@@ -8,7 +8,7 @@ README = Path(__file__).parent / "README.md"
 
 setup(
     name="fairseq-scalegrad",
-    version="0.1.0",
+    version="0.2.0",
     description="ScaleGrad and labelled text augmentation as a fairseq plugin",
     long_description=README.read_text(encoding="utf-8") if README.is_file() else "",
     long_description_content_type="text/markdown",
@@ -28,8 +28,10 @@ setup(
         "scikit-learn>=1.5",
         "sentencepiece>=0.2",
         "tokenizers>=0.21",
+        "tqdm",
     ],
     extras_require={
+        "tensorboard": ["tensorboard"],
         "test": [
             "hypothesis",
             "psutil",

@@ -67,7 +67,7 @@ OBJECTIVES = (
         start="mle",
     ),
 )
-SEQUENCE_UPDATES = 100
+SEQUENCE_UPDATES = 200
 
 
 class Study:
@@ -139,7 +139,7 @@ class Study:
         length = ["--lr", "3e-3", "--max-update", text.updates, "--warmup-updates", 50]
         if objective.start:
             start = self.run_of(text, next(o for o in OBJECTIVES if o.name == objective.start), seed)
-            length = ["--lr", "2e-4", "--max-update", SEQUENCE_UPDATES, "--warmup-updates", 10,
+            length = ["--lr", "5e-4", "--max-update", SEQUENCE_UPDATES, "--warmup-updates", 10,
                       "--finetune-from-model", start / "checkpoint_best.pt"]  # fmt: skip
         return [
             BIN / "fairseq-train", self.folder / text.name / "data", "--user-dir", ROOT / "fairseq_plugin",
@@ -179,7 +179,7 @@ def main():
     parser.add_argument("--to", default=ROOT / "runs" / "repetition-study", metavar="DIR", help="folder of the runs")
     parser.add_argument("--texts", nargs="+", default=names, choices=names)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--max-prefixes", type=int, default=120, metavar="N", help="prefixes continued (default: 120)")
+    parser.add_argument("--max-prefixes", type=int, default=60, metavar="N", help="prefixes continued (default: 60)")
     parser.add_argument("--processes", type=int, default=2, help="runs at once, one thread each (default: 2)")
     parser.add_argument("--no-write", action="store_true", help="leave the results beside this script alone")
     args = parser.parse_args()

@@ -28,6 +28,15 @@ def newest_whole(folder):
     return next((path for path in candidates if is_whole(path)), None)
 
 
+def go_on_from(folder):
+    """The checkpoint for ``--restore-file``, or ``None`` where fairseq's own choice is right.
+
+    A kill can leave ``checkpoint_last.pt`` torn or not yet written while the one before stands whole beside it.
+    """
+    last, newest = Path(folder) / "checkpoint_last.pt", newest_whole(folder)
+    return None if newest is None or (last.is_file() and is_whole(last)) else newest
+
+
 def require_whole(path, flag):
     """Refuse a missing or damaged checkpoint before fairseq opens it.
 

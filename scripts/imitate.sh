@@ -181,7 +181,7 @@ if [ ! -f "$TO/recipe" ]; then
   quiet "$TO/trial.console" "${train[@]}" --max-update 40 --no-save --disable-validation --no-plot --num-sample-prefixes 0 \
     --log-interval 20 --save-dir "$TO/trial"
   rm -rf "$TO/trial"
-  speed=$(grep -o '"ups": "[0-9.]*"' "$TO/trial.console" | tail -n 1 | tr -dc 0-9.)
+  speed=$(grep -o '"ups": "[0-9.]*"' "$TO/trial.console" | tail -n 1 | tr -dc 0-9. || true)
   tokens=$(count train tokens)
   # A tenth of the time for validations and samples; whole numbers, at least 25 updates.
   updates=$(awk -v t="$tokens" -v p="$passes" -v n="$((rows * context))" -v s="${speed:-1}" -v m="$MINUTES" 'BEGIN {
@@ -202,6 +202,10 @@ done
 checkpoints=$TO/checkpoints
 mkdir -p "$checkpoints"
 if [ ! -f "$TO/trained" ]; then
+  # fairseq copies the newest checkpoint to checkpoint_last.pt in place: a kill meanwhile leaves half of it, or none.
+  restore=$($bin/python -c 'import sys; sys.modules["fairseq"] = None
+from fairseq_plugin.checkpoints import go_on_from; print(go_on_from(sys.argv[1]) or "")' "$checkpoints")
+  [ -z "$restore" ] || train+=(--restore-file "$restore")
   # One update more in the cosine's period: fairseq's begins anew at its end.
   train+=(--lr-scheduler cosine --warmup-updates "$(setting warmup)" --max-update "$(setting updates)"
     --lr-period-updates $(($(setting updates) - $(setting warmup) + 1))
@@ -210,6 +214,16 @@ if [ ! -f "$TO/trained" ]; then
     --validate-interval-updates "$(setting every)" --save-interval-updates "$(setting every)" --keep-interval-updates 1
     --validate-interval 1000000 --save-interval 1000000 --no-epoch-checkpoints --save-dir "$checkpoints"
     --log-interval "$((($(setting every) + 4) / 5))" --log-file "$checkpoints/train.log" --no-plot)
+  # After a kill in the middle of writing, the newest checkpoint that is whole.
+  restore=$($bin/python - "$checkpoints" <<'PYTHON'
+import sys
+sys.modules["fairseq"] = None  # not needed here, and slow to import
+sys.path.insert(0, ".")
+from fairseq_plugin.checkpoints import go_on_from
+print(go_on_from(sys.argv[1]) or "")
+PYTHON
+  )
+  [ -z "$restore" ] || train+=(--restore-file "$restore")
   title "Train"
   shown "${train[@]}"
   said='s/.*"epoch": ([0-9]+), "valid_loss".*"valid_accuracy": "([^"]*)".*"valid_ppl": "([^"]*)".*"valid_num_updates": "([0-9]+)".*/update \4, epoch \1: validation perplexity \3, next-token accuracy \2/p'

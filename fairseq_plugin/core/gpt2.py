@@ -127,6 +127,8 @@ class GPT2(nn.Module):
             with torch.no_grad():
                 return self._forward_cached(tokens_BT, cache, lengths_B)
         self._require_positions(tokens_BT.shape[1])
+        if torch.is_grad_enabled():
+            self._head_cast.forget()  # a fused loss never calls logits
         if positions_BT is None:
             positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         return self._blocks(tokens_BT, positions_BT)

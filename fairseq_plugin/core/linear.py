@@ -122,12 +122,17 @@ class Cast:
         if parameter.dtype == dtype:
             return parameter
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            self._of = self._copy = None
+            self.forget()
             return parameter.to(dtype)
         of = (parameter.data_ptr(), parameter._version, dtype)
         if self._of != of:
             self._of, self._copy = of, self._convert(parameter.detach(), dtype)
         return self._copy
+
+    def forget(self):
+        """Convert anew next time. Optimizers that write through ``.data`` (fairseq's Adam) change a parameter
+        without its version: each training step must come by here."""
+        self._of = self._copy = None
 
     def _convert(self, parameter, dtype):
         copy = parameter.to(dtype)

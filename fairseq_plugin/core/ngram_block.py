@@ -21,7 +21,7 @@ class NGramBlock:
     def __init__(self, prompts, n, max_new, device):
         self.n = n
         self.lengths_R = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        longest = max(map(len, prompts)) + max_new
+        longest = max(max(map(len, prompts)) + max_new, n)  # room for one window at least
         padded = [list(prompt) + [_NO_TOKEN] * (longest - len(prompt)) for prompt in prompts]
         self.texts_RT = torch.tensor(padded, device=device)
 

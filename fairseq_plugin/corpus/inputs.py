@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fairseq_plugin.corpus.documents import cut_by_share, find_documents, looks_like_wikitext
 from fairseq_plugin.corpus.manifest import DOCUMENTS, END_TOKENS
-from fairseq_plugin.corpus.reading import TextFile, text_files
+from fairseq_plugin.corpus.reading import ENDING, TextFile, text_files
 from fairseq_plugin.errors import UserError
 
 SPLITS = ("train", "valid", "test")
@@ -100,6 +100,10 @@ def open_inputs(request):
         files[split], empty = text_files(path, FLAGS[split])
         if empty:
             notes.append(f"{split}: {len(empty)} empty files left out, the first is {empty[0].name}")
+        others = sorted({*Path(path).iterdir()} - {*files[split], *empty}) if Path(path).is_dir() else []
+        if others:
+            told = f"{len(others)} things besides {ENDING} files left out, the first is {others[0].name}"
+            notes.append(f"{split}: {told}")
     documents = request.documents
     if documents == "auto":
         wikitext = looks_like_wikitext(TextFile(files["train"][0]).blocks())

@@ -27,14 +27,11 @@ logger = logging.getLogger(__name__)
 # The random number with this key decides whether an update is sequence-level; prefix i has key i + 1.
 _COIN = 0
 _NO_TOKEN = -1
-# Logged in every training batch of a run with sequence-level updates, so that workers can sum them.
-_SEQUENCE_SUMS = (
-    "sequence_loss",
-    "sequence_tokens",
-    "sequence_repeated",
-    "sequence_ngrams",
-    "sequence_fallbacks",
-)
+# Logged in every training batch of a run with sequence-level updates. One worker may give its token-level loss
+# where another does not, and fairseq sums the workers' values *by place*, tensors and numbers apart: every batch
+# must log the same keys, in one order, of the same kinds.
+_SEQUENCE_TENSORS = ("sequence_loss", "sequence_repeated")
+_SEQUENCE_NUMBERS = ("sequence_tokens", "sequence_ngrams", "sequence_fallbacks")
 
 
 @dataclass
@@ -132,7 +129,9 @@ class UnlikelihoodCriterion(RowLossCriterion):
                 return self._sequence_loss(model, sample, prefix_KN)
             fallback = 1
         loss, sample_size, log = super().batch_loss(model, sample)
-        return loss, sample_size, log | dict.fromkeys(_SEQUENCE_SUMS, 0) | {"sequence_fallbacks": fallback}
+        log |= dict.fromkeys(_SEQUENCE_TENSORS, torch.zeros_like(log["loss"]))
+        log |= dict.fromkeys(_SEQUENCE_NUMBERS, 0) | {"sequence_fallbacks": fallback}
+        return loss, sample_size, log
 
     # -- sequence level -----------------------------------------------------------------------------------
 
@@ -191,16 +190,17 @@ class UnlikelihoodCriterion(RowLossCriterion):
 
         repeats_KM = repeated_ngrams(written_KL, cfg.sequence_ngram)
         sample_size = len(written_KL) if cfg.sentence_avg else written_KL.numel()
-        zero = torch.zeros_like(parts.num_scored)
-        log = dict.fromkeys(("nll_loss", self.rule_loss, "num_correct", "num_novel", "num_scored"), zero)
+        # In the order of a token-level batch, see _SEQUENCE_TENSORS.
+        log = {"loss": parts.loss.detach()}
+        scored = ("nll_loss", self.rule_loss, "num_correct", "num_novel", "num_scored")
+        log |= dict.fromkeys(scored, torch.zeros_like(parts.num_scored))
         log |= {
-            "loss": parts.loss.detach(),
             "ntokens": written_KL.numel(),
             "nsentences": len(written_KL),
             "sample_size": sample_size,
             "sequence_loss": parts.loss.detach(),
-            "sequence_tokens": written_KL.numel(),
             "sequence_repeated": repeats_KM.sum(),
+            "sequence_tokens": written_KL.numel(),
             "sequence_ngrams": repeats_KM.numel(),
             "sequence_fallbacks": 0,
         }

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from fairseq_plugin.corpus.folder import EOS
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.decodings import decode
+from fairseq_plugin.files import atomic_write
 
 FORMAT, VERSION = "completions", 1
 
@@ -185,7 +186,7 @@ class _Saved:
             number, ids = self._parse(line, place)
             found[number] = text.indices(ids)
         if whole != content:
-            with open(self.path, "wb") as stream:
+            with atomic_write(self.path, "wb") as stream:
                 stream.write(whole)
         return found
 

@@ -153,6 +153,13 @@ def _check(request):
         raise UserError(f"--batch-size {request.batch_size} must be at least 1")
     if request.resamples < 0 or request.bootstrap_seed < 0:
         raise UserError("--resamples and --bootstrap-seed must be at least 0")
+    # Needed only after hours of single tokens: a slip of the pen should show now.
+    decodings, systems = parse_decodings(request.decoding), name_systems(request.checkpoints)
+    made = {f"{name} {decoding.name}" for decoding in decodings for name, _ in systems}
+    for name, path in name_systems(request.continuations):
+        if name in made:
+            raise UserError(f"two columns would be called {name!r}; give the file another name: NAME={path}")
+        read_continuations(path)
 
 
 def _bootstrap(request):

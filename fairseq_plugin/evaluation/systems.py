@@ -105,7 +105,7 @@ def load_folder(path, text, flag, compute_dtype=None):
 def _load_checkpoint(path, text, compute_dtype):
     """The network of a fairseq checkpoint, and the file's SHA-256."""
     before = path.stat() if path.exists() else None
-    sizes, weights = read_checkpoint(path, text.symbols)
+    sizes, weights = read_checkpoint(path, text.symbols, text.codec)
     gpt2 = GPT2(GPT2Config(vocab_size=len(text.symbols), **sizes), compute_dtype)
     gpt2.load_state_dict({key: weights[key] for key in gpt2.state_dict()})  # copies: the file is only mapped
     digest, after = sha256(path), path.stat()

@@ -23,6 +23,7 @@ from fairseq_plugin.models.gpt2_config import (
     bf16_works,
     check_block_length,
     check_task,
+    codec_of,
     end_id,
     network_config,
     sizes_of,
@@ -35,7 +36,7 @@ from fairseq_plugin.models.gpt2_heads import (
     require_name,
     symbols_of_data,
 )
-from fairseq_plugin.pretrained.checkpoint_weights import FINGERPRINT, check_state, require_same_dictionary
+from fairseq_plugin.pretrained.checkpoint_weights import check_state, require_same_dictionary
 from fairseq_plugin.pretrained.hf_folder import load_weights
 from fairseq_plugin.pretrained.vocabulary import banned_columns, fingerprint
 
@@ -67,7 +68,7 @@ class GPT2LanguageModel(FairseqLanguageModel):
         config = network_config(len(task.source_dictionary), sizes, cfg.dropout)
         check_task(task, cfg, config)
         dtype = torch.bfloat16 if str(cfg.compute_dtype) == "bf16" and bf16_works(cfg) else None
-        model = cls(GPT2Decoder(task.source_dictionary, GPT2(config, dtype), end_id(task)))
+        model = cls(GPT2Decoder(task.source_dictionary, GPT2(config, dtype), end_id(task), codec_of(task)))
         if cfg.pretrained_model:
             symbols, eos = task.source_dictionary.symbols, task.source_dictionary.eos()
             report = load_weights(
@@ -164,9 +165,9 @@ class GPT2LanguageModel(FairseqLanguageModel):
         round.
 
         Raises:
-            SystemExit: another dictionary, another architecture, or damaged weights.
+            SystemExit: another dictionary or tokenizer, another architecture, or damaged weights.
         """
-        require_same_dictionary(state_dict.get(FINGERPRINT), self.decoder.dictionary_fingerprint)
+        state_dict = require_same_dictionary(state_dict, self.decoder.dictionary_fingerprint)
         if strict:
             state_dict = adapt_state(state_dict, self.state_dict())
             check_state(state_dict, self.state_dict())
@@ -180,9 +181,10 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         dictionary: the fairseq dictionary; its ``</s>`` ends texts.
         gpt2: the network, one column per symbol.
         end_id: token id that ``</s>`` stands for; a second symbol for it is banned. ``None``: it has none.
+        codec: the tokenizer of the dictionary's ids, if it is known.
     """
 
-    def __init__(self, dictionary, gpt2, end_id=None):
+    def __init__(self, dictionary, gpt2, end_id=None, codec=None):
         super().__init__(dictionary)
         self.gpt2 = gpt2
         banned = banned_columns(dictionary.symbols, dictionary.nspecial, dictionary.eos(), end_id)
@@ -190,9 +192,10 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         refused = torch.zeros(len(dictionary), dtype=torch.bool).index_fill_(0, gpt2.banned, True)
         refused[dictionary.pad()] = False
         self.register_buffer("refused_inputs", refused, persistent=False)
-        # Saved with the weights: the same words in another order would load without a complaint.
+        # Saved with the weights: the same words in another order, or other words of the same number, would load
+        # without a complaint.
         symbols = symbols_of_data(dictionary)
-        self.register_buffer("dictionary_fingerprint", torch.tensor(fingerprint(symbols)))
+        self.register_buffer("dictionary_fingerprint", torch.tensor(fingerprint(symbols, codec)))
 
     @plain_errors()
     def forward(

@@ -2,9 +2,11 @@
 
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Optional
 
 import torch
+from fairseq import utils
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 
 from fairseq_plugin.core.bf16 import why_not_bf16
@@ -12,6 +14,8 @@ from fairseq_plugin.core.gpt2 import GPT2Config
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.hf_folder import read_sizes
 from fairseq_plugin.pretrained.vocabulary import guess_end_id
+from fairseq_plugin.text.base import META
+from fairseq_plugin.text.codec import load_codec
 
 # ruff: noqa: UP045 (fairseq makes flags of Optional[int], not of int | None)
 
@@ -114,6 +118,15 @@ def end_id(task):
     if hasattr(task, "codec_end_id"):
         return task.codec_end_id
     return guess_end_id(task.source_dictionary.symbols)
+
+
+def codec_of(task):
+    """The tokenizer of a task's data: the task knows, or its folder holds it; None elsewhere."""
+    if hasattr(task, "codec"):
+        return task.codec
+    settings = getattr(task, "args", None) or getattr(task, "cfg", None)  # of fairseq's older tasks, and newer
+    folder = utils.split_paths(getattr(settings, "data", None) or "")[0]
+    return load_codec(folder) if folder and (Path(folder) / META).is_file() else None
 
 
 def bf16_works(cfg):

@@ -8,18 +8,24 @@ NETWORK_PREFIX = "decoder.gpt2."
 FINGERPRINT = "decoder.dictionary_fingerprint"
 
 
-def require_same_dictionary(saved, own):
-    """Refuse a checkpoint of another dictionary.
+def require_same_dictionary(state, own):
+    """Refuse a checkpoint of another dictionary, or of another tokenizer where both are known.
 
     Args:
-        saved, own: dictionary fingerprints as tensors, of checkpoint and data; ``saved`` may be ``None``.
+        state: a checkpoint's weights.
+        own: the data's dictionary fingerprint, as a tensor.
+
+    Returns:
+        The weights with this fingerprint: an older checkpoint's has no numbers for the tokenizer.
 
     Raises:
         UserError: they differ.
     """
-    if saved is None or saved.shape != own.shape:
-        return  # no checkpoint of ours: check_state says so
-    saved, own = saved.tolist(), own.tolist()
+    saved = state.get(FINGERPRINT)
+    if saved is None or saved.shape not in (own.shape, (3,)):
+        return state  # no checkpoint of ours: check_state says so
+    agreed = {**state, FINGERPRINT: own}
+    (*saved, old_0, old_1), (*own, new_0, new_1) = [*saved.tolist(), 0, 0][:5], own.tolist()
     mend = "give the data folder that it was trained on, or train a new model"
     if saved[0] != own[0]:
         raise UserError(
@@ -31,6 +37,11 @@ def require_same_dictionary(saved, own):
             f"the checkpoint was trained with another dictionary of the same {own[0]:,} symbols' length "
             f"(other symbols, or another order); {mend}"
         )
+    if (old_0 or old_1) and (new_0 or new_1) and (old_0, old_1) != (new_0, new_1):
+        raise UserError(
+            f"the checkpoint was trained with another tokenizer of the same size: its ids stand for other texts; {mend}"
+        )
+    return agreed
 
 
 def check_state(state, expected):

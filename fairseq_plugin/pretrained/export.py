@@ -60,7 +60,7 @@ def export_checkpoint(checkpoint, data, to):
         UserError: checkpoint, data and tokenizer do not go together, or one is damaged; names it.
     """
     symbols, codec = read_symbols(Path(data) / "dict.txt"), load_codec(data)
-    sizes, weights = read_checkpoint(checkpoint, symbols)
+    sizes, weights = read_checkpoint(checkpoint, symbols, codec)
     config = HFConfig(vocab_size=num_ids_of(codec), eos_token_id=end_id_of(codec), **sizes)
     tensors = to_hugging_face(weights, config, symbols)
     with new_folder(to) as folder:
@@ -108,19 +108,20 @@ def _symbols_of_rows(config, symbols):
     return torch.tensor([index[str(row)] for row in range(config.vocab_size)])
 
 
-def read_checkpoint(path, symbols):
+def read_checkpoint(path, symbols, codec):
     """Read a fairseq checkpoint of ours without fairseq.
 
     Args:
         path: the checkpoint.
         symbols: the dictionary's symbols in order, of the data it was trained on.
+        codec: these data's tokenizer.
 
     Returns:
         ``(sizes, weights)``: by the names of ``GPT2Config``, and ``{name: tensor}`` of the network, mapped into
         memory.
 
     Raises:
-        UserError: a damaged file, another model, or another dictionary.
+        UserError: a damaged file, another model, another dictionary or tokenizer.
     """
     require_whole(path, "checkpoint")
     state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -136,8 +137,8 @@ def read_checkpoint(path, symbols):
             f"{path} is no checkpoint of ours; name one trained with --arch gpt2 or another of its sizes"
         )
     sizes = {name: model[name] for name in names}
-    own = torch.tensor(fingerprint(symbols))
-    require_same_dictionary(weights.get(FINGERPRINT), own)
+    own = torch.tensor(fingerprint(symbols, codec))
+    weights = require_same_dictionary(weights, own)
     with torch.device("meta"):
         network = GPT2(GPT2Config(vocab_size=len(symbols), **sizes)).state_dict()
     check_state(

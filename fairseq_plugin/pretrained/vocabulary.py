@@ -73,11 +73,20 @@ def banned_columns(symbols, num_special, eos, end_id):
     ]
 
 
-def fingerprint(symbols):
-    """Three integers below 2**31 by which two dictionaries can be told apart: their size, and a hash."""
-    digest = hashlib.sha256("\n".join(symbols).encode("utf-8")).digest()
-    halves = (int.from_bytes(digest[i : i + 4], "big") >> 1 for i in (0, 4))
-    return [len(symbols), *halves]
+def fingerprint(symbols, codec=None):
+    """Five integers below 2**31 by which two dictionaries can be told apart.
+
+    Args:
+        symbols: of the dictionary, in order.
+        codec: the tokenizer whose ids they are; None: not known.
+
+    Returns:
+        The number of symbols, two numbers of a hash over them, two of a hash over what the ids stand for: two
+        tokenizers of one size have the same symbols. The last two are 0 without a codec.
+    """
+    hashes = [hashlib.sha256("\n".join(symbols).encode("utf-8")).digest(), codec.digest() if codec else bytes(8)]
+    numbers = (int.from_bytes(digest[i : i + 4], "big") >> 1 for digest in hashes for i in (0, 4))
+    return [len(symbols), *numbers]
 
 
 @dataclass

@@ -49,8 +49,8 @@ def parse_training_log(text):
         if update is None:
             continue
         for by_update in points.values():
-            for stale in [u for u in by_update if u > update]:
-                del by_update[stale]
+            while by_update and next(reversed(by_update)) > update:  # they stand in ascending order
+                by_update.popitem()
         values = {curve: _number(record.get(prefix + curve)) for curve in CURVES}
         points[series].setdefault(int(update), {}).update(
             {curve: value for curve, value in values.items() if value is not None}

@@ -46,6 +46,8 @@ class TrainingSamples:
         if not self._started:
             self._started = True
             self.book.start(update)
+            if any(entry.update == update for entry in self.book.entries()):
+                self._last = update  # written before the checkpoint, at the validation, whose loss it tells
         interval = self.cfg.sample_interval_updates
         if interval and update and update % interval == 0:
             self.write(update, epoch)

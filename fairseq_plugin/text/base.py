@@ -109,6 +109,11 @@ class Codec:
             "use --codec bytes, or a model trained here (identity normalisation, byte fallback)"
         )
 
+    def digest(self):
+        """SHA-256 of what every id stands for: the same for one tokenizer, however its files are written."""
+        pieces = (len(piece).to_bytes(4, "big") + piece for piece in self._pieces)
+        return hashlib.sha256(b"".join(pieces)).digest()
+
     def save(self, folder):
         """Write the tokenizer's files and ``codec.json`` (kind and SHA-256 of each file).
 

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from fairseq_plugin.core.gpt2 import GPT2Config
 from fairseq_plugin.models import gpt2_config
+from fairseq_plugin.text.codec import train_bytes_codec
 from tests.adapters.gpt2_setup import EOS, SYMBOLS, TINY, build, configure, tokens, write_dictionary
 from tests.reference.gpt2_reference import hugging_face_model
 
@@ -55,6 +56,23 @@ def test_a_state_survives_a_weights_only_file(data, tmp_path):
     other, _, _ = build(data, seed=9)
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert torch.equal(model(tokens(2, 9))[0], other(tokens(2, 9))[0])
+
+
+def test_a_checkpoint_of_another_tokenizer_of_the_same_size_is_refused(data):
+    """A stock task, over folders that hold a tokenizer; older checkpoints know none, and load."""
+    texts = ["to be or not to be, that is the question"] * 9
+    models = []
+    for one in (texts, [text[::-1] for text in texts]):
+        train_bytes_codec(one, 260).save(data)
+        models.append(build(data)[0])
+    saved, other = saved_state(models[0]), models[1]
+    with pytest.raises(SystemExit, match="another tokenizer of the same size"):
+        other.load_state_dict(saved)
+    saved["decoder.dictionary_fingerprint"] = saved["decoder.dictionary_fingerprint"][:3]
+    other.load_state_dict(saved)
+    assert other.decoder.dictionary_fingerprint.all()
+    (data / "codec.json").unlink()
+    build(data)[0].load_state_dict(saved_state(other))
 
 
 def test_a_checkpoint_of_another_dictionary_is_refused(data, tmp_path):

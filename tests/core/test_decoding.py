@@ -116,6 +116,12 @@ def test_no_ngram_stands_twice_in_a_text(model, sampling, n):
     assert any(not torch.equal(a.tokens, b.tokens) for a, b in zip(found, free, strict=True))
 
 
+def test_ngrams_longer_than_a_whole_text_block_nothing(model):
+    options = {"seed": 4, "end": END, "max_new": 3, "min_new": 3, "sampling": Sampling(temperature=0.0)}
+    free, blocked = (continue_prompts(model, [[5, 6]], [0], no_repeat_ngram=n, **options)[0] for n in (0, 9))
+    assert torch.equal(free.tokens, blocked.tokens)
+
+
 def test_texts_of_an_exact_length_never_end(model):
     for sampling in MODES:
         found = continue_prompts(

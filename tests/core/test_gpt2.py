@@ -202,6 +202,26 @@ def test_bf16_copies_follow_the_weights():
         assert torch.equal(fresh(tokens_BT), after_BTD)
 
 
+@pytest.mark.skipif(why_not_bf16("cpu") is not None, reason="no bfloat16 on this CPU")
+def test_bf16_copies_follow_an_optimizer_that_leaves_no_trace():
+    """fairseq's Adam writes through ``.data``; a fused loss reads the table without asking for logits."""
+    model = GPT2(small(dropout=0.0).config, torch.bfloat16)
+    tokens_BT = torch.randint(100, (2, 9))
+
+    def logits():
+        with torch.no_grad():
+            return model.logits(model(tokens_BT))
+
+    logits()
+    model(tokens_BT).sum().backward()
+    for parameter in model.parameters():
+        parameter.data.mul_(1.5)
+    fresh = GPT2(model.config, torch.bfloat16)
+    fresh.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert torch.equal(logits(), fresh.logits(fresh(tokens_BT)))
+
+
 @pytest.mark.slow
 def test_the_compiled_network_computes_the_same():
     model, tokens_BT = small(), torch.randint(100, (3, 20))

@@ -152,6 +152,7 @@ def test_a_folder_of_files_is_read_in_the_order_of_names(tmp_path):
     texts = [folder.text_of(document, codec) for document in np.split(stream, ends[:-1])]
     assert texts == ["first", "second\n", "third"]
     assert "train: 1 empty files left out, the first is c.txt" in prepared.notes
+    assert "train: 1 things besides .txt files left out, the first is d.md" in prepared.notes
 
 
 def test_a_split_by_shares(tmp_path):

@@ -118,6 +118,20 @@ def test_what_cannot_be_evaluated_is_refused(folder, made_systems, changes, word
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("slip", "words"),
+    [
+        ({"decoding": "beem=3"}, "beem=3"),
+        ({"continuations": ["no.txt"]}, "no file no.txt"),
+        ({"continuations": ["a greedy=b.txt"]}, "two columns would be called 'a greedy'"),
+    ],
+)
+def test_a_slip_of_the_pen_shows_before_the_work(folder, monkeypatch, slip, words):
+    monkeypatch.setattr(run, "load_system", None)  # nothing is loaded, let alone scored
+    with pytest.raises(UserError, match=words):
+        evaluate(wish(folder, mode="both", **slip))
+
+
 def test_mauve_stands_in_the_table(folder, made_systems, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "Features", lambda folder, text, device, batch: lambda texts: features(texts))
 

@@ -21,7 +21,8 @@ SIZES = {"n_layer": 2, "n_head": 2, "n_embd": 32, "n_positions": 64, "layer_norm
 def checkpoint(tmp_path_factory, text):
     """A checkpoint as fairseq's trainer writes one."""
     weights = {f"decoder.gpt2.{name}": value for name, value in tiny_gpt2(text, seed=9).state_dict().items()}
-    weights["decoder.dictionary_fingerprint"] = torch.tensor(fingerprint(text.symbols))
+    # As checkpoints were before they knew the tokenizer.
+    weights["decoder.dictionary_fingerprint"] = torch.tensor(fingerprint(text.symbols)[:3])
     path = tmp_path_factory.mktemp("checkpoint") / "checkpoint_best.pt"
     torch.save({"args": None, "cfg": {"model": {"_name": "gpt2", **SIZES}}, "model": weights}, path)
     return path

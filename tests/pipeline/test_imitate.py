@@ -62,6 +62,14 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
     assert (out / "checkpoints" / "checkpoint_best.pt").read_bytes() == checkpoint
     assert (out / "samples.md").read_text("utf-8") == page
 
+    (out / "trained").unlink()  # killed while fairseq copied its last checkpoint
+    last = out / "checkpoints" / "checkpoint_last.pt"
+    last.write_bytes(last.read_bytes()[:5000])
+    torn = imitate(ready_root, *words)
+    assert torn.returncode == 0, torn.stdout[-3000:] + torn.stderr[-3000:]
+    assert re.search(r"fairseq-train .* --restore-file \S+/checkpoint_\w+\.pt", torn.stdout)
+    assert "Loaded checkpoint" in (out / "train.console").read_text("utf-8")
+
     other = imitate(ready_root, *words, "--gamma", "0.5")
     assert other.returncode == 1
     assert "was begun with --gamma 1, not 0.5" in other.stderr

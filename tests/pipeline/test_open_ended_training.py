@@ -16,7 +16,8 @@ from tests.pipeline.conftest import MODEL
 from tests.pipeline.open_ended import OPEN_ENDED
 from tests.pipeline.test_resume import assert_equal_bits, state_of
 
-RUN = (*OPEN_ENDED, "--max-epoch", 3, "--save-interval-updates", 7, "--validate-interval-updates", 7)
+EVERY = [word for what in ("save", "validate", "sample") for word in (f"--{what}-interval-updates", 7)]
+RUN = (*OPEN_ENDED, "--max-epoch", 3, *EVERY)
 
 
 def entries(folder):

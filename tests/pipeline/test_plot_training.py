@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_plugin.checkpoints import go_on_from
 from fairseq_plugin.reports.training_log import read_run
 from tests.conftest import ROOT, child_environment
 from tests.pipeline.conftest import MODEL
@@ -43,6 +44,12 @@ def points(log, curve="loss"):
     return curves["train"][curve], curves["valid"][curve]
 
 
+def restart(folder):
+    """The flag with which training goes on where the kill left checkpoint_last.pt torn, or not yet there."""
+    newest = go_on_from(folder)
+    return [] if newest is None else ["--restore-file", newest]
+
+
 @pytest.mark.slow
 def test_a_run_that_was_killed_and_resumed_gives_the_curve_of_an_undisturbed_one(reviews, trained, train, tmp_path):
     """SIGKILL twice in the middle of an epoch; the log holds torn and repeated lines then, the curve does not."""
@@ -51,7 +58,7 @@ def test_a_run_that_was_killed_and_resumed_gives_the_curve_of_an_undisturbed_one
     words += ["--save-dir", folder, "--max-epoch", 3, "--save-interval-updates", 7, "--log-file", folder / "train.log"]
     folder.mkdir()
     for kill_after in (1, 3):
-        command = [Path(sys.executable).parent / "fairseq-train", *words]
+        command = [Path(sys.executable).parent / "fairseq-train", *words, *restart(folder)]
         process = subprocess.Popen(
             list(map(str, command)), env=child_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -63,7 +70,8 @@ def test_a_run_that_was_killed_and_resumed_gives_the_curve_of_an_undisturbed_one
         process.wait()
         with open(folder / "train.log", "a", encoding="utf-8") as log:
             log.write('{"epoch": 1, "update": 0.1, "lo')  # what a kill in the middle of a line leaves
-    train(reviews.folder, folder, "--max-epoch", 3, "--save-interval-updates", 7, "--log-file", folder / "train.log")
+    rest = ["--max-epoch", 3, "--save-interval-updates", 7, "--log-file", folder / "train.log", *restart(folder)]
+    train(reviews.folder, folder, *rest)
     (train_points, valid_points), (_, whole_valid) = points(folder / "train.log"), points(trained.log)
     updates = [update for update, _ in train_points]
     assert updates == sorted(set(updates)) and updates == [u for u, _ in points(trained.log)[0]]

@@ -5,7 +5,7 @@ import torch
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.pretrained.vocabulary import fingerprint, read_symbols
-from fairseq_plugin.text.codec import train_bytes_codec
+from fairseq_plugin.text.codec import load_codec, train_bytes_codec
 
 SIZES = {"n_layer": 2, "n_head": 2, "n_embd": 16, "n_positions": 24, "layer_norm_epsilon": 1e-5}
 TEXTS = [
@@ -18,6 +18,14 @@ TEXTS = [
 @pytest.fixture(scope="session")
 def codec():
     return train_bytes_codec(TEXTS, 290)
+
+
+@pytest.fixture(scope="session")
+def other_codec(codec):
+    """Another tokenizer with as many ids."""
+    other = train_bytes_codec([text[::-1] for text in TEXTS], codec.num_ids)
+    assert other.num_ids == codec.num_ids
+    return other
 
 
 @pytest.fixture
@@ -48,7 +56,9 @@ def network(data):
 
 def write_checkpoint(path, network, data, **changes):
     weights = {f"decoder.gpt2.{name}": value for name, value in network.state_dict().items()}
-    weights["decoder.dictionary_fingerprint"] = torch.tensor(fingerprint(read_symbols(data / "dict.txt")))
+    weights["decoder.dictionary_fingerprint"] = torch.tensor(
+        fingerprint(read_symbols(data / "dict.txt"), load_codec(data))
+    )
     torch.save(
         {"args": None, "cfg": {"model": {"_name": "gpt2", **SIZES}}, "model": weights, **changes}, path
     )

@@ -116,7 +116,10 @@ def test_ids_without_weights_are_refused(tmp_path, network, codec):
         export_checkpoint(write_checkpoint(tmp_path / "c.pt", network, data), data, tmp_path / "hf")
 
 
-def test_what_is_no_checkpoint_of_these_data_is_refused(tmp_path, checkpoint, data, network, codec):
+def test_what_is_no_checkpoint_of_these_data_is_refused(
+    tmp_path, checkpoint, data, network, codec, other_codec
+):
+    foreign = write_data(tmp_path / "foreign", other_codec, range(codec.num_ids))
     shuffled = write_data(tmp_path / "shuffled", codec, reversed(range(codec.num_ids)))
     torch.save({"model": {"encoder.weight": torch.zeros(3)}, "cfg": {"model": {}}}, tmp_path / "other.pt")
     torch.save([1, 2], tmp_path / "list.pt")
@@ -126,6 +129,7 @@ def test_what_is_no_checkpoint_of_these_data_is_refused(tmp_path, checkpoint, da
     write_checkpoint(tmp_path / "nan.pt", network, data)
     for path, folder, message in (
         (checkpoint, shuffled, "another dictionary"),
+        (checkpoint, foreign, "another tokenizer of the same size"),
         (checkpoint, tmp_path, "no dictionary"),
         (tmp_path / "other.pt", data, "no checkpoint of ours"),
         (tmp_path / "list.pt", data, "no checkpoint of ours"),

@@ -1,9 +1,12 @@
 """Symbols, ids and rows."""
 
+import json
+
 import pytest
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.vocabulary import fingerprint, guess_end_id, read_symbols, token_id
+from fairseq_plugin.text.codec import gpt2_codec
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,16 @@ def test_fingerprints_tell_size_order_and_symbols_apart():
     assert len(set(prints)) == 5
     assert all(0 <= number < 2**31 for one in prints for number in one)
     assert fingerprint(["a", "b"]) == fingerprint(["a", "b"])
+
+
+def test_fingerprints_tell_tokenizers_of_one_size_apart(codec, other_codec):
+    symbols = list(map(str, range(codec.num_ids)))
+    one, other = fingerprint(symbols, codec), fingerprint(symbols, other_codec)
+    assert one[:3] == other[:3] and one[3:] != other[3:]
+    assert fingerprint(symbols)[3:] == [0, 0]
+    vocab, merges = codec.files.values()
+    respelt = gpt2_codec("encoder.json", "vocab.bpe", (json.dumps(json.loads(vocab)).encode(), merges))
+    assert fingerprint(symbols, respelt) == one, "how the files are written does not matter"
 
 
 def test_only_gpt2s_own_ids_suggest_its_end_token():
