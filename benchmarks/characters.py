@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,9 @@ def start_ours(args, folder):
     command = ["bash", ROOT / "scripts" / "imitate.sh", args.text, "--to", folder, "--minutes", args.minutes]
     environment = os.environ | {"OMP_NUM_THREADS": str(args.threads)}
     with open(folder / "imitate.log", "wb") as log:
-        return subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, env=environment)
+        return subprocess.Popen(
+            [str(word) for word in command], stdout=log, stderr=log, env=environment, start_new_session=True
+        )
 
 
 def wait_for_training(process, folder):
@@ -86,7 +89,7 @@ def compare(args, folder):
         ours = result_of_ours(process, folder)
     finally:
         if process.poll() is None:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # imitate.sh and the training it has started
     return {
         "date": datetime.date.today().isoformat(),
         "machine": machine(args),

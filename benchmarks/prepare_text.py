@@ -8,7 +8,7 @@ theirs drops blank space at the ends of lines and puts </s> after each. The ids 
 once, before.
 
     python benchmarks/prepare_text.py                  # some minutes on 2 cores; writes prepare_text.json
-    python benchmarks/prepare_text.py --rounds 1 --repeats 1 --no-write
+    python benchmarks/prepare_text.py --rounds 1 --no-write
 """
 
 import argparse
@@ -25,8 +25,13 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from fairseq_plugin.files import atomic_write  # noqa: E402
+
 DATA = ROOT.parent / "shared" / "data"
 BPE = DATA / "gpt2-bpe"
+TEXTS = ("wikitext-2/valid.txt", "wikitext-2/test.txt", "tinyshakespeare/input.txt")
 NEEDED = 6.0  # times faster
 
 _encoder = None
@@ -107,7 +112,6 @@ def measure(text, args):
 
 def different_lines(text):
     """Number of lines whose ids differ between the two encoders, and the number of lines."""
-    sys.path.insert(0, str(ROOT))
     from fairseq_plugin.text.codec import load_codec
 
     start_encoder()
@@ -147,9 +151,6 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5, help="turns of both ways, >= 1")
-    parser.add_argument(
-        "--repeats", type=int, default=4, help="times that WikiText-2's test split is repeated"
-    )
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="workers of both ways")
     parser.add_argument("--no-write", action="store_true", help="print only; leave the written result alone")
     parser.add_argument(
@@ -158,24 +159,24 @@ def main():
     args = parser.parse_args()
     if args.encode:
         return encode_file(*args.encode, args.workers)
-    source = DATA / "wikitext-2" / "test.txt"
-    if not (source.is_file() and BPE.is_dir()):
+    sources = [DATA / name for name in TEXTS]
+    if not (all(source.is_file() for source in sources) and BPE.is_dir()):
         raise SystemExit(
-            "error: this benchmark needs ../shared/data/wikitext-2 and gpt2-bpe beside the repository"
+            "error: this benchmark needs wikitext-2, tinyshakespeare and gpt2-bpe in ../shared/data beside the repository"
         )
     load = round(os.getloadavg()[0], 1)
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "text.txt"
-        text.write_bytes(source.read_bytes() * args.repeats)
+        text.write_bytes(b"".join(source.read_bytes() for source in sources))
         result = {
             "date": datetime.date.today().isoformat(),
             "machine": machine(args.workers),
-            "text": f"WikiText-2 test x {args.repeats}, {text.stat().st_size / 1e6:.1f} MB",
+            "text": f"WikiText-2 valid and test, tinyshakespeare: {text.stat().st_size / 1e6:.1f} MB",
             "rounds": args.rounds,
             "load_before": load,  # above 0.5 the seconds say little; the ratios suffer less
             **summarise(measure(text, args), text.stat().st_size),
         }
-    result["different_lines"], result["lines"] = different_lines(source)
+        result["different_lines"], result["lines"] = different_lines(text)
     median, least, most = result["times_faster"]
     for name in ("ours", "official"):
         way = result[name]
@@ -185,7 +186,8 @@ def main():
     print(f"{median} times faster ({least} to {most}); needed: {NEEDED}")
     print(f"{result['different_lines']} of {result['lines']} lines have other ids")
     if not args.no_write:
-        Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        with atomic_write(Path(__file__).with_suffix(".json")) as stream:
+            stream.write(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

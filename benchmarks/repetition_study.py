@@ -67,7 +67,7 @@ OBJECTIVES = (
         start="mle",
     ),
 )
-SEQUENCE_UPDATES = 200
+SEQUENCE_UPDATES = 120
 
 
 class Study:

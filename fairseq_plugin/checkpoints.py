@@ -28,6 +28,20 @@ def newest_whole(folder):
     return next((path for path in candidates if is_whole(path)), None)
 
 
+def read_whole(path):
+    """What a checkpoint holds, its tensors mapped into memory; nothing in it is executed.
+
+    Raises:
+        UserError: it holds more than tensors, numbers, texts and their containers.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # the unpickler's own error has no public name here that is not pickle's
+        if type(error).__name__ != "UnpicklingError":
+            raise
+        raise UserError(f"{path} is no checkpoint of ours: it holds more than tensors and settings") from error
+
+
 def go_on_from(folder):
     """The checkpoint for ``--restore-file``, or ``None`` where fairseq's own choice is right.
 
@@ -63,7 +77,7 @@ def read_config(path):
     Raises:
         UserError: the file holds no fairseq configuration.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    state = read_whole(path)
     config = state.get("cfg") if isinstance(state, dict) else None
     if not isinstance(config, dict):
         raise UserError(f"{path} is no fairseq checkpoint: it holds no configuration")

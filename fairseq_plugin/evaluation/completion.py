@@ -101,6 +101,20 @@ def human_continuations(stream, numbers, protocol):
     return {n: stream[end : end + protocol.new_tokens].tolist() for n, end in ends.items()}
 
 
+def require_room(system, protocol):
+    """Refuse prefixes and continuations that together exceed a system's positions.
+
+    Raises:
+        UserError: they do.
+    """
+    positions = system.gpt2.config.n_positions
+    if protocol.prefix_tokens + protocol.new_tokens > positions:
+        raise UserError(
+            f"--prefix-tokens {protocol.prefix_tokens} and --new-tokens {protocol.new_tokens} exceed the "
+            f"{positions} positions of {system.name}: make one of them smaller"
+        )
+
+
 def complete(system, text, decoding, protocol, numbers, folder=None, batch=32):
     """Continue prefixes; what ``folder`` holds already is not made again.
 
@@ -119,14 +133,9 @@ def complete(system, text, decoding, protocol, numbers, folder=None, batch=32):
     Raises:
         UserError: the texts do not fit into the model, or its outputs are not finite.
     """
-    config = system.gpt2.config
     if batch < 1:
         raise UserError(f"--batch-size {batch} must be at least 1")
-    if protocol.prefix_tokens + protocol.new_tokens > config.n_positions:
-        raise UserError(
-            f"--prefix-tokens {protocol.prefix_tokens} and --new-tokens {protocol.new_tokens} exceed the "
-            f"{config.n_positions} positions of {system.name}: make one of them smaller"
-        )
+    require_room(system, protocol)
     saved = None if folder is None else _Saved(folder, system, text, decoding, protocol)
     done = {} if saved is None else saved.read(text)
     missing = [number for number in numbers if number not in done]

@@ -10,7 +10,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from fairseq_plugin.evaluation.columns import paired_differences
 from fairseq_plugin.evaluation.completion import (
-    Protocol, choose_prefixes, complete, human_continuations,
+    Protocol, choose_prefixes, complete, human_continuations, require_room,
 )  # fmt: skip
 from fairseq_plugin.evaluation.continuation_files import read_continuations
 from fairseq_plugin.evaluation.continuations import continuation_column, note_unequal_totals
@@ -118,9 +118,15 @@ def evaluate(request):
         load_system(name, path, text, request.device, dtype)
         for name, path in name_systems(request.checkpoints)
     ]
+    if systems and request.mode != "single-token":  # what cannot be continued should show before the hours go by
+        choose_prefixes(len(text.stream), request.protocol)
+        for system in systems:
+            require_room(system, request.protocol)
     parts = {}
     if systems and request.mode != "completion":
         parts["single_token"] = _single_token(request, text, systems)
+        if request.to is not None:
+            write_results(request, parts)
     if request.continuations or request.mode != "single-token":
         parts["completion"] = _completion(request, text, systems)
     if request.to is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from fairseq_plugin.checkpoints import require_whole
+from fairseq_plugin.checkpoints import read_whole, require_whole
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.checkpoint_weights import (
@@ -124,7 +124,7 @@ def read_checkpoint(path, symbols, codec):
         UserError: a damaged file, another model, another dictionary or tokenizer.
     """
     require_whole(path, "checkpoint")
-    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    state = read_whole(path)
     weights = state.get("model") if isinstance(state, dict) else None
     model = (state.get("cfg") or {}).get("model") if isinstance(state, dict) else None
     names = ("n_layer", "n_head", "n_embd", "n_positions", "layer_norm_epsilon")

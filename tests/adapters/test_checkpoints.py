@@ -1,10 +1,13 @@
 """Which checkpoint a killed training goes on from."""
 
+import fractions
 import os
 
+import pytest
 import torch
 
-from fairseq_plugin.checkpoints import go_on_from, is_whole
+from fairseq_plugin.checkpoints import go_on_from, is_whole, read_whole
+from fairseq_plugin.errors import UserError
 
 
 def write(path, second):
@@ -35,3 +38,11 @@ def test_a_torn_or_missing_last_checkpoint_gives_way_to_the_newest_whole_one(tmp
     assert not is_whole(last) and go_on_from(tmp_path) == newest
     tear(newest)
     assert go_on_from(tmp_path) == tmp_path / "checkpoint_1_7.pt"
+
+
+def test_a_checkpoint_with_more_than_tensors_is_refused_in_one_line(tmp_path):
+    path = write(tmp_path / "ours.pt", 1000)
+    assert read_whole(path)["model"]["weight"].sum() == 4950
+    torch.save({"model": {}, "cfg": fractions.Fraction(1, 3)}, tmp_path / "foreign.pt")
+    with pytest.raises(UserError, match="foreign.pt is no checkpoint of ours"):
+        read_whole(tmp_path / "foreign.pt")
