@@ -52,7 +52,7 @@ class Objective:
     start: str | None = None
 
 
-TEXTS = (Text("wikitext-2", 1000, 500), Text("tinyshakespeare", 1000, 700))
+TEXTS = (Text("tinyshakespeare", 1000, 1000), Text("wikitext-2", 1000, 500))
 SCALE_GRAD = ("--criterion", "scale_grad", "--gamma")
 OBJECTIVES = (
     Objective("mle", "maximum likelihood", (*SCALE_GRAD, "1")),
@@ -113,8 +113,25 @@ class Study:
     def results_of(self, text, objective, seed):
         return self.run_of(text, objective, seed) / "evaluation" / "results.json"
 
-    def do(self, text, objective, seed):
-        """Train and evaluate one run, unless its results stand already."""
+    def found(self):
+        """``{text: {objective: {seed: path of results.json}}}`` of the seeds for which every objective is done."""
+        found = {}
+        for text in self.texts:
+            seeds = [
+                seed for seed in self.seeds
+                if all(self.results_of(text, objective, seed).is_file() for objective in OBJECTIVES)
+            ]  # fmt: skip
+            if seeds:
+                found[text.name] = {
+                    objective.name: {seed: self.results_of(text, objective, seed) for seed in seeds}
+                    for objective in OBJECTIVES
+                }
+        return found
+
+    def do(self, text, objective, seed, before=None):
+        """Train and evaluate one run, unless its results stand already; ``before``: the future of the run it needs."""
+        if before is not None:
+            before.result()
         run = self.run_of(text, objective, seed)
         if self.results_of(text, objective, seed).is_file():
             return
@@ -169,6 +186,24 @@ def call(command, console):
         raise UserError(f"{Path(command[0]).name} ended with status {status}; its last words are in {console}")
 
 
+def run_all(study, args):
+    """Everything that is missing, ``--processes`` runs at once; a seed of a text at a time, so that a study that is
+    cut short has whole seeds."""
+    for text in study.texts:
+        study.prepare(text)
+    with ThreadPoolExecutor(args.processes) as pool:
+        jobs = []
+        for text in study.texts:
+            for seed in args.seeds:
+                of_seed = {}
+                for objective in OBJECTIVES:  # one that goes on from another stands behind it, in the pool too
+                    before = of_seed.get(objective.start)
+                    of_seed[objective.name] = pool.submit(study.do, text, objective, seed, before)
+                jobs += of_seed.values()
+        for job in jobs:
+            job.result()
+
+
 @plain_errors()
 def main():
     parser = argparse.ArgumentParser(
@@ -181,30 +216,17 @@ def main():
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--max-prefixes", type=int, default=60, metavar="N", help="prefixes continued (default: 60)")
     parser.add_argument("--processes", type=int, default=2, help="runs at once, one thread each (default: 2)")
+    parser.add_argument("--report", action="store_true", help="run nothing, report on the runs that are complete")
     parser.add_argument("--no-write", action="store_true", help="leave the results beside this script alone")
     args = parser.parse_args()
 
     texts = [text for text in TEXTS if text.name in args.texts]
     study = Study(args.data, args.to, texts, args.seeds, args.max_prefixes)
-    for text in texts:
-        study.prepare(text)
-    # Seeds in the outer loop: a study that is cut short has whole seeds. Those that go on from others come last.
-    for later in (False, True):
-        jobs = [
-            (text, objective, seed)
-            for seed in args.seeds for text in texts for objective in OBJECTIVES
-            if bool(objective.start) == later
-        ]  # fmt: skip
-        with ThreadPoolExecutor(args.processes) as pool:
-            for future in [pool.submit(study.do, *job) for job in jobs]:
-                future.result()
-    found = {
-        text.name: {
-            objective.name: {seed: study.results_of(text, objective, seed) for seed in args.seeds}
-            for objective in OBJECTIVES
-        }
-        for text in texts
-    }
+    if not args.report:
+        run_all(study, args)
+    found = study.found()
+    if not found:
+        raise UserError(f"--to {args.to} holds no seed with every objective done; run the study first")
     titles = {objective.name: objective.title for objective in OBJECTIVES}
     report = study_report.read(found, titles)
     print("\n".join(study_report.tables(report)))

@@ -30,7 +30,8 @@ def read(found, titles):
 
     Returns:
         ``{"made", "machine", "titles", "texts": {text: {"human": {...}, "runs": {objective: {seed: numbers}}}}}``; numbers
-        are ``{"single": {metric: value}, "decodings": {decoding: {metric: value}}}``.
+        are ``{"single": {metric: value}, "decodings": {decoding: {metric: value}}, "intervals": {...}}``, the intervals
+        being the evaluation's own, over windows or continuations.
     """
     texts = {}
     for text, objectives in found.items():
@@ -54,18 +55,23 @@ def _numbers(path, objective):
         raise UserError(f"{path} is missing: run the study again, it goes on where it stopped")
     loaded = json.loads(path.read_text("utf-8"))
     systems = loaded["completion"]["systems"]
+    made = {name.removeprefix(f"{objective} "): one for name, one in systems.items() if name != "human"}
+    single = loaded["single_token"]["systems"][objective]
     return {
-        "single": _values(loaded["single_token"]["systems"][objective]),
-        "decodings": {
-            name.removeprefix(f"{objective} "): _values(system)
-            for name, system in systems.items()
-            if name != "human"
+        "single": _values(single),
+        "decodings": {decoding: _values(one) for decoding, one in made.items()},
+        "intervals": {
+            "single": _intervals(single), **{decoding: _intervals(one) for decoding, one in made.items()}
         },
-    }
+    }  # fmt: skip
 
 
 def _values(system):
     return {name: entry["value"] for name, entry in system["metrics"].items()}
+
+
+def _intervals(system):
+    return {name: [one["low"], one["high"]] for name, one in system["metrics"].items() if "low" in one}
 
 
 def spread(values):
@@ -84,13 +90,14 @@ def tables(report):
     lines = [f"({report['made']}; {report['machine']})", ""]
     for text, of_text in report["texts"].items():
         seeds = len(next(iter(of_text["runs"].values())))
-        lines += [f"### {text}", "", f"Mean over {seeds} seeds ± half the 95 % interval of that mean.", ""]
-        lines += _table(report, of_text, SINGLE, lambda run: run["single"], of_text["human"]["single"])
+        said = f"Mean over {seeds} seeds ± half the 95 % interval of that mean (Student's t)."
+        if seeds == 1:
+            said = "One seed; in brackets the 95 % bootstrap interval over windows or continuations."
+        lines += [f"### {text}", "", said, ""]
+        lines += _table(report, of_text, SINGLE, "single", of_text["human"]["single"])
         for decoding in _decodings(of_text):
             lines += [f"**{decoding}**, {of_text['settings']['prefixes']}", ""]
-            lines += _table(
-                report, of_text, CONTINUATION, lambda run: run["decodings"][decoding], of_text["human"]["continuations"]
-            )
+            lines += _table(report, of_text, CONTINUATION, decoding, of_text["human"]["continuations"])
         lines += _comparison(report, of_text)
     return lines
 
@@ -100,19 +107,24 @@ def _decodings(of_text):
 
 
 def _table(report, of_text, metrics, part, human):
+    """``part``: ``"single"`` or a decoding."""
     lines = ["| objective | " + " | ".join(metrics) + " |", "| --- |" + " ---: |" * len(metrics)]
     for objective, seeds in of_text["runs"].items():
-        cells = [_cell(metric, [part(run)[metric] for run in seeds.values()]) for metric in metrics.values()]
+        cells = [_cell(metric, part, list(seeds.values())) for metric in metrics.values()]
         lines.append(f"| {report['titles'][objective]} | " + " | ".join(cells) + " |")
     cells = ["" if human.get(metric) is None else _number(metric, human[metric]) for metric in metrics.values()]
     return [*lines, "| *people* | " + " | ".join(cells) + " |", ""]
 
 
-def _cell(metric, values):
+def _cell(metric, part, runs):
+    values = [(run["single"] if part == "single" else run["decodings"][part])[metric] for run in runs]
     if any(value is None for value in values):  # too little text for this metric in some run
         return "–"
     mean, half = spread(values)
-    return _number(metric, mean) + ("" if half is None else f" ± {_number(metric, half)}")
+    if half is not None:
+        return f"{_number(metric, mean)} ± {_number(metric, half)}"
+    low_high = runs[0]["intervals"][part].get(metric)
+    return _number(metric, mean) + (f" [{', '.join(_number(metric, one) for one in low_high)}]" if low_high else "")
 
 
 def _number(metric, value):

@@ -8,6 +8,8 @@ import torch
 
 from tests.pipeline.open_ended import in_process
 
+pytestmark = pytest.mark.slow  # each starts trainings of its own
+
 
 @pytest.fixture
 def evaluate(text, learnt, monkeypatch):

@@ -16,6 +16,8 @@ from tests.pipeline.conftest import MODEL
 from tests.pipeline.open_ended import OPEN_ENDED
 from tests.pipeline.test_resume import assert_equal_bits, state_of
 
+pytestmark = pytest.mark.slow  # each starts trainings of its own
+
 EVERY = [word for what in ("save", "validate", "sample") for word in (f"--{what}-interval-updates", 7)]
 RUN = (*OPEN_ENDED, "--max-epoch", 3, *EVERY)
 
@@ -62,14 +64,12 @@ def test_samples_change_no_bit_of_the_training(text, train, tmp_path):
     assert list((tmp_path / "tb" / "samples").iterdir())
 
 
-@pytest.mark.slow
 def test_samples_work_in_bf16(text, train, tmp_path):
     words = ("--max-update", 8, "--sample-interval-updates", 4, "--compute-dtype", "bf16")
     train(text.folder, tmp_path, *OPEN_ENDED, *words)
     assert list(entries(tmp_path)) == [4, 8]
 
 
-@pytest.mark.slow
 def test_a_stock_model_writes_samples_undisturbed(text, run_stock, tmp_path):
     """fairseq's generator uses torch's own random numbers: they are put back."""
     model = (
@@ -109,7 +109,6 @@ def train_until(data, folder, ready):
         child.wait()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["while samples are written", "after a checkpoint"])
 def test_a_killed_training_ends_with_the_same_samples_and_bits(text, train, undisturbed, tmp_path, moment):
     """SIGKILL in the middle of epoch 2; the same command again. Nothing is lost or repeated."""

@@ -11,6 +11,8 @@ from fairseq_plugin.corpus import folder
 from fairseq_plugin.corpus.manifest import TextManifest
 from tests.corpus.made_text import request_for, sentences, wiki, write
 
+pytestmark = pytest.mark.slow  # each starts trainings of its own
+
 TASK = ("--task", "language_modeling", "--tokens-per-sample", 64)
 
 
@@ -55,7 +57,6 @@ def test_training_and_evaluation_meet_every_token(run_stock, texts, learnt):
     assert loss < np.log2(400) - 1  # it has learnt something
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["complete", "complete_doc", "eos"])
 def test_the_other_break_modes_meet_every_token(run_stock, train, texts, learnt, tmp_path, mode):
     manifest = TextManifest.load(texts.lines)
