@@ -12,7 +12,7 @@ from fairseq_plugin.files import atomic_write
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 # heading -> metric of the single-token part
-SINGLE = {"ppl": "ppl", "ppl per word": "ppl per word", "acc": "acc", "rep/128": "rep/128", "wrep/128": "wrep/128", "uniq": "uniq"}
+SINGLE = {"ppl": "ppl", "ppl per character": "ppl per character", "acc": "acc", "rep/128": "rep/128", "wrep/128": "wrep/128", "uniq": "uniq"}
 # heading -> metric of the continuations, for each decoding
 CONTINUATION = {"seq-rep-1": "seq-rep-1", "seq-rep-4": "seq-rep-4", "seq-rep-4, words": "seq-rep-4 (words)",
                 "uniq-seq": "uniq-seq"}  # fmt: skip
@@ -111,7 +111,8 @@ def _table(report, of_text, metrics, part, human):
     lines = ["| objective | " + " | ".join(metrics) + " |", "| --- |" + " ---: |" * len(metrics)]
     for objective, seeds in of_text["runs"].items():
         cells = [_cell(metric, part, list(seeds.values())) for metric in metrics.values()]
-        lines.append(f"| {report['titles'][objective]} | " + " | ".join(cells) + " |")
+        fewer = f" (seeds {', '.join(seeds)} only)" if len(seeds) < len(of_text["runs"]["mle"]) else ""
+        lines.append(f"| {report['titles'][objective]}{fewer} | " + " | ".join(cells) + " |")
     cells = ["" if human.get(metric) is None else _number(metric, human[metric]) for metric in metrics.values()]
     return [*lines, "| *people* | " + " | ".join(cells) + " |", ""]
 
@@ -130,7 +131,8 @@ def _cell(metric, part, runs):
 def _number(metric, value):
     if metric.startswith("uniq"):
         return f"{value:,.0f}"
-    return f"{value:,.1f}" if metric.startswith("ppl") else f"{value:.3f}"
+    digits = {"ppl": 1, "ppl per character": 2}.get(metric, 3)
+    return f"{value:,.{digits}f}"
 
 
 def _comparison(report, of_text):
