@@ -208,7 +208,7 @@ def quote(prompt, continuation):
     for line, following in zip(lines, [*lines[1:], ""]):
         # A backslash at the end of a line is Markdown's line break; an empty line parts paragraphs by itself.
         shown.append(f"> {line}" + ("\\" if line and following else "") if line else ">")
-    if not any(lines):
+    if not any(line.strip() for line in lines):  # a no-break space alone shows nothing either
         shown[0] = "> (empty)"
     return "\n".join(shown)
 

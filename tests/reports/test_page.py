@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.reports import facts, figures, page
@@ -173,6 +173,7 @@ def test_numbers_read_as_a_person_writes_them():
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+@example(0.0078125, 1e-6)
 def test_ticks_are_few_inside_and_told_apart(low, span):
     span = max(span, 1e-5 * abs(low))
     ticks = figures.nice_ticks(low, low + span)

@@ -5,7 +5,7 @@ import logging
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -35,6 +35,7 @@ def plain(text):
 
 
 @given(TEXTS, TEXTS)
+@example("", "\xa0")
 @settings(max_examples=500, deadline=None)
 def test_a_reader_sees_just_the_text_and_the_prompt_in_bold(prompt, continuation):
     bold, everything = rendered(quote(prompt, continuation))
