@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch  # noqa: E402
 
-from fairseq_plugin.core.decoding import continue_prompts  # noqa: E402
-from fairseq_plugin.core.drawing import Sampling  # noqa: E402
+from fairseq_plugin.sampling.sample import continue_prompts  # noqa: E402
+from fairseq_plugin.sampling.draw import Sampling  # noqa: E402
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
 
 END = 2

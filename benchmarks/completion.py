@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from fairseq_plugin.core.cpu_products import fast_fp32_available  # noqa: E402
-from fairseq_plugin.core.decoding import continue_prompts  # noqa: E402
-from fairseq_plugin.core.drawing import Sampling  # noqa: E402
+from fairseq_plugin.sampling.sample import continue_prompts  # noqa: E402
+from fairseq_plugin.sampling.draw import Sampling  # noqa: E402
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
 

@@ -204,7 +204,7 @@ mkdir -p "$checkpoints"
 if [ ! -f "$TO/trained" ]; then
   # fairseq copies the newest checkpoint to checkpoint_last.pt in place: a kill meanwhile leaves half of it, or none.
   restore=$($bin/python -c 'import sys; sys.modules["fairseq"] = None
-from fairseq_plugin.checkpoints import go_on_from; print(go_on_from(sys.argv[1]) or "")' "$checkpoints")
+from fairseq_plugin.storage.checkpoints import go_on_from; print(go_on_from(sys.argv[1]) or "")' "$checkpoints")
   [ -z "$restore" ] || train+=(--restore-file "$restore")
   # One update more in the cosine's period: fairseq's begins anew at its end.
   train+=(--lr-scheduler cosine --warmup-updates "$(setting warmup)" --max-update "$(setting updates)"
@@ -219,7 +219,7 @@ from fairseq_plugin.checkpoints import go_on_from; print(go_on_from(sys.argv[1])
 import sys
 sys.modules["fairseq"] = None  # not needed here, and slow to import
 sys.path.insert(0, ".")
-from fairseq_plugin.checkpoints import go_on_from
+from fairseq_plugin.storage.checkpoints import go_on_from
 print(go_on_from(sys.argv[1]) or "")
 PYTHON
   )

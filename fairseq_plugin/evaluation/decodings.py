@@ -15,10 +15,10 @@ Sampling options combine: ``top-p=0.9:temperature=0.7``. ``block=N`` goes with g
 
 from dataclasses import dataclass
 
-from fairseq_plugin.core.beam_search import beam_search
-from fairseq_plugin.core.contrastive_search import contrastive_search
-from fairseq_plugin.core.decoding import continue_prompts
-from fairseq_plugin.core.drawing import Sampling
+from fairseq_plugin.sampling.beam_search import beam_search
+from fairseq_plugin.sampling.contrastive_search import contrastive_search
+from fairseq_plugin.sampling.sample import continue_prompts
+from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.errors import UserError, addressed_to_the_user
 
 _INTEGERS, _NUMBERS = ("beam", "block", "top-k"), ("top-p", "temperature")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from fairseq_plugin.checkpoints import read_whole, require_whole
+from fairseq_plugin.storage.checkpoints import read_whole, require_whole
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.checkpoint_weights import (

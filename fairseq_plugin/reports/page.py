@@ -3,7 +3,6 @@
 from fairseq_plugin.reports import figures
 from fairseq_plugin.reports import page_sections as sections
 from fairseq_plugin.reports.display import escape, number, percent, ratio
-from fairseq_plugin.reports.filters import REASONS
 from fairseq_plugin.reports.page_parts import count_cell, label_cell, legend, reason_name, table
 from fairseq_plugin.reports.page_style import STYLE
 
@@ -18,7 +17,7 @@ def render(report):
 
     Args:
         report: dictionary with ``name`` (of the data), ``labels`` (list of ``(name, text)``), ``counts``
-            (:func:`~.filters.tally`), ``facts`` (:func:`~.facts.measure`), ``curves`` (of
+            (of the filters' tally), ``reasons`` (what each reason for rejection says of a sample), ``facts`` (:func:`~.facts.measure`), ``curves`` (of
             :mod:`~.training_log` or None), ``log`` (its path or None), ``rejected`` (reason -> list of
             texts), ``seed``, ``tokens``, ``seconds``, ``provenance`` (list of ``(what, value)``), ``notes``
             (list of texts).
@@ -78,21 +77,21 @@ def _head(report):
 
 
 def _counts(report):
-    counts = report["counts"]
-    found = [reason for reason in REASONS if counts["reasons"][reason]]
+    counts, meanings = report["counts"], report["reasons"]
+    found = [reason for reason in meanings if counts["reasons"][reason]]
     texts = dict(report["labels"])
     bars = []
     for name, own in counts["labels"].items():
         lost = [(reason_name(reason), f"p-{reason}", own["reasons"][reason]) for reason in found]
         bars.append((texts[name], [("kept", "p-kept", own["kept"]), *lost]))
-    colours = "".join(f".p-{part}{{background:var(--r-{part})}}" for part in REASONS)
+    colours = "".join(f".p-{part}{{background:var(--r-{part})}}" for part in meanings)
     rows = []
     for name, own in [*counts["labels"].items(), (None, counts)]:
         label = "all" if name is None else label_cell(name, texts[name])
         cells = [f"{own['generated']:,}", f"{own['kept']:,}", percent(own["kept"] / max(1, own["generated"]))]
         rows.append([label, *cells, *(count_cell(own["reasons"][reason]) for reason in found)])
     hidden = f"The first {MOST_BARS} of {len(bars)} labels are drawn." if len(bars) > MOST_BARS else ""
-    meaning = [f"<li><b>{reason_name(reason)}</b>: the sample {REASONS[reason]}</li>" for reason in found]
+    meaning = [f"<li><b>{reason_name(reason)}</b>: the sample {meanings[reason]}</li>" for reason in found]
     keys = [("kept", "p-kept")] + [(reason_name(reason), f"p-{reason}") for reason in found]
     return (
         f"<style>.p-kept{{background:var(--kept)}}{colours}</style><h2>What was kept, and what was not</h2>"

@@ -13,16 +13,16 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
-from fairseq_plugin.checkpoints import require_for_generation, require_for_restart
+from fairseq_plugin.storage.checkpoints import require_for_generation, require_for_restart
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.datasets.label_prompts import LabelPrompts
 from fairseq_plugin.datasets.labelled_rows import LabelledRows
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
-from fairseq_plugin.generation.decoding_flags import SETTINGS, check_limits, choose_decoder, least_length
-from fairseq_plugin.generation.label_counts import ids_of_samples, samples_per_label
-from fairseq_plugin.generation.label_perplexity import LabelPerplexity
-from fairseq_plugin.generation.record import GenerationRecord, facts_of_run
-from fairseq_plugin.generation.stock_search import StockSearch
+from fairseq_plugin.tasks.decoding_flags import SETTINGS, check_limits, choose_decoder, least_length
+from fairseq_plugin.augment.label_counts import ids_of_samples, samples_per_label
+from fairseq_plugin.tasks.label_perplexity import LabelPerplexity
+from fairseq_plugin.augment.record import GenerationRecord, facts_of_run
+from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.labelled.binary import check_split
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.tasks.prompted import Prompted, continue_all

@@ -9,7 +9,7 @@ from fairseq.distributed import utils as distributed_utils
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingTask
 
-from fairseq_plugin.checkpoints import require_for_generation, require_for_restart
+from fairseq_plugin.storage.checkpoints import require_for_generation, require_for_restart
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.corpus.folder import check_split, load_codec, read_stream
 from fairseq_plugin.corpus.manifest import TextManifest
@@ -17,7 +17,7 @@ from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.datasets.text_blocks import BlocksWithContext, TextBlocks
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.generation import prompt_sources
-from fairseq_plugin.generation.decoding_flags import (
+from fairseq_plugin.tasks.decoding_flags import (
     SETTINGS,
     OwnFlags,
     check_limits,
@@ -25,10 +25,10 @@ from fairseq_plugin.generation.decoding_flags import (
     gpt2_of,
     least_length,
 )
-from fairseq_plugin.generation.finite_scores import FiniteScores
-from fairseq_plugin.generation.record import GenerationRecord, facts_of_run
-from fairseq_plugin.generation.sample_table import SampleTable
-from fairseq_plugin.generation.stock_search import StockSearch
+from fairseq_plugin.tasks.finite_scores import FiniteScores
+from fairseq_plugin.augment.record import GenerationRecord, facts_of_run
+from fairseq_plugin.tasks.sample_table import SampleTable
+from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.tasks.end_of_training import DrawAtTheEnd
 from fairseq_plugin.tasks.open_ended_config import OpenEndedGenerationConfig
 from fairseq_plugin.tasks.prompted import Prompted, continue_all

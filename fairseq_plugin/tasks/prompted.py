@@ -3,7 +3,7 @@
 import logging
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.generation.typed_lines import TypedLines
+from fairseq_plugin.tasks.typed_lines import TypedLines
 
 logger = logging.getLogger(__name__)
 

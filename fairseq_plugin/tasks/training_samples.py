@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from fairseq_plugin.corpus.folder import read_stream
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.generation.prompt_sources import check_room, prefixes, read_prompts
+from fairseq_plugin.tasks.prompt_sources import check_room, prefixes, read_prompts
 from fairseq_plugin.reports.sample_book import SampleBook, write_tensorboard
 
 logger = logging.getLogger(__name__)

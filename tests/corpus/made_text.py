@@ -1,7 +1,7 @@
 """Small texts and prepared text folders for tests."""
 
 from fairseq_plugin.corpus.prepare import Request, prepare
-from fairseq_plugin.labelled.reviews import make_reviews
+from scripts.reviews import make_reviews
 
 
 def sentences(count, seed=1):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fairseq_plugin.core.drawing import Sampling
+from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.decodings import decode, parse_decodings
 from tests.evaluation.made_text import tiny_gpt2

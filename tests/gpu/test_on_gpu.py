@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fairseq_plugin.core.decoding import continue_prompts
-from fairseq_plugin.core.drawing import Sampling
+from fairseq_plugin.sampling.sample import continue_prompts
+from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.core.scale_grad import fused_scale_grad_loss, scale_grad_loss
 

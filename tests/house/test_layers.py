@@ -12,26 +12,26 @@ LAYERS = {
     "core": 0,
     "errors": 0,
     "files": 0,
-    "checkpoints": 1,
-    "storage": 1,
+    "sampling": 1,
     "text": 1,
-    "generation": 2,
-    "labelled": 2,
-    "corpus": 2,
+    "storage": 2,
+    "labelled": 3,
+    "corpus": 3,
     "datasets": 3,
     "pretrained": 3,
-    "reports": 3,
-    "evaluation": 4,
-    "bpe": 5,
-    "criterions": 5,
-    "models": 5,
-    "optim": 5,
-    "tasks": 5,
-    "__init__": 6,
+    "reports": 4,
+    "augment": 5,
+    "evaluation": 5,
+    "bpe": 6,
+    "criterions": 6,
+    "models": 6,
+    "optim": 6,
+    "tasks": 6,
+    "__init__": 7,
 }
-ADAPTERS = {name for name, layer in LAYERS.items() if layer == 5}
+ADAPTERS = {name for name, layer in LAYERS.items() if layer == 6}
 IMPORT_FAIRSEQ = ADAPTERS | {"datasets"}
-PURE = {"core": {"torch"}, "errors": set(), "files": set()}  # what else than the standard library
+PURE = {"core": {"torch"}, "sampling": {"torch"}, "errors": set(), "files": set()}  # what else than the standard library
 
 
 def imports_of(source, package):

@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from fairseq_plugin.labelled.prepare import Request, prepare
-from fairseq_plugin.labelled.reviews import SPEC, make_reviews
+from scripts.reviews import SPEC, make_reviews
 from fairseq_plugin.labelled.rows import write_rows
 
 SIZES = {"train": 300, "valid": 40, "test": 30}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fairseq_plugin.labelled.binary import write_label_folders
-from tests.pipeline.conftest import MODEL
+from tests.pipeline.fixtures import MODEL
 from tests.reference.gpt2_reference import hugging_face_model
 
 # The tiny model of these tests, without its own criterion.

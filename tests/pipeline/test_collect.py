@@ -11,9 +11,9 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import read_rows
-from fairseq_plugin.reports.collect import Wishes, collect
+from fairseq_plugin.augment.collect import Wishes, collect
 from fairseq_plugin.text.codec import load_codec
-from tests.reports.made_generation import (
+from tests.augment.made_generation import (
     EXPECTED,
     GOOD,
     TRAIN,

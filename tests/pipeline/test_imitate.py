@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from fairseq_plugin.labelled.reviews import make_reviews
+from scripts.reviews import make_reviews
 from scripts import environment
 
 

@@ -92,7 +92,7 @@ def test_a_run_leaves_a_record_and_a_table(complete, text, learnt, tmp_path):
 
 def test_a_cut_run_leaves_no_table_of_an_earlier_one(complete, tmp_path, monkeypatch):
     """The table is there and whole, or not there at all; a rerun doubles nothing."""
-    from fairseq_plugin.generation.prompt_decoders import KeyedSampler
+    from fairseq_plugin.tasks.prompt_decoders import KeyedSampler
 
     words = ("--gen-subset", "valid", "--num-samples", 6, "--batch-size", 2, *TOP_P)
     complete(tmp_path, *words)

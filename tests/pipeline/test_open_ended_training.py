@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT, child_environment
-from tests.pipeline.conftest import MODEL
+from tests.pipeline.fixtures import MODEL
 from tests.pipeline.open_ended import OPEN_ENDED
 from tests.pipeline.test_resume import assert_equal_bits, state_of
 

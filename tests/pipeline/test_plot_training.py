@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_plugin.checkpoints import go_on_from
+from fairseq_plugin.storage.checkpoints import go_on_from
 from fairseq_plugin.reports.training_log import read_run
 from tests.conftest import ROOT, child_environment
-from tests.pipeline.conftest import MODEL
+from tests.pipeline.fixtures import MODEL
 
 
 def test_the_log_of_the_stock_command_is_drawn(trained, run_script, tmp_path):

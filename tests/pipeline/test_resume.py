@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT, child_environment
-from tests.pipeline.conftest import MODEL
+from tests.pipeline.fixtures import MODEL
 
 WORDS = ("--task", "conditional_augmentation", "--max-epoch", 4, "--save-interval-updates", 5)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fairseq_plugin.reports import facts, figures, page
 from fairseq_plugin.reports.display import escape, number, percent, ratio, short, tick_texts
-from fairseq_plugin.reports.filters import REASONS, tally
+from fairseq_plugin.augment.filters import REASONS, tally
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -66,6 +66,7 @@ def make_report(labels, texts, curves=None):
         "name": texts[0],
         "labels": labels,
         "counts": tally(given, reasons, names),
+        "reasons": REASONS,
         "curves": curves,
         "log": texts[-1],
         "facts": facts.measure([text for _, text in labels], real, kept, 7),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.labelled.reviews import make_reviews
+from scripts.reviews import make_reviews
 from fairseq_plugin.text.codec import (
     gpt2_codec,
     load_codec,

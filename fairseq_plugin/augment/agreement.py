@@ -1,0 +1,147 @@
+"""Does an independent classifier read the synthetic rows as their labels say?
+
+Words and word pairs weighted by TF-IDF, then logistic regression, trained on the real training set alone.
+Its accuracy on the real valid set stands beside every figure: agreement cannot be judged without knowing how
+often the judge itself is wrong.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
+from fairseq_plugin.labelled.binary import read_texts
+from fairseq_plugin.labelled.manifest import NAME, Manifest
+from fairseq_plugin.augment.augmented_set import read_synthetic
+from fairseq_plugin.reports.display import percent
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often the judge's label is the given one.
+
+    Attributes:
+        rows: number of rows judged.
+        share: of rows with the same label, in [0, 1]; None for no rows.
+        by_label: ``{name: {"rows", "share"}}``.
+        confusion: ``confusion[given][judged]``, counts, in the order of the labels.
+    """
+
+    rows: int
+    share: float | None
+    by_label: dict
+    confusion: list
+
+
+def judge_samples(data, samples, seed=1):
+    """Train the judge on the real training set and let it read an augmented set.
+
+    Args:
+        data: the prepared data folder.
+        samples: a folder written by ``scripts/collect.py``.
+        seed: of the classifier.
+
+    Returns:
+        ``{"labels": names, "train_rows": n, "seed": n, "valid": Agreement or None, "synthetic": Agreement}``.
+
+    Raises:
+        UserError: no such data, no such set, or a set made with other data.
+    """
+    manifest = Manifest.load(data)
+    record, rows = read_synthetic(samples)
+    if record["data"]["manifest_sha256"] != sha256(Path(data) / NAME):
+        raise UserError(
+            f"{samples} was made with the data {record['data']['name']!r}, --data {data} is another; give "
+            "the data the samples were made with"
+        )
+    names = [label.name for label in manifest.labels]
+    train = read_texts(data, "train")
+    judge = train_judge([text for _, text in train], [label for label, _ in train], seed)
+    valid = read_texts(data, "valid") if "valid" in manifest.splits else []
+    return {
+        "labels": names,
+        "train_rows": len(train),
+        "seed": seed,
+        "valid": agree(judge, [text for _, text in valid], [label for label, _ in valid], names)
+        if valid
+        else None,
+        "synthetic": agree(
+            judge, [row.text for row in rows], [manifest.label_index(row.label) for row in rows], names
+        ),
+    }
+
+
+def train_judge(texts, labels, seed=1):
+    """Train the classifier.
+
+    Args:
+        texts: list of sentences.
+        labels: their label indices.
+        seed: of the solver.
+
+    Returns:
+        A scikit-learn pipeline with ``predict(texts)``.
+
+    Raises:
+        UserError: fewer than two labels, or no words at all.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    if len(set(labels)) < 2:
+        raise UserError(f"the training set has {len(set(labels))} label(s); a judge needs at least two")
+    # One-letter words count ("i", "a", Chinese characters); a pair must be seen twice to be a clue where
+    # there is enough text for it.
+    vectorizer = TfidfVectorizer(
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        token_pattern=r"(?u)\b\w+\b|[^\w\s]",
+        min_df=2 if len(texts) > 5000 else 1,
+    )
+    judge = make_pipeline(vectorizer, LogisticRegression(C=10.0, max_iter=2000, random_state=seed))
+    try:
+        return judge.fit(texts, labels)
+    except ValueError as error:
+        raise UserError(f"the judge cannot be trained on this training set: {error}") from error
+
+
+def agree(judge, texts, labels, names):
+    """Compare the judge's labels with the given ones.
+
+    Args:
+        judge: from :func:`train_judge`.
+        texts: sentences.
+        labels: their label indices.
+        names: label names in order.
+
+    Returns:
+        :class:`Agreement`.
+    """
+    given = np.asarray(labels, dtype=np.int64)
+    judged = np.asarray(judge.predict(texts), dtype=np.int64) if len(texts) else given
+    confusion = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(confusion, (given, judged), 1)
+    totals, right = confusion.sum(axis=1), confusion.diagonal()
+    by_label = {
+        name: {"rows": int(total), "share": int(same) / int(total) if total else None}
+        for name, total, same in zip(names, totals, right)
+    }
+    share = int(right.sum()) / len(given) if len(given) else None
+    return Agreement(len(given), share, by_label, confusion.tolist())
+
+
+def describe(agreement, names):
+    """Lines of text: the share overall and per label, and the confusion table."""
+    width = max(8, *(len(name) for name in names)) + 2
+    lines = [f"  all{'':{width - 3}}{percent(agreement.share):>9}  of {agreement.rows:,} rows"]
+    for name, own in agreement.by_label.items():
+        lines.append(f"  {name:<{width}}{percent(own['share']):>9}  of {own['rows']:,} rows")
+    lines.append(
+        f"  given \\ judged{'':{max(0, width - 14)}}" + "".join(f"{name:>{width}}" for name in names)
+    )
+    for name, counts in zip(names, agreement.confusion):
+        lines.append(f"  {name:<{max(width, 14)}}" + "".join(f"{count:>{width},}" for count in counts))
+    return lines

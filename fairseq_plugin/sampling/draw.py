@@ -1,0 +1,216 @@
+"""Draw one token per row from logits: temperature, top-k, top-p, by the inverse CDF at a given number.
+
+Legend: B rows, V vocabulary, K candidates kept by top-k or top-p.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from fairseq_plugin.sampling.keyed_random import keyed_uniform
+
+# Columns of one block of the two-level CDF: the sum over a block is one vector operation, and only V / 64
+# numbers are accumulated in float64. A vocabulary stored in a multiple of 64 needs no padding here.
+_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a token is drawn.
+
+    Args:
+        temperature: logits are divided by it; > 0; 1 samples the model itself, 0 takes the arg max.
+        top_k: keep the k most probable tokens; 0 keeps all. Ties with the k-th are cut arbitrarily.
+        top_p: keep the fewest most probable tokens whose probabilities (after temperature and top-k)
+            reach p, in (0, 1]; 1 keeps all.
+        gumbel: draw by the Gumbel-max trick (:func:`draw_gumbel`) and not by the inverse CDF: the same
+            distribution, other tokens for the same seed.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    gumbel: bool = False
+
+    def __post_init__(self):
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be >= 0 and finite, not {self.temperature}")
+        if self.top_k < 0:
+            raise ValueError(f"top-k must be >= 0 (0 keeps every token), not {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top-p must lie in (0, 1] (1 keeps every token), not {self.top_p}")
+        if self.gumbel and self.temperature == 0:
+            raise ValueError("gumbel draws at random, temperature 0 does not: leave one of them out")
+
+
+def draw(logits_BV, uniform_B, sampling):
+    """Draw one token per row.
+
+    The token is the first, in the order of the vocabulary, at which the cumulative probability exceeds
+    ``uniform_B``: token order, not order of probability, so that a rounding difference between two nearly
+    equal logits cannot swap their places.
+
+    Args:
+        logits_BV: ``(B, V)`` float32, ``-inf`` for forbidden tokens.
+        uniform_B: ``(B,)`` float64 in (0, 1); not looked at with temperature 0.
+        sampling: a :class:`Sampling`.
+
+    Returns:
+        ``(B,)`` int64 token ids; a token of probability 0 is never drawn.
+
+    Raises:
+        FloatingPointError: a row without a finite maximum (NaN, +inf, or nothing allowed). On a GPU the check
+            would wait for the device: there the caller asks :func:`drawable` and reads it when it reads.
+    """
+    if logits_BV.device.type == "cpu":
+        require_drawable(drawable(logits_BV))
+    if sampling.temperature == 0:
+        return arg_max(logits_BV)
+    if sampling.temperature != 1:
+        logits_BV = logits_BV / sampling.temperature
+    candidates = _candidates(logits_BV, sampling)
+    return _draw_full(logits_BV, uniform_B) if candidates is None else _draw_candidates(*candidates, uniform_B)
+
+
+def arg_max(logits_BV):
+    """The first column of the greatest logit of each row, ``(B,)`` int64; rows must be free of NaN.
+
+    On a CPU ``torch.argmax`` looks at one number after the other; here only at one of each block's maxima, and
+    then into one block.
+    """
+    num_columns = logits_BV.shape[1]
+    if logits_BV.device.type != "cpu" or num_columns < 2 * _BLOCK:
+        return logits_BV.argmax(-1)
+    whole = num_columns // _BLOCK * _BLOCK
+    best_BN = logits_BV[:, :whole].unflatten(1, (-1, _BLOCK)).amax(-1)
+    if whole < num_columns:
+        best_BN = torch.cat([best_BN, logits_BV[:, whole:].amax(-1, keepdim=True)], dim=1)
+    start_B1 = best_BN.argmax(-1, keepdim=True) * _BLOCK
+    # The last block may be a short one: what would lie beyond it repeats its last column.
+    columns_BC = (start_B1 + torch.arange(_BLOCK)).clamp_(max=num_columns - 1)
+    return start_B1.squeeze(1) + logits_BV.gather(1, columns_BC).argmax(-1)
+
+
+def draw_gumbel(logits_BV, seed, sample_ids_B, steps_B, sampling):
+    """Draw one token per row by the Gumbel-max trick.
+
+    ``argmax over v of logits_v / T + g_v`` with ``g_v = -log(-log(u_v))`` has the distribution
+    ``softmax(logits / T)`` (Gumbel 1954; Maddison, Tarlow, Minka, "A* Sampling", NeurIPS 2014, section 2).
+    ``u_v`` is keyed by (seed, sample id, step, token), so the noise of a token depends neither on the batch
+    nor on which other tokens are allowed; top-k and top-p only take candidates away.
+
+    Args:
+        logits_BV: as for :func:`draw`.
+        seed, sample_ids_B, steps_B: as for :func:`~fairseq_plugin.sampling.keyed_random.keyed_uniform`.
+        sampling: a :class:`Sampling` with a temperature above 0.
+
+    Returns:
+        ``(B,)`` int64 token ids.
+
+    Raises:
+        FloatingPointError: as :func:`draw`.
+    """
+    if logits_BV.device.type == "cpu":
+        require_drawable(drawable(logits_BV))
+    logits_BV = logits_BV / sampling.temperature
+    candidates = _candidates(logits_BV, sampling)
+    if candidates is None:
+        scores_BK = logits_BV.double()
+        columns_BK = torch.arange(logits_BV.shape[1], device=logits_BV.device).expand_as(logits_BV)
+    else:
+        probs_BK, columns_BK = candidates
+        scores_BK = probs_BK.log()
+    u_BK = keyed_uniform(seed, sample_ids_B.unsqueeze(1), steps_B.unsqueeze(1), columns_BK)
+    picked_B1 = (scores_BK - (-u_BK.log()).log()).argmax(-1, keepdim=True)
+    return columns_BK.gather(1, picked_B1).squeeze(1)
+
+
+def drawable(logits_BV):
+    """Whether every row has a finite maximum, as a tensor on the device; amax of a row with a NaN is NaN."""
+    return torch.isfinite(logits_BV.amax(-1)).all()
+
+
+def require_drawable(answer):
+    """Raise ``FloatingPointError`` unless :func:`drawable` said yes; reads the tensor."""
+    if not answer:
+        raise FloatingPointError("logits hold NaN or +inf, or allow no token at all: the model is damaged")
+
+
+def _candidates(logits_BV, sampling):
+    """What top-k and top-p leave: probabilities ``(B, K)`` and columns, or ``None`` for everything."""
+    if 0 < sampling.top_k < logits_BV.shape[-1]:
+        return _top_k(logits_BV, sampling.top_k, sampling.top_p)
+    return _top_p(logits_BV, sampling.top_p) if sampling.top_p < 1 else None
+
+
+def _top_k(logits_BV, k, p):
+    """The k best columns, then of these the nucleus of ``p``: probabilities ``(B, K)`` and columns."""
+    values_BK, columns_BK = logits_BV.topk(k, dim=-1)  # a selection, not a sort of the vocabulary
+    probs_BK = values_BK.double().softmax(-1)
+    if p < 1:
+        probs_BK = _outside_nucleus_to_zero(probs_BK, p)
+    return probs_BK, columns_BK
+
+
+def _top_p(logits_BV, p):
+    """The nucleus of ``p`` among ever more of the best columns, only for the rows that still need more."""
+    num_rows, num_columns = logits_BV.shape
+    lse_B1 = logits_BV.logsumexp(-1, keepdim=True)
+    probs_BK = logits_BV.new_zeros(num_rows, 0, dtype=torch.float64)
+    columns_BK = torch.zeros(num_rows, 0, dtype=torch.int64, device=logits_BV.device)
+    open_rows = torch.arange(num_rows, device=logits_BV.device)
+    k = 256
+    while len(open_rows):
+        k = min(k, num_columns)
+        values_RK, best_RK = logits_BV[open_rows].topk(k, dim=-1)
+        mass_RK = (values_RK - lse_B1[open_rows]).exp().double()
+        probs_BK = torch.nn.functional.pad(probs_BK, (0, k - probs_BK.shape[1]))
+        columns_BK = torch.nn.functional.pad(columns_BK, (0, k - columns_BK.shape[1]))
+        probs_BK[open_rows] = _outside_nucleus_to_zero(mass_RK, p)
+        columns_BK[open_rows] = best_RK
+        # The last columns together reach 1 only up to rounding: with all of them there is nothing to add.
+        open_rows = open_rows[mass_RK.sum(-1) < p] if k < num_columns else open_rows[:0]
+        k *= 8
+    return probs_BK, columns_BK
+
+
+def _outside_nucleus_to_zero(probs_BK, p):
+    """Zero what comes after the cumulative probability has reached ``p``; columns in falling order."""
+    before_BK = probs_BK.cumsum(-1) - probs_BK
+    return probs_BK.masked_fill(before_BK >= p, 0.0)
+
+
+def _draw_candidates(probs_BK, columns_BK, uniform_B):
+    columns_BK, order_BK = columns_BK.sort(-1)  # K columns, not V
+    picked_B1 = _first_above(probs_BK.gather(-1, order_BK).cumsum(-1), uniform_B)
+    return columns_BK.gather(-1, picked_B1).squeeze(-1)
+
+
+def _draw_full(logits_BV, uniform_B):
+    """Draw from all V columns: find the block first, then the column in it."""
+    weights_BV = (logits_BV - logits_BV.amax(-1, keepdim=True)).exp_()
+    weights_BV = torch.nn.functional.pad(weights_BV, (0, -weights_BV.shape[-1] % _BLOCK))
+    weights_BNC = weights_BV.unflatten(-1, (-1, _BLOCK))
+    blocks_BN = weights_BNC.sum(-1).double()
+    cdf_BN = blocks_BN.cumsum(-1)
+    block_B1 = _first_above(cdf_BN, uniform_B)
+    # What is left of the draw inside its block, as a share of the block's own weight.
+    weight_B1 = blocks_BN.gather(-1, block_B1)
+    before_B1 = cdf_BN.gather(-1, block_B1) - weight_B1
+    rest_B = ((uniform_B.unsqueeze(-1) * cdf_BN[:, -1:] - before_B1) / weight_B1).squeeze(-1).clamp(0, 1)
+    inside_BC = weights_BNC.gather(1, block_B1.unsqueeze(-1).expand(-1, -1, _BLOCK)).squeeze(1)
+    return (block_B1 * _BLOCK + _first_above(inside_BC.double().cumsum(-1), rest_B)).squeeze(-1)
+
+
+def _first_above(cdf_BN, uniform_B):
+    """First index whose cumulative weight exceeds ``uniform * total``; ``(B, 1)`` int64.
+
+    Strictly above: an entry of weight 0 has the cumulative weight of its predecessor, so it is never the
+    first. The target is kept below the total, where rounding (``uniform`` next to 1) would reach it.
+    """
+    total_B1 = cdf_BN[:, -1:].contiguous()
+    target_B1 = torch.minimum(uniform_B.unsqueeze(-1) * total_B1, total_B1.nextafter(torch.zeros_like(total_B1)))
+    return torch.searchsorted(cdf_BN.contiguous(), target_B1, right=True)

@@ -1,0 +1,143 @@
+"""Verdicts: one per sample, the first reason that applies, nothing lost."""
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseq_plugin.augment.filters import REASONS, exact_key, find_reasons, folded_key, tally
+
+
+@dataclass
+class One:
+    text: str
+    ended: bool = True
+    special: bool = False
+
+
+KNOWN = {"train": {"seen"}, "valid": {"held", "both"}, "test": {"both", "secret"}}
+
+
+def no_tab(text):
+    return "\t" not in text
+
+
+def judge(texts, labels=None, **options):
+    samples = [text if isinstance(text, One) else One(text) for text in texts]
+    return find_reasons(samples, labels or [0] * len(texts), KNOWN, no_tab, **options)
+
+
+def test_every_reason_is_found():
+    found = judge(
+        [
+            One("", special=True),
+            One("x", ended=False),
+            " \n",
+            "a\ufffd",
+            "a\tb",
+            "secret",
+            "held",
+            "seen",
+            "fine",
+            " fine ",
+        ]
+    )
+    assert found == [
+        "special",
+        "not_ended",
+        "empty",
+        "broken",
+        "unwritable",
+        "copy_of_test",
+        "copy_of_valid",
+        "copy_of_train",
+        None,
+        "duplicate",
+    ]
+    assert set(found) | {"conflict"} == {*REASONS, None}
+
+
+def test_the_first_reason_in_the_list_is_given():
+    assert judge([One("seen", ended=False), "both", "seen", "seen"]) == [
+        "not_ended",
+        "copy_of_test",
+        "copy_of_train",
+        "copy_of_train",
+    ]
+
+
+def test_a_text_under_two_labels_is_no_example_of_either():
+    assert judge(["a", "b", "a", "a"], labels=[0, 0, 1, 0]) == ["conflict", None, "conflict", "conflict"]
+
+
+def test_a_rejected_sample_makes_no_duplicate_and_no_conflict():
+    assert judge([One("a", ended=False), "a", "a"], labels=[1, 0, 0]) == ["not_ended", None, "duplicate"]
+
+
+def test_copies_are_kept_on_request_split_by_split():
+    assert judge(["seen", "held", "both"], keep_copies=("train", "test")) == [
+        None,
+        "copy_of_valid",
+        "copy_of_valid",
+    ]
+
+
+def test_folded_comparison_ignores_case_and_spacing():
+    assert folded_key("  A  Film\n") == folded_key("a film") != exact_key("A film")
+    assert judge(["A film", "a  FILM", "SEEN"], key=folded_key) == [None, "duplicate", "copy_of_train"]
+    assert judge(["A film", "a  FILM", "SEEN"]) == [None, None, None]
+
+
+TEXTS = st.sampled_from(["", " ", "a", "b", "a\t", "seen", "held", "both", "\ufffd", "c", "d"])
+SAMPLES = st.lists(
+    st.tuples(st.builds(One, TEXTS, st.booleans(), st.booleans()), st.integers(0, 2)), max_size=30
+)
+
+
+@given(SAMPLES, st.sets(st.sampled_from(["train", "valid", "test"])))
+def test_in_is_out_plus_rejected(rows, keep):
+    samples, labels = [sample for sample, _ in rows], [label for _, label in rows]
+    reasons = find_reasons(samples, labels, KNOWN, no_tab, keep_copies=keep)
+    counts = tally(labels, reasons, ["x", "y", "z"])
+    assert counts["generated"] == len(rows) == counts["kept"] + counts["rejected"]
+    assert counts["rejected"] == sum(counts["reasons"].values())
+    for part in ("generated", "kept", "rejected"):
+        assert counts[part] == sum(own[part] for own in counts["labels"].values())
+    for reason in REASONS:
+        assert counts["reasons"][reason] == reasons.count(reason)
+
+
+@given(SAMPLES)
+def test_kept_samples_agree_with_a_literal_statement(rows):
+    samples, labels = [sample for sample, _ in rows], [label for _, label in rows]
+    reasons = find_reasons(samples, labels, KNOWN, no_tab)
+    real = {"seen", "held", "both", "secret"}
+
+    def good(sample):
+        text = sample.text.strip()
+        return (
+            sample.ended
+            and not sample.special
+            and text
+            and "\ufffd" not in text
+            and no_tab(sample.text)
+            and text not in real
+        )
+
+    expected = []
+    for i, (sample, label) in enumerate(rows):
+        twins = [
+            other
+            for j, other in enumerate(rows)
+            if good(other[0]) and other[0].text.strip() == sample.text.strip()
+        ]
+        first = next(
+            (
+                j
+                for j, other in enumerate(rows)
+                if good(other[0]) and other[0].text.strip() == sample.text.strip()
+            ),
+            None,
+        )
+        expected.append(bool(good(sample)) and first == i and all(twin[1] == label for twin in twins))
+    assert [reason is None for reason in reasons] == expected

@@ -1,0 +1,78 @@
+"""Decoders in the shape of fairseq generators: the same texts as the functions they stand for."""
+
+import pytest
+import torch
+
+from fairseq_plugin.sampling.beam_search import beam_search
+from fairseq_plugin.sampling.contrastive_search import contrastive_search
+from fairseq_plugin.sampling.sample import continue_prompts
+from fairseq_plugin.sampling.draw import Sampling
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.tasks.prompt_decoders import BeamSearcher, ContrastiveSearcher, KeyedSampler
+
+END = 2
+PROMPTS = [[2, 7, 9], [11], [5] * 14]
+
+
+@pytest.fixture(scope="module")
+def gpt2():
+    torch.manual_seed(3)
+    return GPT2(GPT2Config(vocab_size=40, n_positions=20, n_embd=16, n_layer=2, n_head=2)).eval()
+
+
+def decoders(gpt2, max_new, min_new=0):
+    common = (gpt2, END, max_new, min_new)
+    return {
+        "greedy": KeyedSampler(*common, seed=4, sampling=Sampling(temperature=0)),
+        "sampled": KeyedSampler(*common, seed=4, sampling=Sampling(), hypotheses=3),
+        "beam": BeamSearcher(*common, beam=3, length_penalty=0.5),
+        "contrastive": ContrastiveSearcher(*common, top_k=4, alpha=0.5),
+    }
+
+
+def test_texts_are_those_of_the_core(gpt2):
+    limits = {"end": END, "max_new": 6, "min_new": 0}
+    found = {name: one.generate(PROMPTS, [8, 3, 5]) for name, one in decoders(gpt2, 6).items()}
+    expected = {
+        "greedy": [[one] for one in continue_prompts(gpt2, PROMPTS, [8, 3, 5], seed=4, sampling=Sampling(temperature=0), **limits)],
+        "sampled": [
+            continue_prompts(gpt2, [prompt] * 3, [3 * i, 3 * i + 1, 3 * i + 2], seed=4, sampling=Sampling(), **limits)
+            for prompt, i in zip(PROMPTS, [8, 3, 5])
+        ],
+        "beam": beam_search(gpt2, PROMPTS, beam=3, length_penalty=0.5, **limits),
+        "contrastive": [[one] for one in contrastive_search(gpt2, PROMPTS, top_k=4, alpha=0.5, **limits)],
+    }
+    for name, many in expected.items():
+        for texts, hypotheses in zip(many, found[name], strict=True):
+            assert [one["tokens"].tolist() for one in hypotheses] == [text.tokens.tolist() for text in texts]
+            for one, text in zip(hypotheses, texts):
+                assert torch.equal(one["positional_scores"], text.scores)
+                assert len(one["positional_scores"]) - len(one["tokens"]) == text.ended
+    scores = [one["score"].item() for one in found["beam"][0]]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["greedy", "sampled", "beam", "contrastive"])
+def test_a_long_prompt_shortens_its_own_text_only(gpt2, name):
+    lengths = [len(many[0]["tokens"]) for many in decoders(gpt2, 12, 12)[name].generate(PROMPTS, [0, 1, 2])]
+    assert lengths == [12, 12, 6]
+
+
+@pytest.mark.parametrize("name", ["greedy", "sampled", "beam", "contrastive"])
+def test_weights_in_bfloat16_are_decoded_too(gpt2, name):
+    """As --bf16 makes them."""
+    import copy
+
+    half = copy.deepcopy(gpt2).to(torch.bfloat16)
+    found = decoders(half, 5, 5)[name].generate(PROMPTS, [0, 1, 2])
+    assert [len(many[0]["tokens"]) for many in found] == [5, 5, 5]
+
+
+@pytest.mark.parametrize("name", ["greedy", "sampled", "beam", "contrastive"])
+def test_a_damaged_model_gives_no_text(gpt2, name):
+    import copy
+
+    damaged = copy.deepcopy(gpt2)
+    damaged.ln_f.weight.data[0] = float("nan")
+    with pytest.raises(FloatingPointError):
+        decoders(damaged, 5)[name].generate(PROMPTS, [0, 1, 2])
