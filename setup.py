@@ -14,6 +14,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["fairseq_plugin", "fairseq_plugin.*"]),
+    package_data={"fairseq_plugin": ["py.typed"]},
     python_requires=">=3.11,<3.13",
     # fairseq-fixed is left out on purpose: pip would follow it to torchaudio, whose registry build cannot
     # load beside a CPU torch. It goes in first, with --no-deps, as scripts/setup_env.sh does.
@@ -35,9 +36,11 @@ setup(
         "test": [
             "hypothesis",
             "psutil",
+            "pyright[nodejs]",
             "pytest",
             "pytest-timeout",
             "pytest-xdist",
+            "ruff",
             "transformers",
         ],
     },

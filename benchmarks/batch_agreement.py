@@ -15,11 +15,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch  # noqa: E402
+import torch
 
-from fairseq_plugin.sampling.sample import continue_prompts  # noqa: E402
-from fairseq_plugin.sampling.draw import Sampling  # noqa: E402
-from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.sampling.draw import Sampling
+from fairseq_plugin.sampling.sample import continue_prompts
 
 END = 2
 BATCH_SIZES = (1, 2, 7, 32)
@@ -44,14 +44,23 @@ def main():
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     config = GPT2Config(vocab_size=50_260, n_embd=args.width, n_layer=args.layers, n_head=args.width // 64)
-    results = {"layers": args.layers, "width": args.width, "texts": args.texts, "max_new": args.max_new, "device": args.device}
+    results = {
+        "layers": args.layers,
+        "width": args.width,
+        "texts": args.texts,
+        "max_new": args.max_new,
+        "device": args.device,
+    }
     for dtype in (None, torch.bfloat16):
         torch.manual_seed(0)
         model = GPT2(config, compute_dtype=dtype).eval().to(args.device)
         by_size = {size: texts(model, args.texts, size, args.max_new) for size in (args.texts, *BATCH_SIZES)}
         whole = by_size.pop(args.texts)
         name = "fp32" if dtype is None else "bf16"
-        results[name] = {str(size): sum(a == b for a, b in zip(found, whole)) / args.texts for size, found in by_size.items()}
+        results[name] = {
+            str(size): sum(a == b for a, b in zip(found, whole)) / args.texts
+            for size, found in by_size.items()
+        }
         for size, share in results[name].items():
             print(f"{name}: batch {size} against batch {args.texts}: {share:.1%} of {args.texts} texts equal")
     path = Path(__file__).with_suffix(".json")

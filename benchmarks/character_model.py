@@ -30,9 +30,16 @@ class Block(nn.Module):
 
     def forward(self, x_BTD):
         B, T, D = x_BTD.shape
-        q, k, v = (part.view(B, T, self.heads, -1).transpose(1, 2) for part in self.qkv(self.norm_1(x_BTD)).split(D, -1))
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=self.dropout if self.training else 0.0)
-        x_BTD = x_BTD + F.dropout(self.out(mixed.transpose(1, 2).reshape(B, T, D)), self.dropout, self.training)
+        q, k, v = (
+            part.view(B, T, self.heads, -1).transpose(1, 2)
+            for part in self.qkv(self.norm_1(x_BTD)).split(D, -1)
+        )
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, is_causal=True, dropout_p=self.dropout if self.training else 0.0
+        )
+        x_BTD = x_BTD + F.dropout(
+            self.out(mixed.transpose(1, 2).reshape(B, T, D)), self.dropout, self.training
+        )
         inner = self.down(F.gelu(self.up(self.norm_2(x_BTD))))
         return x_BTD + F.dropout(inner, self.dropout, self.training)
 
@@ -78,7 +85,9 @@ class Trainer:
         torch.manual_seed(seed)
         # The last id stands for characters that only the validation text has.
         ids = {character: number for number, character in enumerate(sorted(set(train)))}
-        self.train, self.valid = (torch.tensor([ids.get(c, len(ids)) for c in text]) for text in (train, valid))
+        self.train, self.valid = (
+            torch.tensor([ids.get(c, len(ids)) for c in text]) for text in (train, valid)
+        )
         self.model = CharacterModel(len(ids) + 1, **sizes)
         matrices = [p for p in self.model.parameters() if p.dim() >= 2]
         rest = [p for p in self.model.parameters() if p.dim() < 2]
@@ -144,8 +153,12 @@ class Trainer:
             self.update()
             if self.used / self.seconds >= (len(curve) + 1) / measurements:
                 curve.append((self.updates, round(self.measure(), 4)))
-                tell(f"characters: {self.used:.0f} s, update {curve[-1][0]:,}: {curve[-1][1]:.4f} nats per character")
-        curve = curve or [(self.updates, round(self.measure(), 4))]  # a time so short that the trial took all of it
+                tell(
+                    f"characters: {self.used:.0f} s, update {curve[-1][0]:,}: {curve[-1][1]:.4f} nats per character"
+                )
+        curve = curve or [
+            (self.updates, round(self.measure(), 4))
+        ]  # a time so short that the trial took all of it
         return {
             "best": min(value for _, value in curve),
             "updates": self.updates,

@@ -83,7 +83,9 @@ def compare(args, folder):
     process = start_ours(args, folder)
     try:
         recipe = wait_for_training(process, folder)
-        sizes = {name: int(recipe[name]) for name in ("layers", "width", "heads")} | {"dropout": float(recipe["dropout"])}
+        sizes = {name: int(recipe[name]) for name in ("layers", "width", "heads")} | {
+            "dropout": float(recipe["dropout"])
+        }
         texts = [read_text(folder / "data", split) for split in ("train", "valid")]
         peer = Trainer(*texts, sizes, 60 * args.minutes).run()
         ours = result_of_ours(process, folder)
@@ -103,8 +105,12 @@ def compare(args, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("text", nargs="?", default=TEXT, help="UTF-8 text (default: ../shared/data/tinyshakespeare)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "text", nargs="?", default=TEXT, help="UTF-8 text (default: ../shared/data/tinyshakespeare)"
+    )
     parser.add_argument("--minutes", type=float, default=8, help="of training, each; default: 8")
     parser.add_argument("--threads", type=int, default=1, help="of each of the two; default: 1")
     parser.add_argument("--no-write", action="store_true", help="print only; leave the written result alone")

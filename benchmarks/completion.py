@@ -27,10 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from fairseq_plugin.core.cpu_products import fast_fp32_available  # noqa: E402
-from fairseq_plugin.sampling.sample import continue_prompts  # noqa: E402
-from fairseq_plugin.sampling.draw import Sampling  # noqa: E402
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
+from fairseq_plugin.sampling.draw import Sampling  # noqa: E402
+from fairseq_plugin.sampling.sample import continue_prompts  # noqa: E402
 
 VOCABULARY, END, PREFIX = 50257, 50256, 50
 
@@ -177,7 +177,9 @@ def parse():
     )
     parser.add_argument("--dtypes", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--data", help="folder with wikitext-2/ and gpt2-bpe/; random ids without it")
-    parser.add_argument("--batches", nargs="+", type=int, default=[16, 32, 64, 128], help="texts at once to try")
+    parser.add_argument(
+        "--batches", nargs="+", type=int, default=[16, 32, 64, 128], help="texts at once to try"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="counted turns, >= 1")
     parser.add_argument("--new", type=int, default=100, help="new tokens of a text, >= 1")
     parser.add_argument("--layers", type=int, default=12, help="blocks; 12 is GPT-2 124M")
@@ -213,7 +215,9 @@ def main():
                 f"{dtype} {row['system']}: {row['tokens_per_s']} tokens/s with {row['batch']} texts at once "
                 f"(tried: {row['tokens_per_s_by_batch']}), peak {row['peak_gb']} GB"
             )
-        print("{} ours is {:.2f} times as fast ({:.2f} to {:.2f})".format(dtype, *found["faster"]), flush=True)
+        print(
+            "{} ours is {:.2f} times as fast ({:.2f} to {:.2f})".format(dtype, *found["faster"]), flush=True
+        )
     if not args.no_write:
         with atomic_write(Path(__file__).with_suffix(".json")) as stream:
             stream.write(json.dumps(result, indent=1) + "\n")

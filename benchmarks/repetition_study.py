@@ -150,7 +150,10 @@ class Study:
             run / "evaluate.console",
         )  # fmt: skip
         done = time.monotonic()
-        print(f"{run.relative_to(self.folder)}: training {trained - began:.0f} s, evaluation {done - trained:.0f} s", flush=True)
+        print(
+            f"{run.relative_to(self.folder)}: training {trained - began:.0f} s, evaluation {done - trained:.0f} s",
+            flush=True,
+        )
 
     def _training(self, text, objective, seed, run):
         length = ["--lr", "3e-3", "--max-update", text.updates, "--warmup-updates", 50]
@@ -176,14 +179,16 @@ def call(command, console):
         UserError: it failed; names the file.
     """
     console.parent.mkdir(parents=True, exist_ok=True)
-    one = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with open(console, "a", encoding="utf-8") as stream:
         status = subprocess.run(
             [str(word) for word in command], stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT,
             env={**os.environ, **one, "TOKENIZERS_PARALLELISM": "false"}, check=False,
         ).returncode  # fmt: skip
     if status:
-        raise UserError(f"{Path(command[0]).name} ended with status {status}; its last words are in {console}")
+        raise UserError(
+            f"{Path(command[0]).name} ended with status {status}; its last words are in {console}"
+        )
 
 
 def run_all(study, args):
@@ -196,7 +201,9 @@ def run_all(study, args):
         for text in study.texts:
             for seed in args.seeds:
                 of_seed = {}
-                for objective in OBJECTIVES:  # one that goes on from another stands behind it, in the pool too
+                for (
+                    objective
+                ) in OBJECTIVES:  # one that goes on from another stands behind it, in the pool too
                     before = of_seed.get(objective.start)
                     of_seed[objective.name] = pool.submit(study.do, text, objective, seed, before)
                 jobs += of_seed.values()
@@ -210,13 +217,21 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     names = [text.name for text in TEXTS]
-    parser.add_argument("--data", default=ROOT.parent / "shared" / "data", metavar="DIR", help="the public texts")
-    parser.add_argument("--to", default=ROOT / "runs" / "repetition-study", metavar="DIR", help="folder of the runs")
+    parser.add_argument(
+        "--data", default=ROOT.parent / "shared" / "data", metavar="DIR", help="the public texts"
+    )
+    parser.add_argument(
+        "--to", default=ROOT / "runs" / "repetition-study", metavar="DIR", help="folder of the runs"
+    )
     parser.add_argument("--texts", nargs="+", default=names, choices=names)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--max-prefixes", type=int, default=60, metavar="N", help="prefixes continued (default: 60)")
+    parser.add_argument(
+        "--max-prefixes", type=int, default=60, metavar="N", help="prefixes continued (default: 60)"
+    )
     parser.add_argument("--processes", type=int, default=2, help="runs at once, one thread each (default: 2)")
-    parser.add_argument("--report", action="store_true", help="run nothing, report on the runs that are complete")
+    parser.add_argument(
+        "--report", action="store_true", help="run nothing, report on the runs that are complete"
+    )
     parser.add_argument("--no-write", action="store_true", help="leave the results beside this script alone")
     args = parser.parse_args()
 

@@ -12,13 +12,27 @@ from fairseq_plugin.files import atomic_write
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 # heading -> metric of the single-token part
-SINGLE = {"ppl": "ppl", "ppl per character": "ppl per character", "acc": "acc", "rep/128": "rep/128", "wrep/128": "wrep/128", "uniq": "uniq"}
+SINGLE = {
+    "ppl": "ppl",
+    "ppl per character": "ppl per character",
+    "acc": "acc",
+    "rep/128": "rep/128",
+    "wrep/128": "wrep/128",
+    "uniq": "uniq",
+}
 # heading -> metric of the continuations, for each decoding
 CONTINUATION = {"seq-rep-1": "seq-rep-1", "seq-rep-4": "seq-rep-4", "seq-rep-4, words": "seq-rep-4 (words)",
                 "uniq-seq": "uniq-seq"}  # fmt: skip
 # Two-sided 95 % quantiles of Student's t for 1 .. 9 degrees of freedom.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-COLOURS = ("#0072b2", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7")  # Okabe and Ito's, told apart by all
+COLOURS = (
+    "#0072b2",
+    "#e69f00",
+    "#56b4e9",
+    "#009e73",
+    "#d55e00",
+    "#cc79a7",
+)  # Okabe and Ito's, told apart by all
 
 
 def read(found, titles):
@@ -113,7 +127,9 @@ def _table(report, of_text, metrics, part, human):
         cells = [_cell(metric, part, list(seeds.values())) for metric in metrics.values()]
         fewer = f" (seeds {', '.join(seeds)} only)" if len(seeds) < len(of_text["runs"]["mle"]) else ""
         lines.append(f"| {report['titles'][objective]}{fewer} | " + " | ".join(cells) + " |")
-    cells = ["" if human.get(metric) is None else _number(metric, human[metric]) for metric in metrics.values()]
+    cells = [
+        "" if human.get(metric) is None else _number(metric, human[metric]) for metric in metrics.values()
+    ]
     return [*lines, "| *people* | " + " | ".join(cells) + " |", ""]
 
 
@@ -125,7 +141,9 @@ def _cell(metric, part, runs):
     if half is not None:
         return f"{_number(metric, mean)} ± {_number(metric, half)}"
     low_high = runs[0]["intervals"][part].get(metric)
-    return _number(metric, mean) + (f" [{', '.join(_number(metric, one) for one in low_high)}]" if low_high else "")
+    return _number(metric, mean) + (
+        f" [{', '.join(_number(metric, one) for one in low_high)}]" if low_high else ""
+    )
 
 
 def _number(metric, value):
@@ -150,7 +168,10 @@ def _comparison(report, of_text):
             lambda run: run["decodings"]["top-p=0.9"]["seq-rep-4"],
             lambda run: run["single"]["ppl"],
         ):
-            ratios = [pick(run) / pick(base[seed]) if pick(base[seed]) else float("nan") for seed, run in seeds.items()]
+            ratios = [
+                pick(run) / pick(base[seed]) if pick(base[seed]) else float("nan")
+                for seed, run in seeds.items()
+            ]
             cells.append(f"{statistics.fmean(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
         lines.append(f"| {report['titles'][objective]} | " + " | ".join(cells) + " |")
     return [*lines, ""]
@@ -172,7 +193,11 @@ def draw(report, path):
     texts = report["texts"]
     decodings = _decodings(next(iter(texts.values())))
     figure, grid = plt.subplots(
-        len(texts), len(decodings), figsize=(4.2 * len(decodings), 3.5 * len(texts)), squeeze=False, layout="constrained"
+        len(texts),
+        len(decodings),
+        figsize=(4.2 * len(decodings), 3.5 * len(texts)),
+        squeeze=False,
+        layout="constrained",
     )
     for row, (text, of_text) in zip(grid, texts.items()):
         for axes, decoding in zip(row, decodings):
@@ -198,7 +223,12 @@ def _frontier(axes, of_text, decoding, titles):
             label=titles[objective], zorder=3,
         )  # fmt: skip
     axes.axhline(
-        of_text["human"]["continuations"]["seq-rep-4"], color="#666666", linestyle="--", linewidth=1, label="people", zorder=1
+        of_text["human"]["continuations"]["seq-rep-4"],
+        color="#666666",
+        linestyle="--",
+        linewidth=1,
+        label="people",
+        zorder=1,
     )
     axes.set_ylim(bottom=0)
     axes.grid(color="#e5e5e5", linewidth=0.8)
@@ -215,7 +245,9 @@ def write(report, base):
     page = base.with_suffix(".md")
     text = page.read_text("utf-8") if page.is_file() else f"# Repetition study\n\n{BEGIN}\n{END}\n"
     if BEGIN not in text or END not in text:
-        raise UserError(f"{page} has lost its markers {BEGIN} and {END}: put them back where the tables belong")
+        raise UserError(
+            f"{page} has lost its markers {BEGIN} and {END}: put them back where the tables belong"
+        )
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     with atomic_write(page) as stream:
         stream.write("\n".join([before + BEGIN, "", *tables(report), END + after]))

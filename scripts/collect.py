@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fairseq_plugin.errors import plain_errors
 from fairseq_plugin.augment.collect import Wishes, collect, keepable_splits
-from fairseq_plugin.reports.display import percent
 from fairseq_plugin.augment.filters import KEYS, REASONS
+from fairseq_plugin.errors import plain_errors
+from fairseq_plugin.reports.display import percent
 
 
 def parse(arguments=None):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
+from fairseq_plugin.errors import UserError, plain_errors
 
 DEVICES = "cpu, cuda or cuda:N"
 
@@ -51,10 +51,16 @@ def build_parser():
     add("--resamples", type=int, default=1000, metavar="N",
         help="bootstrap resamples; 0: no intervals (default: 1000)")  # fmt: skip
     add("--bootstrap-seed", type=int, default=1, metavar="N", help="of the resamples (default: 1)")
-    add("--mauve", metavar="DIR", help="also MAUVE; features: last hidden state of this Hugging Face GPT-2 folder")
+    add(
+        "--mauve",
+        metavar="DIR",
+        help="also MAUVE; features: last hidden state of this Hugging Face GPT-2 folder",
+    )
     add("--batch-size", type=int, default=0, metavar="N",
         help="windows or prefixes at once; changes speed and memory (default: 8 windows, 32 prefixes)")  # fmt: skip
-    add("--compute-dtype", choices=("fp32", "bf16"), default="fp32", help="of matrix products (default: fp32)")
+    add(
+        "--compute-dtype", choices=("fp32", "bf16"), default="fp32", help="of matrix products (default: fp32)"
+    )
     add("--device", default="cpu", help=f"{DEVICES} (default: cpu)")
     add("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
     return parser

@@ -17,17 +17,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 if __name__ == "__main__":
     sys.modules["fairseq"] = None  # the plugin registers with fairseq where it finds it, which takes seconds
 
-from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
-from fairseq_plugin.reports.training_log import best_validation, name_runs, read_run  # noqa: E402
-from fairseq_plugin.reports.training_plot import draw_training  # noqa: E402
+from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.reports.training_log import best_validation, name_runs, read_run
+from fairseq_plugin.reports.training_plot import draw_training
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("logs", nargs="+", metavar="LOG", help="a log file, or a folder with a train.log; one per run")
     add("--to", required=True, metavar="PREFIX", help="writes PREFIX.png, PREFIX.svg, PREFIX-epochs.png, ...")
-    add("--names", nargs="+", metavar="NAME", help="names of the runs in the legend (default: from the paths)")
+    add(
+        "--names", nargs="+", metavar="NAME", help="names of the runs in the legend (default: from the paths)"
+    )
     add("--join", action="store_true", help="the logs are those of one run, in the order of its restarts")
     return parser
 
@@ -48,7 +52,11 @@ def main(arguments=None):
     for name, curves in runs.items():
         best = best_validation(curves)
         where = "" if best is None or best.epoch is None else f", epoch {best.epoch}"
-        told = "nothing validated yet" if best is None else f"best validation loss {best.loss:.4f} bits per token"
+        told = (
+            "nothing validated yet"
+            if best is None
+            else f"best validation loss {best.loss:.4f} bits per token"
+        )
         print(f"{name}: {told}" + (f" at update {best.update:,}{where}" if best else ""))
     for path in draw_training(runs, args.to):
         print(f"written: {path}")

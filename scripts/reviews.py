@@ -13,9 +13,9 @@ good"). The other fields are looked up in :class:`Words`.
 
 import random
 
-from scripts import review_words as words
 from fairseq_plugin.labelled.rows import Row, SourceSpec
 from fairseq_plugin.labelled.split import sentence_key
+from scripts import review_words as words
 
 LABELS = ("negative", "positive")
 NOISE_SHARE = 0.01

@@ -13,14 +13,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 if __name__ == "__main__":
     sys.modules["fairseq"] = None  # the plugin registers with fairseq where it finds it, which takes seconds
 
-from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
-from fairseq_plugin.reports.sample_book import read_samples, write_page  # noqa: E402
+from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.reports.sample_book import read_samples, write_page
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
-    add("results", nargs="+", metavar="DIR", help="--results-path of fairseq-generate; its name is the heading")
+    add(
+        "results",
+        nargs="+",
+        metavar="DIR",
+        help="--results-path of fairseq-generate; its name is the heading",
+    )
     add("--to", required=True, metavar="FILE", help="Markdown file to write")
     add("--title", default="Samples", help="of the page; default: Samples")
     add("--first", type=int, metavar="N", help="show only the first N samples of each folder")

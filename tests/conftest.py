@@ -16,7 +16,9 @@ import pytest
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 
-pytest_plugins = ["tests.pipeline.fixtures"]  # a data set, a model: for every folder whose tests run the commands
+pytest_plugins = [
+    "tests.pipeline.fixtures"
+]  # a data set, a model: for every folder whose tests run the commands
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_plugin.augment.augmented_set import read_synthetic
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.binary import read_texts
-from fairseq_plugin.labelled.manifest import NAME, Manifest
-from fairseq_plugin.augment.augmented_set import read_synthetic
+from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.reports.display import percent
+from fairseq_plugin.storage.manifest import NAME
 
 
 @dataclass(frozen=True)

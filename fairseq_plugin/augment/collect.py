@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import atomic_write, sha256
-from fairseq_plugin.labelled.binary import read_texts, write_label_folders
-from fairseq_plugin.labelled.manifest import NAME as MANIFEST
-from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.labelled.rows import Row, read_rows, representable, write_rows
-from fairseq_plugin.reports import facts, page
 from fairseq_plugin.augment.augmented_set import FORMAT, RECORD, REPORT, VERSION, load_record
 from fairseq_plugin.augment.filters import KEYS, REASONS, SPLITS, find_reasons, tally
 from fairseq_plugin.augment.gather import gather
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import atomic_write, sha256
+from fairseq_plugin.labelled.binary import read_texts, write_label_folders
+from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.labelled.rows import Row, read_rows, representable, write_rows
+from fairseq_plugin.reports import facts, page
 from fairseq_plugin.reports.training_log import find_training_log
 from fairseq_plugin.storage.folders import whole_folder
+from fairseq_plugin.storage.manifest import NAME as MANIFEST
 from fairseq_plugin.text.codec import load_codec
 
 SYNTHETIC = "synthetic"  # stem of the file without real rows, where train.* holds both

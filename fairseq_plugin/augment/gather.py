@@ -7,8 +7,6 @@ where an earlier one stopped (``--first-sample``), in any order.
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import sha256
 from fairseq_plugin.augment.read_generation import (
     GENERATED,
     SETTINGS,
@@ -16,6 +14,8 @@ from fairseq_plugin.augment.read_generation import (
     read_samples,
     read_settings,
 )
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
 
 # What all folders must share: the model, the data, and everything a text depends on.
 _SHARED = ("manifest_sha256", "labels", "checkpoint_sha256", "seed", "settings")

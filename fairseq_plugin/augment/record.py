@@ -2,7 +2,7 @@
 
 import json
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fairseq_plugin.files import atomic_write, sha256
@@ -24,7 +24,7 @@ class GenerationRecord:
         self.path = Path(folder) / f"{kind}.json"
         self.expected, self.done, self.tokens = expected, 0, 0
         self.began = self.written = time.monotonic()
-        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        started = datetime.now(UTC).isoformat(timespec="seconds")
         self.facts = {"format": kind, "version": 1, **facts, "started": started}
         self._write()
 

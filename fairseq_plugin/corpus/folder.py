@@ -4,15 +4,15 @@ An item of ``SPLIT.bin`` is a document's tokens and ``</s>``; a document of more
 in several items, only the last of which ends with ``</s>``. Joined, the items are the split's stream.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 
 from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import sha256
-from fairseq_plugin.storage.dictionary import DICTIONARY, EOS, NUM_SPECIALS, dictionary_ids, index_of_id
-from fairseq_plugin.storage.items import agree, read_index, size_of
+from fairseq_plugin.storage.dictionary import DICTIONARY, EOS, NUM_SPECIALS, id_of_index, index_of_id
+from fairseq_plugin.storage.items import agree, read_index, require_prepared, size_of
 from fairseq_plugin.text.codec import load_codec
 
 __all__ = [
@@ -47,13 +47,8 @@ def check_split(folder, split, deep=False):
     if split not in manifest.splits:
         raise UserError(f"{folder} has no split {split!r}; it has {', '.join(manifest.splits)}")
     if deep:  # first, for it names the damaged file whatever the damage
-        for name in (DICTIONARY, *(split + suffix for suffix in SUFFIXES)):
-            size_of(folder / name)
-            if sha256(folder / name) != manifest.files.get(name):
-                raise UserError(
-                    f"{folder / name} is not the file that was prepared: its SHA-256 differs from the "
-                    "manifest's; restore it, or prepare the text again"
-                )
+        names = (DICTIONARY, *(split + suffix for suffix in SUFFIXES))
+        require_prepared(folder, names, manifest.files, "text")
     sizes, dtype = read_index(folder / f"{split}.idx")
     tokens = int(sizes.sum(dtype=np.int64))
     agree(folder / f"{split}.idx", "tokens", tokens, manifest.splits[split]["tokens"])
@@ -114,9 +109,7 @@ def to_ids(indices, codec):
             ``</s>`` for a codec without an end.
     """
     indices = np.asarray(indices, dtype=np.int64)
-    ids = np.asarray(dictionary_ids(codec), dtype=np.int64)
-    table = np.full(NUM_SPECIALS + len(ids), -1, dtype=np.int64)
-    table[NUM_SPECIALS:] = ids
+    table = id_of_index(codec)
     table[EOS] = -1 if codec.end_id is None else codec.end_id
     inside = (indices >= 0) & (indices < len(table))
     found = np.where(inside, table[np.where(inside, indices, 0)], -1)
@@ -134,8 +127,11 @@ def to_indices(ids, codec):
 def text_of(indices, codec):
     """The text of a part of a stream; ends (``</s>``) have no text."""
     indices = np.asarray(indices, dtype=np.int64)
-    documents = np.split(indices, np.flatnonzero(indices == EOS) + 1)
-    return "".join(codec.decode(to_ids(document[document != EOS], codec)) for document in documents)
+    ends = np.flatnonzero(indices == EOS)
+    ids = to_ids(indices[indices != EOS], codec)
+    # Document by document, so that bytes cut off at one's end cannot join those of the next.
+    starts = [0, *(ends - np.arange(len(ends))), len(ids)]
+    return "".join(codec.decode(ids[start:end]) for start, end in itertools.pairwise(starts))
 
 
 def read_text(folder, split):

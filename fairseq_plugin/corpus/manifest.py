@@ -1,19 +1,24 @@
 """``manifest.json`` of a prepared text folder: what it holds, where it came from and how it was made."""
 
-import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
-from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import atomic_write
+from fairseq_plugin.storage.manifest import Kind, load_manifest, save_manifest
 
-NAME = "manifest.json"
-FORMAT = "text"
-VERSION = 1
 DOCUMENTS = ("file", "blank-lines", "line", "wikitext")
 END_TOKENS = "end-tokens"  # documents of token tensors: they end at GPT-2's 50256
 COUNTS = ("documents", "tokens", "bytes", "characters", "words", "longest")
 SCRIPT = "scripts/prepare_text.py"
+KIND = Kind(
+    format="text",
+    version=1,
+    what="text",
+    holds="prepared text",
+    script=SCRIPT,
+    others={
+        "labelled": "holds labelled rows, not running text: use --task conditional_augmentation "
+        f"with it, or prepare a text with {SCRIPT}"
+    },
+)
 
 
 @dataclass
@@ -41,10 +46,7 @@ class TextManifest:
 
     def save(self, folder):
         """Write ``manifest.json`` into a folder."""
-        with atomic_write(Path(folder) / NAME) as stream:
-            stated = {"format": FORMAT, "version": VERSION, **asdict(self)}
-            json.dump(stated, stream, indent=1, ensure_ascii=False)
-            stream.write("\n")
+        save_manifest(folder, KIND, asdict(self))
 
     @classmethod
     def load(cls, folder):
@@ -53,31 +55,7 @@ class TextManifest:
         Raises:
             UserError: missing folder or file, not ours, of another version or kind of data, or damaged.
         """
-        path = Path(folder) / NAME
-        if not Path(folder).is_dir():
-            raise UserError(f"no folder {folder}; prepare text with {SCRIPT}")
-        if not path.is_file():
-            raise UserError(f"{folder} has no {NAME}: it is no prepared text; use {SCRIPT}")
-        try:
-            stated = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{path} is damaged: {error}; prepare the text again") from error
-        found = stated.get("format") if isinstance(stated, dict) else None
-        if found == "labelled":
-            raise UserError(
-                f"{folder} holds labelled rows, not running text: use --task conditional_augmentation "
-                f"with it, or prepare a text with {SCRIPT}"
-            )
-        if found != FORMAT:
-            raise UserError(f"{path} is not a manifest of prepared text; use {SCRIPT}")
-        if stated.get("version") != VERSION:
-            raise UserError(
-                f"{path} has version {stated.get('version')!r}, this code reads {VERSION}; prepare again"
-            )
-        try:
-            return cls._from_json(stated)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise UserError(f"{path} is damaged ({error!r}); prepare the text again") from error
+        return load_manifest(folder, KIND, cls._from_json)
 
     @classmethod
     def _from_json(cls, stated):

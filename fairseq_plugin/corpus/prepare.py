@@ -5,7 +5,6 @@
 Everything but the tokenizer's training is one pass in bounded memory, however long the text.
 """
 
-import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,15 @@ from tqdm import tqdm
 
 from fairseq_plugin.corpus.encode import encode_in_order, make_jobs
 from fairseq_plugin.corpus.inputs import open_inputs
-from fairseq_plugin.corpus.manifest import END_TOKENS, NAME, TextManifest
+from fairseq_plugin.corpus.manifest import END_TOKENS, TextManifest
 from fairseq_plugin.corpus.tensors import read_tensors
 from fairseq_plugin.corpus.tokenizer import make_codec
 from fairseq_plugin.corpus.writing import SplitWriter
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.storage.dictionary import NUM_SPECIALS, dictionary_ids, index_of_id, write_dictionary
-from fairseq_plugin.storage.folders import check_place, same_folder, whole_folder
+from fairseq_plugin.storage.folders import check_place, leaves_what_stands, occupied, whole_folder
+from fairseq_plugin.storage.manifest import NAME
 
 
 @dataclass
@@ -89,7 +89,7 @@ def prepare(request):
     codec, notes = make_codec(request, inputs)
     indices = index_of_id(codec)
     vocabulary = NUM_SPECIALS + len(dictionary_ids(codec))
-    destination, unchanged = Path(request.to), False
+    destination = Path(request.to)
     with whole_folder(destination) as building:
         if inputs.documents == END_TOKENS:
             encoded = read_tensors(inputs, codec, indices)
@@ -109,12 +109,7 @@ def prepare(request):
             files={path.name: sha256(path) for path in sorted(building.iterdir())},
         )
         manifest.save(building)
-        if destination.is_dir() and any(destination.iterdir()):
-            if same_folder(building, destination):
-                shutil.rmtree(building)  # leave what stands there untouched
-                unchanged = True
-            elif not request.overwrite:
-                raise UserError(_occupied(destination))
+        unchanged = leaves_what_stands(building, destination, request.overwrite)
     return Prepared(manifest, [*inputs.notes, *notes, *_without_valid(manifest)], unchanged)
 
 
@@ -126,7 +121,7 @@ def _check_unchanged(request, inputs):
     try:
         stands = TextManifest.load(destination)
     except UserError as error:
-        raise UserError(_occupied(destination)) from error
+        raise occupied(destination) from error
     files = {
         split: [(stated["path"], stated["bytes"]) for stated in read]
         for split, read in stands.source.get("files", {}).items()
@@ -137,11 +132,7 @@ def _check_unchanged(request, inputs):
     if (stands.codec, stands.documents, stands.source.get("split"), files) != (
         request.codec, inputs.documents, inputs.shares, named,
     ):  # fmt: skip
-        raise UserError(_occupied(destination))
-
-
-def _occupied(destination):
-    return f"--to {destination} holds other prepared data; pass --overwrite, or name another folder"
+        raise occupied(destination)
 
 
 def _write_splits(building, encoded, vocabulary, inputs):

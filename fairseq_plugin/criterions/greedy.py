@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from fairseq.models import FairseqIncrementalDecoder
 
-from fairseq_plugin.sampling.sample import continue_prompts
 from fairseq_plugin.sampling.draw import Sampling
+from fairseq_plugin.sampling.sample import continue_prompts
 
 
 def continue_greedily(model, prefix_KN, length, dictionary):

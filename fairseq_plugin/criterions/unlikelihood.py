@@ -15,12 +15,12 @@ from fairseq.criterions import register_criterion
 from fairseq.logging import metrics
 from omegaconf import II
 
-from fairseq_plugin.sampling.keyed_random import keyed_uniform
 from fairseq_plugin.core.repeated_ngrams import mark_repeats, repeated_ngrams
 from fairseq_plugin.core.unlikelihood_rows import PenaltyRule, UnlikelihoodRule
 from fairseq_plugin.criterions.greedy import continue_greedily, unwrapped
 from fairseq_plugin.criterions.row_loss import RowLossConfig, RowLossCriterion, at_least_one
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.sampling.keyed_random import keyed_uniform
 
 logger = logging.getLogger(__name__)
 

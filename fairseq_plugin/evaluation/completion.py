@@ -216,5 +216,7 @@ class _Saved:
         except (ValueError, KeyError, TypeError, RecursionError):
             whole = False
         if not whole or not all(type(token) is int for token in ids):
-            raise UserError(f"{self.path}, line {place} is damaged; remove the file, its texts are made again")
+            raise UserError(
+                f"{self.path}, line {place} is damaged; remove the file, its texts are made again"
+            )
         return number, ids

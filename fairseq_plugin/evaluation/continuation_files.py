@@ -143,7 +143,9 @@ def _read_tsv(path, lines):
     for place, line in enumerate(lines, start=1):
         fields = line.split("\t")
         if len(fields) != 2:
-            raise UserError(f"{path}, line {place}: expected context TAB continuation, found {len(fields)} fields")
+            raise UserError(
+                f"{path}, line {place}: expected context TAB continuation, found {len(fields)} fields"
+            )
         texts.append(unescape(fields[1]))
     return Continuations(str(path), None, texts, None)
 

@@ -15,11 +15,11 @@ Sampling options combine: ``top-p=0.9:temperature=0.7``. ``block=N`` goes with g
 
 from dataclasses import dataclass
 
+from fairseq_plugin.errors import UserError, addressed_to_the_user
 from fairseq_plugin.sampling.beam_search import beam_search
 from fairseq_plugin.sampling.contrastive_search import contrastive_search
-from fairseq_plugin.sampling.sample import continue_prompts
 from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.errors import UserError, addressed_to_the_user
+from fairseq_plugin.sampling.sample import continue_prompts
 
 _INTEGERS, _NUMBERS = ("beam", "block", "top-k"), ("top-p", "temperature")
 
@@ -139,7 +139,9 @@ def _build(text, values):
     if "contrastive" in values:
         alpha = values.get("alpha", 0.6)
         if values["contrastive"] < 1 or not 0 <= alpha <= 1 or block:
-            raise UserError(f"--decoding {text}: contrastive=K:ALPHA needs K >= 1, ALPHA in 0 .. 1 and no block")
+            raise UserError(
+                f"--decoding {text}: contrastive=K:ALPHA needs K >= 1, ALPHA in 0 .. 1 and no block"
+            )
         return Decoding(text, "contrastive", top_k=values["contrastive"], alpha=alpha)
     if "greedy" in values:
         return Decoding(text, "sampling", Sampling(temperature=0), block=block)

@@ -59,7 +59,9 @@ def file_column(name, found, codec=None, **bootstrap):
         texts = [codec.decode(token for token in one if token != codec.end_id) for one in ids]
     else:
         level, missing = ("words", "token") if ids is None else ("tokens", "word")
-        notes.append(f"{name}: {level} only; for the {missing} level name a tokenizer with --codec-path or --data")
+        notes.append(
+            f"{name}: {level} only; for the {missing} level name a tokenizer with --codec-path or --data"
+        )
     words = None if texts is None else [one.split() for one in texts]
     units = ("file", *(found.numbers or range(found.count)))
     column = continuation_column(name, ids, words, units, "files", **bootstrap)

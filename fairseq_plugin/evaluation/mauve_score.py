@@ -68,7 +68,9 @@ def mauve(features_p, features_q, seed=1):
     """
     fewest = min(len(features_p), len(features_q))
     if fewest < LEAST_TEXTS:
-        raise UserError(f"--mauve needs at least {LEAST_TEXTS} texts a side, there are {fewest}; raise --max-prefixes")
+        raise UserError(
+            f"--mauve needs at least {LEAST_TEXTS} texts a side, there are {fewest}; raise --max-prefixes"
+        )
     num_clusters = max(2, round(fewest / 10))
     labels = _cluster(np.concatenate([features_p, features_q]), num_clusters, seed)
     sides = labels[: len(features_p)], labels[len(features_p) :]
@@ -106,4 +108,6 @@ def _cluster(features, num_clusters, seed):
     components = PCA(random_state=0).fit(scaled)
     kept = int(np.searchsorted(components.explained_variance_ratio_.cumsum(), VARIANCE)) + 1
     reduced = normalize(components.transform(scaled)[:, :kept])
-    return KMeans(num_clusters, n_init=_RESTARTS, max_iter=_ITERATIONS, random_state=seed).fit_predict(reduced)
+    return KMeans(num_clusters, n_init=_RESTARTS, max_iter=_ITERATIONS, random_state=seed).fit_predict(
+        reduced
+    )

@@ -10,7 +10,11 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from fairseq_plugin.evaluation.columns import paired_differences
 from fairseq_plugin.evaluation.completion import (
-    Protocol, choose_prefixes, complete, human_continuations, require_room,
+    Protocol,
+    choose_prefixes,
+    complete,
+    human_continuations,
+    require_room,
 )  # fmt: skip
 from fairseq_plugin.evaluation.continuation_files import read_continuations
 from fairseq_plugin.evaluation.continuations import continuation_column, note_unequal_totals
@@ -118,7 +122,9 @@ def evaluate(request):
         load_system(name, path, text, request.device, dtype)
         for name, path in name_systems(request.checkpoints)
     ]
-    if systems and request.mode != "single-token":  # what cannot be continued should show before the hours go by
+    if (
+        systems and request.mode != "single-token"
+    ):  # what cannot be continued should show before the hours go by
         choose_prefixes(len(text.stream), request.protocol)
         for system in systems:
             require_room(system, request.protocol)
@@ -221,7 +227,9 @@ def _completion(request, text, systems):
         column, ids = file_column(name, chosen, codec, **_bootstrap(request))
         left_out = found.count - chosen.count
         if left_out:
-            column.notes.append(f"{name}: {left_out:,} continuations of other prefixes in {path} are left out")
+            column.notes.append(
+                f"{name}: {left_out:,} continuations of other prefixes in {path} are left out"
+            )
         if request.mauve is not None:
             column.values |= closeness([text.indices(one) for one in ids if one])
         columns.append(column)

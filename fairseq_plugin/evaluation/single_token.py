@@ -132,9 +132,7 @@ def _statistics(counts, pasts):
 
 
 def _human_statistics(pasts):
-    return {
-        f"rep/{past}": _share(f"human_rep_{past}") if past in pasts else _no_number for past in WINDOWS
-    }
+    return {f"rep/{past}": _share(f"human_rep_{past}") if past in pasts else _no_number for past in WINDOWS}
 
 
 def _perplexity_per(tokens_per_unit):

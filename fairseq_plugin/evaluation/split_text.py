@@ -10,7 +10,7 @@ from fairseq_plugin.corpus.folder import EOS, load_codec, read_stream
 from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.vocabulary import read_symbols
-from fairseq_plugin.storage.dictionary import NUM_SPECIALS, dictionary_ids, index_of_id
+from fairseq_plugin.storage.dictionary import id_of_index, index_of_id
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class SplitText:
         indices = np.asarray(indices, dtype=np.int64)
         ids = self.id_of_index[indices[indices != EOS]]
         if (ids < 0).any():
-            raise UserError(f"{self.folder}: the text holds a symbol of the dictionary that is no token (<unk>, <pad>)")
+            raise UserError(
+                f"{self.folder}: the text holds a symbol of the dictionary that is no token (<unk>, <pad>)"
+            )
         return ids.tolist()
 
     def indices(self, ids):
@@ -94,12 +96,10 @@ def load_split(folder, split):
     digest = hashlib.sha256(np.ascontiguousarray(stream, dtype="<i8").tobytes()).hexdigest()
     codec, counts = load_codec(folder), dict(manifest.splits[split])
     symbols = read_symbols(Path(folder) / "dict.txt")
-    id_of_index = np.array([-1] * NUM_SPECIALS + dictionary_ids(codec), dtype=np.int64)
-    if len(symbols) != len(id_of_index):
+    ids = id_of_index(codec)
+    if len(symbols) != len(ids):
         raise UserError(
-            f"{Path(folder) / 'dict.txt'} has {len(symbols):,} symbols, its tokenizer makes {len(id_of_index):,}; "
+            f"{Path(folder) / 'dict.txt'} has {len(symbols):,} symbols, its tokenizer makes {len(ids):,}; "
             "prepare the text again"
         )
-    return SplitText(
-        str(folder), split, stream, counts, symbols, codec, digest, id_of_index, index_of_id(codec)
-    )
+    return SplitText(str(folder), split, stream, counts, symbols, codec, digest, ids, index_of_id(codec))

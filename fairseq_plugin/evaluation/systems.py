@@ -98,7 +98,9 @@ def load_folder(path, text, flag, compute_dtype=None):
         gpt2 = GPT2(GPT2Config(vocab_size=len(text.symbols), **read_sizes(path)), compute_dtype)
         load_weights(path, gpt2, text.symbols, EOS, end_id=text.codec.end_id, complete=True)
     except UserError as error:
-        raise UserError(str(error).replace("--pretrained-model", flag)) from error  # the flag of fairseq-train
+        raise UserError(
+            str(error).replace("--pretrained-model", flag)
+        ) from error  # the flag of fairseq-train
     return gpt2.eval()
 
 
@@ -110,8 +112,14 @@ def _load_checkpoint(path, text, compute_dtype):
     gpt2.load_state_dict({key: weights[key] for key in gpt2.state_dict()})  # copies: the file is only mapped
     digest, after = sha256(path), path.stat()
     # fairseq-train copies over checkpoint_last.pt while it runs: half of the weights could be newer.
-    if (before.st_mtime_ns, before.st_size, before.st_ino) != (after.st_mtime_ns, after.st_size, after.st_ino):
-        raise UserError(f"checkpoint {path} was written while it was read; evaluate it again, or a copy of it")
+    if (before.st_mtime_ns, before.st_size, before.st_ino) != (
+        after.st_mtime_ns,
+        after.st_size,
+        after.st_ino,
+    ):
+        raise UserError(
+            f"checkpoint {path} was written while it was read; evaluate it again, or a copy of it"
+        )
     return gpt2, digest
 
 

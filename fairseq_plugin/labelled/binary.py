@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import atomic_write, sha256
+from fairseq_plugin.files import atomic_write
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.storage.dictionary import DICTIONARY, EOS, NUM_SPECIALS, dictionary_ids, index_of_id
 from fairseq_plugin.storage.folders import whole_folder
-from fairseq_plugin.storage.items import ItemWriter, agree, read_index, size_of
+from fairseq_plugin.storage.items import ItemWriter, agree, read_index, require_prepared, size_of
 from fairseq_plugin.text.codec import load_codec
 
 SUFFIXES = (".bin", ".idx", ".labels.npy", ".rows.npy")
@@ -68,13 +68,8 @@ def check_split(folder, split, deep=False):
         known = ", ".join(manifest.splits)
         raise UserError(f"{folder} has no split {split!r}; it has {known}")
     if deep:  # first, for it names the damaged file whatever the damage
-        for name in (DICTIONARY, *(split + suffix for suffix in SUFFIXES)):
-            size_of(folder / name)
-            if sha256(folder / name) != manifest.files.get(name):
-                raise UserError(
-                    f"{folder / name} is not the file that was prepared: its SHA-256 differs from the "
-                    "manifest's; restore it, or prepare the data again"
-                )
+        names = (DICTIONARY, *(split + suffix for suffix in SUFFIXES))
+        require_prepared(folder, names, manifest.files, "data")
     stated = manifest.splits[split]
     sizes, dtype = read_index(folder / f"{split}.idx")
     agree(folder / f"{split}.idx", "rows", len(sizes), stated["rows"])

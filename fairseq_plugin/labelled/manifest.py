@@ -1,16 +1,18 @@
 """``manifest.json``: what a prepared folder holds, where it came from and how it was made."""
 
-import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import atomic_write
 from fairseq_plugin.labelled.rows import SourceSpec
+from fairseq_plugin.storage.manifest import Kind, load_manifest, save_manifest
 
-NAME = "manifest.json"
-FORMAT = "labelled"
-VERSION = 1
+KIND = Kind(
+    format="labelled",
+    version=1,
+    what="data",
+    holds="labelled data",
+    script="scripts/prepare_labelled.py",
+)
 
 
 @dataclass
@@ -90,8 +92,6 @@ class Manifest:
         source = self.source.to_json()
         source.update(files=self.source_files, held_out=self.held_out, seed=self.seed)
         return {
-            "format": FORMAT,
-            "version": VERSION,
             "codec": self.codec,
             "separator": self.separator,
             "vocabulary": self.vocabulary,
@@ -106,9 +106,7 @@ class Manifest:
 
     def save(self, folder):
         """Write ``manifest.json`` into a folder."""
-        with atomic_write(Path(folder) / NAME) as stream:
-            json.dump(self.to_json(), stream, indent=1, ensure_ascii=False)
-            stream.write("\n")
+        save_manifest(folder, KIND, self.to_json())
 
     @classmethod
     def load(cls, folder):
@@ -117,27 +115,7 @@ class Manifest:
         Raises:
             UserError: missing folder or file, not ours, of another version, or damaged.
         """
-        path = Path(folder) / NAME
-        if not Path(folder).is_dir():
-            raise UserError(f"no folder {folder}; prepare data with scripts/prepare_labelled.py")
-        if not path.is_file():
-            raise UserError(
-                f"{folder} has no {NAME}: it is no prepared data; use scripts/prepare_labelled.py"
-            )
-        try:
-            stated = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{path} is damaged: {error}; prepare the data again") from error
-        if not isinstance(stated, dict) or stated.get("format") != FORMAT:
-            raise UserError(f"{path} is not a manifest of labelled data; use scripts/prepare_labelled.py")
-        if stated.get("version") != VERSION:
-            raise UserError(
-                f"{path} has version {stated.get('version')!r}, this code reads {VERSION}; prepare again"
-            )
-        try:
-            return cls._from_json(stated)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise UserError(f"{path} is damaged ({error!r}); prepare the data again") from error
+        return load_manifest(folder, KIND, cls._from_json)
 
     @classmethod
     def _from_json(cls, stated):

@@ -6,7 +6,6 @@ Every record of the file ends up in exactly one place: a row of a split, or the 
 lines under its reason.
 """
 
-import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +24,12 @@ from fairseq_plugin.labelled.encode import (
 )
 from fairseq_plugin.labelled.guess import describe, guess_source
 from fairseq_plugin.labelled.labels import build_labels, check_variety
-from fairseq_plugin.labelled.manifest import NAME, Manifest
+from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import clean_rows, read_raw_rows, shared_suffix
 from fairseq_plugin.labelled.split import hold_out
 from fairseq_plugin.storage.dictionary import NUM_SPECIALS, dictionary_ids, index_of_id, write_dictionary
-from fairseq_plugin.storage.folders import check_place, same_folder, whole_folder
+from fairseq_plugin.storage.folders import check_place, leaves_what_stands, whole_folder
+from fairseq_plugin.storage.manifest import NAME
 from fairseq_plugin.text.codec import load_codec, load_sentencepiece, train_bytes_codec, train_sentencepiece
 
 
@@ -251,13 +251,4 @@ def _write(request, manifest, codec, items, rows):
         codec.save(building)
         manifest.files = {path.name: sha256(path) for path in sorted(building.iterdir())}
         manifest.save(building)
-        if not destination.is_dir() or not any(destination.iterdir()):
-            return False
-        if same_folder(building, destination):
-            shutil.rmtree(building)  # leave what stands there untouched
-            return True
-        if not request.overwrite:
-            raise UserError(
-                f"--to {destination} holds other prepared data; pass --overwrite, or name another folder"
-            )
-    return False
+        return leaves_what_stands(building, destination, request.overwrite)

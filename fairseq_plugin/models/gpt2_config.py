@@ -17,8 +17,6 @@ from fairseq_plugin.pretrained.vocabulary import guess_end_id
 from fairseq_plugin.text.base import META
 from fairseq_plugin.text.codec import load_codec
 
-# ruff: noqa: UP045 (fairseq makes flags of Optional[int], not of int | None)
-
 logger = logging.getLogger(__name__)
 
 ARCHITECTURES = {
@@ -124,7 +122,9 @@ def codec_of(task):
     """The tokenizer of a task's data: the task knows, or its folder holds it; None elsewhere."""
     if hasattr(task, "codec"):
         return task.codec
-    settings = getattr(task, "args", None) or getattr(task, "cfg", None)  # of fairseq's older tasks, and newer
+    settings = getattr(task, "args", None) or getattr(
+        task, "cfg", None
+    )  # of fairseq's older tasks, and newer
     folder = utils.split_paths(getattr(settings, "data", None) or "")[0]
     return load_codec(folder) if folder and (Path(folder) / META).is_file() else None
 

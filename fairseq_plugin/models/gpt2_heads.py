@@ -80,7 +80,9 @@ def adapt_state(state, own):
         state[_TABLE] = nn.functional.pad(table[:rows], (0, 0, 0, len(padding)))
     saved, wanted = _heads(state), _heads(own)
     for head in sorted(saved - wanted):
-        logger.warning("the checkpoint's classification head %r is left out: the model has no such head", head)
+        logger.warning(
+            "the checkpoint's classification head %r is left out: the model has no such head", head
+        )
         for name in [name for name in state if name.startswith(f"{_PREFIX}{head}.")]:
             del state[name]
     for head in sorted(wanted - saved):

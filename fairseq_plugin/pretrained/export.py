@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from fairseq_plugin.storage.checkpoints import read_whole, require_whole
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.checkpoint_weights import (
@@ -25,6 +24,7 @@ from fairseq_plugin.pretrained.hf_tokenizer import end_id_of, num_ids_of, write_
 from fairseq_plugin.pretrained.new_folder import new_folder
 from fairseq_plugin.pretrained.tensor_files import SAFETENSORS
 from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, fingerprint, read_symbols
+from fairseq_plugin.storage.checkpoints import read_whole, require_whole
 from fairseq_plugin.text.codec import load_codec
 
 _EOS = SPECIAL_SYMBOLS.index("</s>")

@@ -84,7 +84,10 @@ def fingerprint(symbols, codec=None):
         The number of symbols, two numbers of a hash over them, two of a hash over what the ids stand for: two
         tokenizers of one size have the same symbols. The last two are 0 without a codec.
     """
-    hashes = [hashlib.sha256("\n".join(symbols).encode("utf-8")).digest(), codec.digest() if codec else bytes(8)]
+    hashes = [
+        hashlib.sha256("\n".join(symbols).encode("utf-8")).digest(),
+        codec.digest() if codec else bytes(8),
+    ]
     numbers = (int.from_bytes(digest[i : i + 4], "big") >> 1 for digest in hashes for i in (0, 4))
     return [len(symbols), *numbers]
 

@@ -65,8 +65,10 @@ def tick_texts(ticks):
         return [number(tick) for tick in ticks]
     step = min(after - before for before, after in itertools.pairwise(ticks))
     short = [number(tick) for tick in ticks]  # 2e-4
-    if step < 1e-3 and max(map(abs, ticks)) < 0.01 and all(
-        abs(float(text.replace(",", "")) - tick) < step / 100 for text, tick in zip(short, ticks)
+    if (
+        step < 1e-3
+        and max(map(abs, ticks)) < 0.01
+        and all(abs(float(text.replace(",", "")) - tick) < step / 100 for text, tick in zip(short, ticks))
     ):
         return short
     digits = max(0, -math.floor(math.log10(step) + 1e-9))

@@ -168,7 +168,12 @@ def parse(text):
             body = text[mark.end() + 1 :][: record["characters"]]
         except (ValueError, TypeError, KeyError, RecursionError):
             continue
-        if type(update) is int and update >= 0 and type(epoch) in (int, type(None)) and digest == _digest(body):
+        if (
+            type(update) is int
+            and update >= 0
+            and type(epoch) in (int, type(None))
+            and digest == _digest(body)
+        ):
             found[update] = Entry(update, epoch, body)
     entries = [found[update] for update in sorted(found)]
     return entries, text == HEAD + "".join(entry.marked() for entry in entries)
@@ -276,7 +281,9 @@ def read_samples(path):
     try:
         lines = Path(path).read_bytes().decode("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); fairseq-generate writes it to --results-path") from error
+        raise UserError(
+            f"{path} cannot be read ({error}); fairseq-generate writes it to --results-path"
+        ) from error
     samples = [tuple(map(unescape, line.split("\t"))) for line in lines if line]
     for number, sample in enumerate(samples, start=1):
         if len(sample) != 2:
@@ -292,9 +299,13 @@ def write_page(path, title, groups):
         title: of the page, any text.
         groups: list of ``(heading, samples)``, samples being a list of ``(prompt, continuation)`` texts.
     """
-    parts = [f"# {_escape_line(' '.join(title.split()), at_head=False)}\n\nBold: the prompt; the rest was written.\n"]
+    parts = [
+        f"# {_escape_line(' '.join(title.split()), at_head=False)}\n\nBold: the prompt; the rest was written.\n"
+    ]
     for heading, samples in groups:
         parts.append(f"\n## {_escape_line(' '.join(heading.split()), at_head=False)}\n")
-        parts += [f"\nSample {number}\n\n{quote(*sample)}\n" for number, sample in enumerate(samples, start=1)]
+        parts += [
+            f"\nSample {number}\n\n{quote(*sample)}\n" for number, sample in enumerate(samples, start=1)
+        ]
     with atomic_write(path) as stream:
         stream.write("".join(parts))

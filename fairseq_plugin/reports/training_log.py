@@ -184,7 +184,9 @@ def read_run(paths):
                 raise UserError(f"{path} holds no {' or '.join(LOG_NAMES)}; name fairseq-train's --log-file")
             path = found
         if not path.is_file():
-            raise UserError(f"there is no log {path}; name fairseq-train's --log-file, or a folder that holds it")
+            raise UserError(
+                f"there is no log {path}; name fairseq-train's --log-file, or a folder that holds it"
+            )
         texts.append(path.read_text(encoding="utf-8", errors="replace"))
     curves = parse_training_log("\n".join(texts))
     if not curves["train"] and not curves["valid"]:
@@ -206,7 +208,9 @@ def name_runs(paths):
 
 
 def _without_ending(name):
-    return next((name[: -len(end)] for end in (".log", ".jsonl", ".json", ".txt") if name.endswith(end)), name)
+    return next(
+        (name[: -len(end)] for end in (".log", ".jsonl", ".json", ".txt") if name.endswith(end)), name
+    )
 
 
 def find_training_log(path, checkpoint):

@@ -82,7 +82,9 @@ def draw_training(curves_by_name, path_prefix):
         raise UserError("nothing to draw: the logs hold no record of training yet")
     import matplotlib
 
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq's import turns everybody's debugging on
+    logging.getLogger("matplotlib").setLevel(
+        logging.WARNING
+    )  # fairseq's import turns everybody's debugging on
     paths = []
     with matplotlib.rc_context(_STYLE):
         for axis, ending in AXES.items():
@@ -95,7 +97,9 @@ def draw_training(curves_by_name, path_prefix):
 
 def _save(figure, path):
     content = io.BytesIO()
-    figure.savefig(content, format=path.suffix[1:], dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    figure.savefig(
+        content, format=path.suffix[1:], dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path, "wb") as stream:
@@ -110,7 +114,9 @@ def _figure(runs, axis):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [panel for panel in PANELS if any(_split_of(c, curve) for c in runs.values() for curve in panel[2])]
+    panels = [
+        panel for panel in PANELS if any(_split_of(c, curve) for c in runs.values() for curve in panel[2])
+    ]
     rows = 1 + math.ceil((len(panels) - 1) / 2) if panels[0][0] == "Loss" else math.ceil(len(panels) / 2)
     figure = Figure(figsize=(9.6, 1.0 + 2.55 * rows), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -142,9 +148,13 @@ def _draw_panel(axes, panel, runs, axis):
     axes.set_xlabel(axis)
     for number, (run, curves) in enumerate(runs.items()):
         for order, curve in enumerate(names):
-            _draw_curve(axes, curves, curve, _colours(runs, number), DASHES[number // len(COLOURS) % 3], order, axis)
+            _draw_curve(
+                axes, curves, curve, _colours(runs, number), DASHES[number // len(COLOURS) % 3], order, axis
+            )
         if title in ("Loss", "Perplexity"):
-            _mark_best(axes, curves, next(iter(names)), _colours(runs, number)[1], axis, run if len(runs) > 1 else "")
+            _mark_best(
+                axes, curves, next(iter(names)), _colours(runs, number)[1], axis, run if len(runs) > 1 else ""
+            )
     _scales(axes, names, logarithmic, axis)
     if len(names) > 1:
         _name_curves(axes, names, runs)
@@ -169,7 +179,14 @@ def _draw_curve(axes, curves, curve, colours, dash, order, axis):
                 axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.25 * strength)
             y = _smooth(y, max(3, len(y) // 50))
         width = 1.3 if not alone else 1.7
-        axes.plot(x, y, color=colour, linewidth=width, alpha=strength if colours[0] == TRAIN or alone else 0.45, linestyle=dash)
+        axes.plot(
+            x,
+            y,
+            color=colour,
+            linewidth=width,
+            alpha=strength if colours[0] == TRAIN or alone else 0.45,
+            linestyle=dash,
+        )
     if curve.startswith("human"):
         colours = (SOFT, SOFT)  # of the text, the same for every model
     if both:
@@ -203,9 +220,27 @@ def _mark_best(axes, curves, curve, colour, axis, name):
         return
     x = best.update if axis == "updates" else epochs_at(curves["epochs"], [best.update])[0]
     if name:  # several runs: rings would cover each other
-        axes.plot([x], [value], "*", markersize=13, color=colour, markeredgecolor="white", markeredgewidth=0.8, zorder=6)
+        axes.plot(
+            [x],
+            [value],
+            "*",
+            markersize=13,
+            color=colour,
+            markeredgecolor="white",
+            markeredgewidth=0.8,
+            zorder=6,
+        )
         return
-    axes.plot([x], [value], "o", markersize=10, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=2, zorder=5)
+    axes.plot(
+        [x],
+        [value],
+        "o",
+        markersize=10,
+        markerfacecolor="white",
+        markeredgecolor=colour,
+        markeredgewidth=2,
+        zorder=5,
+    )
     axes.plot([x], [value], "*", markersize=7, color=colour, zorder=6)
     where = f"update {best.update:,}" if best.epoch is None else f"epoch {best.epoch}"
     text = f"best {value:.3g}: {where}"
@@ -251,7 +286,13 @@ def _log_scale(axes, low, high):
 
     axes.set_yscale("log")
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-    for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):
+    for factors in (
+        (1,),
+        (1, 3),
+        (1, 2, 5),
+        (1, 1.5, 2, 3, 5, 7),
+        (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
+    ):
         ticks = [factor * 10.0**power for power in powers for factor in factors]
         ticks = [tick for tick in ticks if low / 1.1 <= tick <= high * 1.1]
         if len(ticks) >= 4:
@@ -269,7 +310,10 @@ def _name_curves(axes, names, runs):
         for order, (curve, words) in enumerate(names.items())
         if any(_split_of(curves, curve) for curves in runs.values())
     ]
-    handles = [Line2D([], [], color=SOFT, linestyle=DASHES[order], linewidth=1.7, label=words) for order, words in drawn]
+    handles = [
+        Line2D([], [], color=SOFT, linestyle=DASHES[order], linewidth=1.7, label=words)
+        for order, words in drawn
+    ]
     axes.legend(handles=handles, fontsize=8.5, labelcolor=SOFT, loc="best")
 
 
@@ -287,13 +331,19 @@ def _legend(runs):
             told = f" {told}" if told.startswith("_") else told  # matplotlib would leave it out
             told += f" (best {best.loss:.3f})" if best else ""
             dash = DASHES[number // len(COLOURS) % 3]
-            handles.append(Line2D([], [], color=_colours(runs, number)[1], linewidth=2.2, linestyle=dash, label=told))
+            handles.append(
+                Line2D([], [], color=_colours(runs, number)[1], linewidth=2.2, linestyle=dash, label=told)
+            )
         train, valid = (SOFT, 0.45), SOFT
     else:
         train, valid = (TRAIN, 0.9), VALID
     if has_train:
         handles.append(Line2D([], [], color=train[0], alpha=train[1], linewidth=1.6, label="training"))
     if has_valid:
-        handles.append(Line2D([], [], color=valid, linewidth=2.2, marker="o", markersize=3.2, label="validation"))
-        handles.append(Line2D([], [], color=valid, linestyle="", marker="*", markersize=8, label="best validation"))
+        handles.append(
+            Line2D([], [], color=valid, linewidth=2.2, marker="o", markersize=3.2, label="validation")
+        )
+        handles.append(
+            Line2D([], [], color=valid, linestyle="", marker="*", markersize=8, label="best validation")
+        )
     return handles

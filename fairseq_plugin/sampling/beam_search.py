@@ -14,10 +14,10 @@ import math
 
 import torch
 
-from fairseq_plugin.sampling.sample import Continuation
 from fairseq_plugin.sampling.draw import drawable, require_drawable
 from fairseq_plugin.sampling.ngram_block import NGramBlock
 from fairseq_plugin.sampling.prefill import check_request, fill_up, prefill
+from fairseq_plugin.sampling.sample import Continuation
 
 
 @torch.no_grad()

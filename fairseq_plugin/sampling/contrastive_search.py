@@ -14,9 +14,9 @@ hidden state of v behind x. alpha = 0 is greedy search.
 import torch
 import torch.nn.functional as F
 
-from fairseq_plugin.sampling.sample import Continuation
 from fairseq_plugin.sampling.draw import drawable, require_drawable
 from fairseq_plugin.sampling.prefill import check_request, fill_up, prefill
+from fairseq_plugin.sampling.sample import Continuation
 
 # The past's hidden states stand in whole blocks, like the slots of a cache, so that a row's products do not
 # depend on how long the other texts are.

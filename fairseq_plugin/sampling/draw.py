@@ -72,7 +72,9 @@ def draw(logits_BV, uniform_B, sampling):
     if sampling.temperature != 1:
         logits_BV = logits_BV / sampling.temperature
     candidates = _candidates(logits_BV, sampling)
-    return _draw_full(logits_BV, uniform_B) if candidates is None else _draw_candidates(*candidates, uniform_B)
+    return (
+        _draw_full(logits_BV, uniform_B) if candidates is None else _draw_candidates(*candidates, uniform_B)
+    )
 
 
 def arg_max(logits_BV):
@@ -212,5 +214,7 @@ def _first_above(cdf_BN, uniform_B):
     first. The target is kept below the total, where rounding (``uniform`` next to 1) would reach it.
     """
     total_B1 = cdf_BN[:, -1:].contiguous()
-    target_B1 = torch.minimum(uniform_B.unsqueeze(-1) * total_B1, total_B1.nextafter(torch.zeros_like(total_B1)))
+    target_B1 = torch.minimum(
+        uniform_B.unsqueeze(-1) * total_B1, total_B1.nextafter(torch.zeros_like(total_B1))
+    )
     return torch.searchsorted(cdf_BN.contiguous(), target_B1, right=True)

@@ -39,7 +39,9 @@ def read_whole(path):
     except Exception as error:  # the unpickler's own error has no public name here that is not pickle's
         if type(error).__name__ != "UnpicklingError":
             raise
-        raise UserError(f"{path} is no checkpoint of ours: it holds more than tensors and settings") from error
+        raise UserError(
+            f"{path} is no checkpoint of ours: it holds more than tensors and settings"
+        ) from error
 
 
 def go_on_from(folder):

@@ -28,6 +28,11 @@ def index_of_id(codec):
     return indices
 
 
+def id_of_index(codec):
+    """Id of each dictionary index, an int64 array ``(dictionary entries,)``; -1 for fairseq's four specials."""
+    return np.array([-1] * NUM_SPECIALS + dictionary_ids(codec), dtype=np.int64)
+
+
 def write_dictionary(folder, codec, counts):
     """``dict.txt``: one line ``id count`` per id, in order of ids.
 

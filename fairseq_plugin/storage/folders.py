@@ -74,6 +74,31 @@ def same_folder(building, destination):
     )
 
 
+def occupied(destination):
+    """The error of a ``--to`` that must not be replaced unasked."""
+    return UserError(
+        f"--to {destination} holds other prepared data; pass --overwrite, or name another folder"
+    )
+
+
+def leaves_what_stands(building, destination, overwrite):
+    """Inside :func:`whole_folder`, once all is built: True when the very same folder stands there already.
+
+    It is left untouched then, and ``building`` removed.
+
+    Raises:
+        UserError: other data stand there, and ``overwrite`` is off.
+    """
+    if not destination.is_dir() or not any(destination.iterdir()):
+        return False
+    if same_folder(building, destination):
+        shutil.rmtree(building)
+        return True
+    if not overwrite:
+        raise occupied(destination)
+    return False
+
+
 def _into_place(building, destination):
     # No portable call swaps two folders: the old one steps aside under a name that tells whose it
     # is, so that a kill between the two renames loses nothing.

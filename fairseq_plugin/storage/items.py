@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
 
 MAGIC = b"MMIDIDX\x00\x00"
 HEADER = struct.Struct("<9sQBQ")
@@ -94,6 +95,24 @@ def size_of(path):
         return Path(path).stat().st_size
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}; prepare the data again") from error
+
+
+def require_prepared(folder, names, digests, what):
+    """Refuse files whose SHA-256 is not the one stated: finds any flipped bit.
+
+    Args:
+        folder: a prepared folder.
+        names: of the files.
+        digests: ``{name: sha256}`` of its manifest.
+        what: what to prepare again: "data", "text".
+    """
+    for name in names:
+        size_of(folder / name)
+        if sha256(folder / name) != digests.get(name):
+            raise UserError(
+                f"{folder / name} is not the file that was prepared: its SHA-256 differs from the "
+                f"manifest's; restore it, or prepare the {what} again"
+            )
 
 
 def agree(path, unit, found, expected):

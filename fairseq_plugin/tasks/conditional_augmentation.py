@@ -13,19 +13,19 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
-from fairseq_plugin.storage.checkpoints import require_for_generation, require_for_restart
+from fairseq_plugin.augment.label_counts import ids_of_samples, samples_per_label
+from fairseq_plugin.augment.record import GenerationRecord, facts_of_run
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.datasets.label_prompts import LabelPrompts
 from fairseq_plugin.datasets.labelled_rows import LabelledRows
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
-from fairseq_plugin.tasks.decoding_flags import SETTINGS, check_limits, choose_decoder, least_length
-from fairseq_plugin.augment.label_counts import ids_of_samples, samples_per_label
-from fairseq_plugin.tasks.label_perplexity import LabelPerplexity
-from fairseq_plugin.augment.record import GenerationRecord, facts_of_run
-from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.labelled.binary import check_split
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.storage.checkpoints import require_for_generation, require_for_restart
+from fairseq_plugin.tasks.decoding_flags import SETTINGS, check_limits, choose_decoder, least_length
+from fairseq_plugin.tasks.label_perplexity import LabelPerplexity
 from fairseq_plugin.tasks.prompted import Prompted, continue_all
+from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.text.codec import load_codec
 from fairseq_plugin.text.one_line import CodecBpe, OneLineBpe, unescape
 
@@ -48,7 +48,9 @@ class ConditionalAugmentationConfig(FairseqDataclass):
     )
     first_sample: int = field(
         default=0,
-        metadata={"help": "number of each label's first sample, >= 0: go on after an earlier run with the same seed"},
+        metadata={
+            "help": "number of each label's first sample, >= 0: go on after an earlier run with the same seed"
+        },
     )
     # Settings that stand elsewhere in fairseq's configuration (no help: no flag of ours).
     seed: int = II("common.seed")
@@ -128,7 +130,9 @@ class ConditionalAugmentationTask(Prompted, FairseqTask):
         longest = 1 + max(map(len, prompts))  # </s> comes first
         room = self._positions - longest
         if room < 1:
-            raise UserError(f"a prompt of {longest} tokens leaves no room in the model's {self._positions} positions")
+            raise UserError(
+                f"a prompt of {longest} tokens leaves no room in the model's {self._positions} positions"
+            )
         max_new = min(self.cfg.max_len_b, room)
         return LabelPrompts(ids, prompts, labels, self.dictionary.pad(), self.dictionary.eos(), max_new)
 
@@ -241,7 +245,9 @@ class ConditionalAugmentationTask(Prompted, FairseqTask):
             given = torch.tensor(beginning, device=one["tokens"].device, dtype=one["tokens"].dtype)
             one["tokens"] = torch.cat([given, one["tokens"]])
             # The model did not choose these tokens: certain, not scored.
-            one["positional_scores"] = torch.cat([one["positional_scores"].new_zeros(len(given)), one["positional_scores"]])
+            one["positional_scores"] = torch.cat(
+                [one["positional_scores"].new_zeros(len(given)), one["positional_scores"]]
+            )
 
     # -- text ------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ import logging
 from argparse import Namespace
 from dataclasses import dataclass
 
-from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.tasks.prompt_decoders import BeamSearcher, ContrastiveSearcher, KeyedSampler
 from fairseq_plugin.tasks.stock_search import StockSearch
 
@@ -67,7 +67,9 @@ def least_length(args):
     """
     least = args.min_len if args.min_len > 1 else 0
     if least >= args.max_len_b:
-        raise UserError(f"--min-len {least} leaves no room for the end token within --max-len-b {args.max_len_b}")
+        raise UserError(
+            f"--min-len {least} leaves no room for the end token within --max-len-b {args.max_len_b}"
+        )
     return least
 
 
@@ -145,13 +147,17 @@ def _own_decoder(gpt2, args, own, seed, common):
     sampling = sampling_from_flags(args, own.gumbel)
     if own.contrastive_alpha is not None:
         if not 1 <= own.contrastive_k <= vocabulary:
-            raise UserError(f"--contrastive-k {own.contrastive_k} must lie in [1, {vocabulary}], the vocabulary")
+            raise UserError(
+                f"--contrastive-k {own.contrastive_k} must lie in [1, {vocabulary}], the vocabulary"
+            )
         return ContrastiveSearcher(*common, top_k=own.contrastive_k, alpha=own.contrastive_alpha)
     ngram = args.no_repeat_ngram_size
     if ngram < 0:
         raise UserError(f"--no-repeat-ngram-size {ngram} must be 0 or more")
     if args.sampling or args.beam == 1:
-        return KeyedSampler(*common, seed=seed, sampling=sampling, hypotheses=args.beam, no_repeat_ngram=ngram)
+        return KeyedSampler(
+            *common, seed=seed, sampling=sampling, hypotheses=args.beam, no_repeat_ngram=ngram
+        )
     if not 1 <= args.beam <= vocabulary // 2:
         raise UserError(f"--beam {args.beam} must lie in [1, {vocabulary // 2}], half of the vocabulary")
     penalty = 0.0 if args.unnormalized else args.lenpen

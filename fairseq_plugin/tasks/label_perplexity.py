@@ -54,10 +54,14 @@ class LabelPerplexity:
     def _add(self, batch):
         target_BT = batch["target"].to(self._logits.device)
         starts_B1 = torch.tensor(batch["start_indices"], device=target_BT.device).unsqueeze(1)
-        scored_BT = target_BT.ne(self.pad) & (torch.arange(target_BT.shape[1], device=target_BT.device) >= starts_B1)
+        scored_BT = target_BT.ne(self.pad) & (
+            torch.arange(target_BT.shape[1], device=target_BT.device) >= starts_B1
+        )
         rows, columns = scored_BT.nonzero(as_tuple=True)
         logits_NV = self._logits[rows, columns].float()
-        nll_N = logits_NV.logsumexp(-1) - logits_NV.gather(1, target_BT[rows, columns].unsqueeze(1)).squeeze(1)
+        nll_N = logits_NV.logsumexp(-1) - logits_NV.gather(1, target_BT[rows, columns].unsqueeze(1)).squeeze(
+            1
+        )
         if not torch.isfinite(nll_N).all():
             bad = batch["id"][rows[~torch.isfinite(nll_N)].unique().cpu()].tolist()
             raise UserError(f"the model gives NaN or no probability at all to tokens of samples {bad[:10]}")

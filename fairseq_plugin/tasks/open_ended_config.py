@@ -6,8 +6,6 @@ from typing import Optional
 from fairseq.tasks.language_modeling import LanguageModelingConfig
 from omegaconf import II
 
-# ruff: noqa: UP045 (fairseq makes flags of Optional[int], not of int | None)
-
 
 @dataclass
 class OpenEndedGenerationConfig(LanguageModelingConfig):
@@ -35,7 +33,9 @@ class OpenEndedGenerationConfig(LanguageModelingConfig):
     )
     first_sample: int = field(
         default=0,
-        metadata={"help": "number of the first prefix, prompt or unconditional sample, >= 0: go on after an earlier run"},
+        metadata={
+            "help": "number of the first prefix, prompt or unconditional sample, >= 0: go on after an earlier run"
+        },
     )
     stop_at_end: bool = field(
         default=False,
@@ -60,7 +60,9 @@ class OpenEndedGenerationConfig(LanguageModelingConfig):
     )
     sample_prompts: Optional[str] = field(
         default=None,
-        metadata={"help": "while training: file of prompts, as for --prompts, that are continued into SAVE_DIR/samples.md"},
+        metadata={
+            "help": "while training: file of prompts, as for --prompts, that are continued into SAVE_DIR/samples.md"
+        },
     )
     num_sample_prefixes: int = field(
         default=3,

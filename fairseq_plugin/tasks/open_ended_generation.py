@@ -9,14 +9,15 @@ from fairseq.distributed import utils as distributed_utils
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingTask
 
-from fairseq_plugin.storage.checkpoints import require_for_generation, require_for_restart
+from fairseq_plugin.augment.record import GenerationRecord, facts_of_run
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.corpus.folder import check_split, load_codec, read_stream
 from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.datasets.text_blocks import BlocksWithContext, TextBlocks
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
-from fairseq_plugin.generation import prompt_sources
+from fairseq_plugin.storage.checkpoints import require_for_generation, require_for_restart
+from fairseq_plugin.tasks import prompt_sources
 from fairseq_plugin.tasks.decoding_flags import (
     SETTINGS,
     OwnFlags,
@@ -25,13 +26,12 @@ from fairseq_plugin.tasks.decoding_flags import (
     gpt2_of,
     least_length,
 )
-from fairseq_plugin.tasks.finite_scores import FiniteScores
-from fairseq_plugin.augment.record import GenerationRecord, facts_of_run
-from fairseq_plugin.tasks.sample_table import SampleTable
-from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.tasks.end_of_training import DrawAtTheEnd
+from fairseq_plugin.tasks.finite_scores import FiniteScores
 from fairseq_plugin.tasks.open_ended_config import OpenEndedGenerationConfig
 from fairseq_plugin.tasks.prompted import Prompted, continue_all
+from fairseq_plugin.tasks.sample_table import SampleTable
+from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.tasks.training_samples import TrainingSamples, sample_prompts
 from fairseq_plugin.text.one_line import CodecBpe, OneLineBpe
 
@@ -96,11 +96,15 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
             prompts = [[eos] for _ in ids]
         elif subset == PROMPTS:
             given = prompt_sources.read_prompts(args.prompts, "--prompts", self._encode)
-            ids, prompts = prompt_sources.take([[eos, *tokens] for _, tokens in given], first, number, "prompts")
+            ids, prompts = prompt_sources.take(
+                [[eos, *tokens] for _, tokens in given], first, number, "prompts"
+            )
         else:
             check_split(args.data, subset, deep=True)
             found, left = prompt_sources.prefixes(read_stream(args.data, subset), args.prefix_tokens, subset)
-            logger.info("%s: %d prefixes of %d tokens; %d tokens at the end are left over", subset, *found.shape, left)
+            logger.info(
+                "%s: %d prefixes of %d tokens; %d tokens at the end are left over", subset, *found.shape, left
+            )
             ids, prompts = prompt_sources.take(found, first, number, "prefixes")
         prompt_sources.check_room(prompts, args.max_len_b, self._positions)
         return Prompts(ids, prompts, self.dictionary.pad(), args.max_len_b)
@@ -108,7 +112,9 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
     @plain_errors()
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
         """Read beginnings, with the escapes ``\\n \\t \\r \\\\``; an empty line asks for a text without one."""
-        tokens = [torch.tensor([self.dictionary.index(one) for one in encode_fn(line).split()]) for line in lines]
+        tokens = [
+            torch.tensor([self.dictionary.index(one) for one in encode_fn(line).split()]) for line in lines
+        ]
         return tokens, [len(one) for one in tokens]
 
     @plain_errors()
@@ -133,7 +139,9 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
                 f"a block of {longest} tokens does not fit into the model's {self._positions} positions and would be "
                 f"left out: give --tokens-per-sample {self._positions} or less, with --sample-break-mode none"
             )
-        blocks = BlocksWithContext(dataset, context_window, self.dictionary.pad()) if context_window else dataset
+        blocks = (
+            BlocksWithContext(dataset, context_window, self.dictionary.pad()) if context_window else dataset
+        )
         batches = super().eval_lm_dataloader(blocks, *args, **kwargs)
         return batches if gpt2_of(self._models) else FiniteScores(batches, self._models[-1])
 
@@ -156,7 +164,9 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
         args, split = self.args, self.args.valid_subset.split(",")[0]
         if split not in TextManifest.load(args.data).splits:
             split = None
-        prompts = sample_prompts(args, split, self._positions, self.dictionary.eos(), self._encode, self._decode)
+        prompts = sample_prompts(
+            args, split, self._positions, self.dictionary.eos(), self._encode, self._decode
+        )
         if prompts:
             self._training_samples = TrainingSamples(
                 args, prompts, model, lambda flags: self._decoder([model], flags, OwnFlags()), self._decode
@@ -194,14 +204,18 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
         check_limits(args)
         least = least_length(args)
         if least and not self.args.stop_at_end:
-            raise UserError(f"--min-len {least}: every sample has --max-len-b tokens; add --stop-at-end, or leave it out")
+            raise UserError(
+                f"--min-len {least}: every sample has --max-len-b tokens; add --stop-at-end, or leave it out"
+            )
 
         def stock(flags, more):
             build = super(OpenEndedGenerationTask, self).build_generator
             return build(models, flags, seq_gen_cls, {**(extra or {}), **more}, **kwargs)
 
         min_new = least if self.args.stop_at_end else args.max_len_b
-        return choose_decoder(models, args, stock, self.dictionary, seed=self.args.seed, min_new=min_new, own=own)
+        return choose_decoder(
+            models, args, stock, self.dictionary, seed=self.args.seed, min_new=min_new, own=own
+        )
 
     def _start_record(self, args, own, generator):
         settings = {name: getattr(args, name) for name in SETTINGS} | vars(own)

@@ -149,4 +149,3 @@ class ContrastiveSearcher(PromptDecoder):
         """See :meth:`PromptDecoder.continue_`."""
         found = contrastive_search(self.gpt2, prompts, top_k=self.top_k, alpha=self.alpha, **limits)
         return [[one] for one in found]
-

@@ -56,7 +56,9 @@ def prefixes(stream, length, name):
         UserError: a length out of range, or a text shorter than one prefix.
     """
     if length < 1:
-        raise UserError(f"--prefix-tokens {length} must be 1 or more; --gen-subset unconditional needs no prefix")
+        raise UserError(
+            f"--prefix-tokens {length} must be 1 or more; --gen-subset unconditional needs no prefix"
+        )
     number = len(stream) // length
     if not number:
         raise UserError(
@@ -85,7 +87,9 @@ def read_prompts(path, flag, encode):
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"{flag} {path} cannot be read ({error.strerror}); name a file with one prompt per line") from error
+        raise UserError(
+            f"{flag} {path} cannot be read ({error.strerror}); name a file with one prompt per line"
+        ) from error
     lines = content.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").split(b"\n")
     if not content.strip():
         raise UserError(f"{flag} {path} is empty; write one prompt per line")

@@ -26,7 +26,9 @@ class Prompted:
         every epoch fairseq would start new ones each time and wait for the old ones to time out.
         """
         if kwargs.pop("num_workers", 0):
-            self.tell_once("--num-workers is not used: batches are made in the main process, which takes no time")
+            self.tell_once(
+                "--num-workers is not used: batches are made in the main process, which takes no time"
+            )
         iterator = super().get_batch_iterator(dataset, num_workers=0, **kwargs)
         if dataset is self.prompts_asked:
             shard, shards = kwargs.get("shard_id", 0), kwargs.get("num_shards", 1)

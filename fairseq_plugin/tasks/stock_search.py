@@ -96,4 +96,10 @@ class StockSearch:
             tokens = tokens[:-1]
         if not torch.isfinite(scores).all():
             raise FloatingPointError("the model gives NaN, or no probability to any token: it is damaged")
-        return {**hypothesis, "tokens": tokens, "positional_scores": scores, "attention": None, "alignment": None}
+        return {
+            **hypothesis,
+            "tokens": tokens,
+            "positional_scores": scores,
+            "attention": None,
+            "alignment": None,
+        }

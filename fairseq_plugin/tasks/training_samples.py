@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 
 from fairseq_plugin.corpus.folder import read_stream
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.tasks.prompt_sources import check_room, prefixes, read_prompts
 from fairseq_plugin.reports.sample_book import SampleBook, write_tensorboard
+from fairseq_plugin.tasks.prompt_sources import check_room, prefixes, read_prompts
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,9 @@ def _spread_prefixes(cfg, split, positions, decode):
     stream = read_stream(cfg.data, split)
     length = min(cfg.prefix_tokens, room, len(stream))
     if length < cfg.prefix_tokens:
-        logger.info("samples while training begin with %d tokens of the text: there is no room for more", length)
+        logger.info(
+            "samples while training begin with %d tokens of the text: there is no room for more", length
+        )
     whole, _ = prefixes(stream, length, split)
     number = min(cfg.num_sample_prefixes, len(whole))
     chosen = [whole[i * len(whole) // number].tolist() for i in range(number)]

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fairseq_plugin.errors import UserError
 from fairseq_plugin.augment.label_counts import ids_of_samples, samples_per_label
+from fairseq_plugin.errors import UserError
 
 LABELS = [
     SimpleNamespace(name="0", text="negative", counts={"train": 30}),
@@ -29,7 +29,9 @@ def test_a_wish_becomes_counts(wish, counts):
     assert samples_per_label(wish, LABELS) == counts
 
 
-@pytest.mark.parametrize("wish", ["", "x", "-3", "good=3", "0=x", "train:", "train:x", "1.5", "0=1,,", "0=1,negative=2"])
+@pytest.mark.parametrize(
+    "wish", ["", "x", "-3", "good=3", "0=x", "train:", "train:x", "1.5", "0=1,,", "0=1,negative=2"]
+)
 def test_any_other_wish_is_refused_with_the_form(wish):
     with pytest.raises(UserError, match="--samples-per-label .*the labels are 0, 1, a=b"):
         samples_per_label(wish, LABELS)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairseq_plugin.errors import UserError
 from fairseq_plugin.augment.read_generation import ids_asked_for, read_samples, read_settings
+from fairseq_plugin.errors import UserError
 from fairseq_plugin.text.codec import load_codec
 from fairseq_plugin.text.one_line import escape
 from tests.augment.made_generation import LOG, Made, make_data, sample_lines, write_generation

@@ -5,8 +5,8 @@ from fairseq.data import encoders
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 import fairseq_plugin  # noqa: F401  (registers)
-from scripts.reviews import make_reviews
 from fairseq_plugin.text.codec import train_bytes_codec
+from scripts.reviews import make_reviews
 from tests.text.random_texts import random_texts
 
 

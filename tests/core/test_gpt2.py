@@ -252,7 +252,9 @@ def test_a_text_longer_than_the_positions_is_refused():
 def test_plain_autocast_works_in_training():
     """``torch.autocast`` around the network, as other training loops do it, dropout on."""
     torch.manual_seed(0)
-    model = GPT2(GPT2Config(vocab_size=100, n_positions=32, n_embd=32, n_layer=2, n_head=2, dropout=0.1)).train()
+    model = GPT2(
+        GPT2Config(vocab_size=100, n_positions=32, n_embd=32, n_layer=2, n_head=2, dropout=0.1)
+    ).train()
     tokens_BT = torch.randint(0, 100, (2, 20))
     with torch.autocast("cpu", torch.bfloat16):
         logits_BTV = model.logits(model(tokens_BT))

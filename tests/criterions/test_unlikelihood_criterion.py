@@ -241,10 +241,17 @@ def test_token_level_values_are_averaged_over_token_level_updates(lm_task):
 def test_workers_can_sum_whatever_kinds_of_batches_they_have(lm_task):
     """fairseq joins the workers' values in the order of the log, tensors and numbers apart, and adds by place."""
     model, sample = looping(build_lm, lm_task), lm_batch(lm_task)
-    short = SEQUENCE | {"sequence_prefix": 9, "sequence_continuation": 7}  # falls back to the token-level loss
+    short = SEQUENCE | {
+        "sequence_prefix": 9,
+        "sequence_continuation": 7,
+    }  # falls back to the token-level loss
     ways = (SEQUENCE, short, SEQUENCE | {"sequence_share": 1e-9})
     logs = [train_step(lm_task, model, build_criterion(lm_task, **way), sample, 0)[2] for way in ways]
-    assert [(log["sequence_tokens"] > 0, log["sequence_fallbacks"]) for log in logs] == [(1, 0), (0, 1), (0, 0)]
+    assert [(log["sequence_tokens"] > 0, log["sequence_fallbacks"]) for log in logs] == [
+        (1, 0),
+        (0, 1),
+        (0, 0),
+    ]
     layouts = [[(key, torch.is_tensor(value)) for key, value in log.items()] for log in logs]
     assert layouts[0] == layouts[1] == layouts[2]
 

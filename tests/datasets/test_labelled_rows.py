@@ -47,7 +47,9 @@ def test_a_batch_is_the_literal_rows_shifted_by_one(score_prompt):
         scored += len(sentence) + 1 + (len(prompt) if score_prompt else 0)
     assert batch["ntokens"] == scored
     assert batch["labels"].tolist() == LABELS
-    assert batch["net_input"]["src_lengths"].tolist() == [len(PROMPTS[x]) + len(s) + 1 for x, s in zip(LABELS, SENTENCES)]
+    assert batch["net_input"]["src_lengths"].tolist() == [
+        len(PROMPTS[x]) + len(s) + 1 for x, s in zip(LABELS, SENTENCES)
+    ]
 
 
 def test_order_is_by_length_and_shuffled_only_among_equals():
@@ -78,7 +80,9 @@ def test_prompts_carry_their_ids_and_count_what_they_will_hold():
 @pytest.mark.parametrize("num_rows", [1, 3, 7, 8, 9, 40, 43])
 @pytest.mark.parametrize("limit", [{"max_tokens": 200}, {"max_sentences": 16}, {"max_tokens": 10_000}])
 def test_no_row_is_left_out_of_the_batches(num_rows, limit):
-    data = LabelPrompts(list(range(num_rows)), [PROMPTS[i % 2] for i in range(num_rows)], [0] * num_rows, PAD, EOS, 5)
+    data = LabelPrompts(
+        list(range(num_rows)), [PROMPTS[i % 2] for i in range(num_rows)], [0] * num_rows, PAD, EOS, 5
+    )
     batches = data.batch_by_size(data.ordered_indices(), required_batch_size_multiple=8, **limit)
     assert sorted(int(i) for batch in batches for i in batch) == list(range(num_rows))
     for batch in batches:

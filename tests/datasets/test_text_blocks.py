@@ -66,7 +66,9 @@ def rows(batch):
 @pytest.mark.parametrize("window", [1, 5, 8, 13, 200])
 def test_context_is_that_of_fairseq_in_one_process(mode, window):
     """fairseq's dataset remembers the context from batch to batch; ours gives the same rows in any order."""
-    theirs = LMContextWindowDataset(monolingual(mode=mode, shuffle=False), 8 if mode == "none" else 12, window, PAD)
+    theirs = LMContextWindowDataset(
+        monolingual(mode=mode, shuffle=False), 8 if mode == "none" else 12, window, PAD
+    )
     ours = BlocksWithContext(TextBlocks(monolingual(mode=mode)), window, PAD)
     assert len(ours) == len(theirs) and ours.ordered_indices().tolist() == list(range(len(theirs)))
     expected = {}

@@ -73,5 +73,3 @@ def system(text, name="tiny", seed=0, **sizes):
 def small_text(folder, split="test"):
     """The split of a folder written here."""
     return load_split(write_folder(folder), split)
-
-

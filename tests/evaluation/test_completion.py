@@ -9,7 +9,11 @@ import torch
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation import completion
 from fairseq_plugin.evaluation.completion import (
-    Protocol, choose_prefixes, complete, human_continuations, prefix_of,
+    Protocol,
+    choose_prefixes,
+    complete,
+    human_continuations,
+    prefix_of,
 )  # fmt: skip
 from fairseq_plugin.evaluation.decodings import parse_decodings
 from tests.evaluation.made_text import system
@@ -24,7 +28,15 @@ def test_prefixes_are_consecutive_and_do_not_overlap():
     protocol = Protocol(prefix_tokens=10, new_tokens=25)
     prefixes = choose_prefixes(100, protocol)
     assert prefixes.numbers == [0, 1, 2, 3, 4, 5, 6] and prefixes.num_prefixes == 10
-    assert [prefix_of(stream, number, protocol)[0] for number in prefixes.numbers] == [0, 10, 20, 30, 40, 50, 60]
+    assert [prefix_of(stream, number, protocol)[0] for number in prefixes.numbers] == [
+        0,
+        10,
+        20,
+        30,
+        40,
+        50,
+        60,
+    ]
     people = human_continuations(stream, prefixes.numbers, protocol)
     assert people[6] == list(range(70, 95)) and {len(text) for text in people.values()} == {25}
     assert "3 at the end are left out" in str(prefixes)
@@ -123,7 +135,8 @@ def test_other_settings_do_not_find_each_others_texts(text, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["[]", '{"id": 0}', '{"id": "0", "continuation": []}', '{"id": 0, "continuation": [1, 2]}', "\x00"]
+    "line",
+    ["[]", '{"id": 0}', '{"id": "0", "continuation": []}', '{"id": 0, "continuation": [1, 2]}', "\x00"],
 )
 def test_a_damaged_line_is_named(text, tmp_path, line):
     complete(system(text), text, GREEDY, SHORT, [0], tmp_path)

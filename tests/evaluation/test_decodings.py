@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.decodings import decode, parse_decodings
+from fairseq_plugin.sampling.draw import Sampling
 from tests.evaluation.made_text import tiny_gpt2
 from tests.reference import language_model_metrics as oracle
 

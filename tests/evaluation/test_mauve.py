@@ -64,7 +64,9 @@ def test_features_are_transformers_last_hidden_states_of_the_last_tokens(text, t
     config = GPT2Config(vocab_size=end + 1, bos_token_id=end, eos_token_id=end, **sizes)
     theirs = GPT2LMHeadModel(config).eval()
     theirs.save_pretrained(tmp_path)
-    texts = [text.stream[start : start + length].tolist() for start, length in ((0, 5), (9, 16), (30, 1), (40, 30))]
+    texts = [
+        text.stream[start : start + length].tolist() for start, length in ((0, 5), (9, 16), (30, 1), (40, 30))
+    ]
     found = Features(tmp_path, text, batch=3)(texts)
     for indices, vector in zip(texts, found):
         ids = [end if index == 2 else int(text.symbols[index]) for index in indices][:16]

@@ -76,7 +76,9 @@ def test_it_is_transformers_on_the_same_tokens_and_windows(text, window, context
 def test_a_model_that_knows_nothing_has_the_vocabulary_as_perplexity(text):
     gpt2 = tiny_gpt2(text, scale=0.0)
     nll, num_tokens = stream_perplexity(gpt2, text.stream, 64)
-    assert math.exp(nll / num_tokens) == pytest.approx(len(text.symbols) - 3, rel=1e-6)  # <s> <pad> <unk> are banned
+    assert math.exp(nll / num_tokens) == pytest.approx(
+        len(text.symbols) - 3, rel=1e-6
+    )  # <s> <pad> <unk> are banned
 
 
 def test_bfloat16_is_near(text, gpt2):
@@ -101,7 +103,8 @@ def test_nan_stops_and_names_the_window(text):
 
 
 @pytest.mark.parametrize(
-    ("token", "words"), [(1, "never gets any probability"), (10**6, "do not belong together"), (-1, "do not belong")]
+    ("token", "words"),
+    [(1, "never gets any probability"), (10**6, "do not belong together"), (-1, "do not belong")],
 )
 def test_tokens_that_the_model_cannot_score_are_refused(text, gpt2, token, words):
     stream = text.stream[:50].copy()
@@ -124,5 +127,3 @@ def test_a_long_vocabulary_is_scored_in_pieces(monkeypatch, text, gpt2):
     whole = stream_perplexity(gpt2, text.stream[:200], 50)[0]
     monkeypatch.setitem(perplexity._LOGITS_AT_ONCE, "cpu", 7 * gpt2.config.vocab_size)
     assert stream_perplexity(gpt2, text.stream[:200], 50)[0] == pytest.approx(whole, rel=1e-6)
-
-

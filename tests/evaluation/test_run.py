@@ -40,11 +40,16 @@ def test_results_stand_in_json_and_markdown(folder, made_systems, tmp_path):
     for found in systems.values():
         cell = found["metrics"]["seq-rep-1"]
         assert cell["low"] <= cell["value"] <= cell["high"]
-        assert found["metrics"]["tokens"] == {"value": 300} and found["metrics"]["continuations"]["value"] == 25
+        assert (
+            found["metrics"]["tokens"] == {"value": 300} and found["metrics"]["continuations"]["value"] == 25
+        )
         assert "low" not in found["metrics"]["uniq-seq"]
     pairs = {(pair["first"], pair["second"]) for pair in stated["completion"]["differences"]}
     assert pairs == {("a greedy", "bb greedy"), ("a top-k=5", "bb top-k=5")}
-    assert parts["completion"].columns[0].values["seq-rep-4"] == systems["a greedy"]["metrics"]["seq-rep-4"]["value"]
+    assert (
+        parts["completion"].columns[0].values["seq-rep-4"]
+        == systems["a greedy"]["metrics"]["seq-rep-4"]["value"]
+    )
     table = (tmp_path / "to" / "results.md").read_text()
     assert " a greedy |" in table and "| bb top-k=5 - a top-k=5 |" in table
     assert len(list((tmp_path / "to" / "completions").iterdir())) == 4
@@ -58,7 +63,9 @@ def test_saved_continuations_read_as_a_file_give_the_same_numbers(folder, made_s
     (file,) = (tmp_path / "completions").iterdir()
     again = evaluate(wish(folder, checkpoints=[], continuations=[f"f={file}"]))
     assert again["completion"].columns[0].values == parts["completion"].columns[0].values
-    alone = evaluate(Request(continuations=[f"f={file}"], codec_path=str(folder), resamples=0))["completion"].columns
+    alone = evaluate(Request(continuations=[f"f={file}"], codec_path=str(folder), resamples=0))[
+        "completion"
+    ].columns
     assert [column.name for column in alone] == ["f"]
     assert alone[0].values == parts["completion"].columns[0].values
 
@@ -72,7 +79,9 @@ def test_of_a_file_of_the_same_prefixes_only_those_of_the_protocol_count(folder,
     column, human = evaluate(request)["completion"].columns
     assert column.values["continuations"] == human.values["continuations"] == 25
     assert "119 continuations of other prefixes" in column.notes[-1]
-    (tmp_path / "completions.json").write_text(json.dumps(stated | {"prefix_tokens": 20}))  # of other prefixes
+    (tmp_path / "completions.json").write_text(
+        json.dumps(stated | {"prefix_tokens": 20})
+    )  # of other prefixes
     assert evaluate(request)["completion"].columns[0].values["continuations"] == 144
 
 
@@ -88,7 +97,9 @@ def test_texts_without_a_tokenizer_have_words_only(tmp_path, folder):
 
 def test_ids_without_a_tokenizer_have_tokens_only(tmp_path, folder):
     (tmp_path / "a.jsonl").write_text('{"continuation": [5, 5, 5, 5]}\n')
-    (column,) = evaluate(Request(continuations=[str(tmp_path / "a.jsonl")], resamples=0))["completion"].columns
+    (column,) = evaluate(Request(continuations=[str(tmp_path / "a.jsonl")], resamples=0))[
+        "completion"
+    ].columns
     assert column.values["seq-rep-1"] == 0.75 and "words" not in column.values
     (tmp_path / "b.jsonl").write_text('{"continuation": [999999]}\n')
     with pytest.raises(UserError, match="another tokenizer"):

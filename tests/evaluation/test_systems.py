@@ -49,7 +49,9 @@ def test_a_hugging_face_folder_is_the_same_model(text, checkpoint, exported):
 
 
 @pytest.mark.parametrize(("window", "context"), [(64, 0), (30, 10)])
-def test_transformers_finds_the_same_perplexity_on_the_exported_weights(text, checkpoint, exported, window, context):
+def test_transformers_finds_the_same_perplexity_on_the_exported_weights(
+    text, checkpoint, exported, window, context
+):
     from transformers import GPT2LMHeadModel
 
     theirs = GPT2LMHeadModel.from_pretrained(exported).eval()

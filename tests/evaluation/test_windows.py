@@ -21,7 +21,9 @@ def test_every_token_is_scored_once_with_the_context_asked_for(num_tokens, windo
         assert one.start - one.first == min(context, one.start)
 
 
-@pytest.mark.parametrize(("window", "context", "word"), [(0, 0, "--window"), (4, 4, "--context"), (4, -1, "--context")])
+@pytest.mark.parametrize(
+    ("window", "context", "word"), [(0, 0, "--window"), (4, 4, "--context"), (4, -1, "--context")]
+)
 def test_windows_that_score_nothing_are_refused(window, context, word):
     with pytest.raises(UserError, match=word):
         cut(10, window, context)

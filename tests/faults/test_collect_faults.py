@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from fairseq_plugin.errors import UserError
 from fairseq_plugin.augment.collect import Wishes, collect
+from fairseq_plugin.errors import UserError
 from tests.augment.made_generation import GOOD, Made, make_data, write_generation
 
 PLAIN = Wishes(report=False, binary=False)

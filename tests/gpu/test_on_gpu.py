@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from fairseq_plugin.sampling.sample import continue_prompts
-from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.core.scale_grad import fused_scale_grad_loss, scale_grad_loss
+from fairseq_plugin.sampling.draw import Sampling
+from fairseq_plugin.sampling.sample import continue_prompts
 
 pytestmark = pytest.mark.gpu
 
@@ -39,7 +39,9 @@ def test_logits_and_loss_are_those_of_the_cpu(models):
     torch.testing.assert_close(losses[0][1], losses[1][1], rtol=1e-2, atol=1e-3)
 
 
-@pytest.mark.parametrize("sampling", [Sampling(), Sampling(top_k=20), Sampling(top_p=0.9), Sampling(temperature=0.0)])
+@pytest.mark.parametrize(
+    "sampling", [Sampling(), Sampling(top_k=20), Sampling(top_p=0.9), Sampling(temperature=0.0)]
+)
 def test_texts_reach_the_last_position_and_mostly_agree_with_the_cpu(models, sampling):
     prompts, ids = [[2, 10, 7], [2, 11, 12, 7]] * 16, list(range(32))
     options = {"seed": 5, "end": 2, "max_new": 60, "sampling": sampling}
@@ -55,7 +57,12 @@ def test_bf16_training_steps_lower_the_loss():
     losses = []
     for _ in range(20):
         loss = fused_scale_grad_loss(
-            model(tokens_BT[:, :-1]), model.wte.weight, tokens_BT[:, 1:], gamma=0.5, ignore_index=1, num_columns=500
+            model(tokens_BT[:, :-1]),
+            model.wte.weight,
+            tokens_BT[:, 1:],
+            gamma=0.5,
+            ignore_index=1,
+            num_columns=500,
         ).loss
         optimizer.zero_grad()
         loss.backward()

@@ -31,7 +31,12 @@ LAYERS = {
 }
 ADAPTERS = {name for name, layer in LAYERS.items() if layer == 6}
 IMPORT_FAIRSEQ = ADAPTERS | {"datasets"}
-PURE = {"core": {"torch"}, "sampling": {"torch"}, "errors": set(), "files": set()}  # what else than the standard library
+PURE = {
+    "core": {"torch"},
+    "sampling": {"torch"},
+    "errors": set(),
+    "files": set(),
+}  # what else than the standard library
 
 
 def imports_of(source, package):

@@ -4,8 +4,8 @@ import importlib.util
 from pathlib import Path
 
 from fairseq_plugin.labelled.prepare import Request, prepare
-from scripts.reviews import SPEC, make_reviews
 from fairseq_plugin.labelled.rows import write_rows
+from scripts.reviews import SPEC, make_reviews
 
 SIZES = {"train": 300, "valid": 40, "test": 30}
 

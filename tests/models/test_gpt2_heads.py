@@ -10,7 +10,9 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from tests.models.gpt2_setup import EOS, PAD, TINY, build, tokens, write_dictionary
 
 HEAD = "sentence_classification_head"
-SYMBOLS = [str(number) for number in range(60)]  # with fairseq's own 64: the added <mask> needs another block of rows
+SYMBOLS = [
+    str(number) for number in range(60)
+]  # with fairseq's own 64: the added <mask> needs another block of rows
 
 
 def build_classifier(data, *flags, classes=3, seed=2):
@@ -18,7 +20,15 @@ def build_classifier(data, *flags, classes=3, seed=2):
     write_dictionary(data / "input0", SYMBOLS)
     write_dictionary(data / "label", ["no", "yes", "maybe"])
     parser = options.get_training_parser()
-    words = [data, "--task", "sentence_prediction", "--criterion", "sentence_prediction", "--num-classes", classes]
+    words = [
+        data,
+        "--task",
+        "sentence_prediction",
+        "--criterion",
+        "sentence_prediction",
+        "--num-classes",
+        classes,
+    ]
     args = options.parse_args_and_arch(parser, [str(word) for word in (*words, "--cpu", *TINY, *flags)])
     cfg = convert_namespace_to_omegaconf(args)
     torch.manual_seed(seed)

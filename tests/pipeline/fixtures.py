@@ -46,7 +46,9 @@ def trained(tmp_path_factory, reviews, train):
     """A checkpoint trained for three epochs; ``log`` is the file of its JSON log."""
     folder = tmp_path_factory.mktemp("trained")
     done = train(reviews.folder, folder, "--max-epoch", 3, "--log-file", folder / "train.log")
-    return SimpleNamespace(folder=folder, checkpoint=folder / "checkpoint_best.pt", log=folder / "train.log", done=done)
+    return SimpleNamespace(
+        folder=folder, checkpoint=folder / "checkpoint_best.pt", log=folder / "train.log", done=done
+    )
 
 
 @pytest.fixture(scope="session")

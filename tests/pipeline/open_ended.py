@@ -9,7 +9,16 @@ import re
 import sys
 from unittest import mock
 
-OPEN_ENDED = ("--task", "open_ended_generation", "--tokens-per-sample", 32, "--sample-tokens", 12, "--prefix-tokens", 8)
+OPEN_ENDED = (
+    "--task",
+    "open_ended_generation",
+    "--tokens-per-sample",
+    32,
+    "--sample-tokens",
+    12,
+    "--prefix-tokens",
+    8,
+)
 
 _SUBJECTS = "the cat|the old sailor|a king|my sister|the river|nobody|every clock|the little boat".split("|")
 _VERBS = "sees|follows|forgets|carries|sings to|is afraid of|waits for|dreams of".split("|")

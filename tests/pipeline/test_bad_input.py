@@ -15,7 +15,9 @@ def copy(reviews, tmp_path):
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize("gamma", ["0", *(pytest.param(g, marks=pytest.mark.slow) for g in ("-0.5", "1.5", "nan"))])
+@pytest.mark.parametrize(
+    "gamma", ["0", *(pytest.param(g, marks=pytest.mark.slow) for g in ("-0.5", "1.5", "nan"))]
+)
 def test_gamma_out_of_range(train, reviews, tmp_path, one_line_error, gamma):
     done = train(reviews.folder, tmp_path, f"--gamma={gamma}", "--max-update", 1, check=False)
     one_line_error(done, "--gamma", gamma)
@@ -29,12 +31,22 @@ def test_a_missing_data_folder(train, tmp_path, one_line_error):
 @pytest.mark.slow
 def test_a_missing_split(run_stock, copy, trained, one_line_error):
     done = run_stock(
-        "fairseq-eval-lm", copy, *TASK, "--path", trained.checkpoint, "--gen-subset", "dev", "--cpu", check=False
+        "fairseq-eval-lm",
+        copy,
+        *TASK,
+        "--path",
+        trained.checkpoint,
+        "--gen-subset",
+        "dev",
+        "--cpu",
+        check=False,
     )
     one_line_error(done, "dev")
 
 
-@pytest.mark.parametrize("name", ["train.bin", *(pytest.param(n, marks=pytest.mark.slow) for n in ("train.idx", "valid.bin"))])
+@pytest.mark.parametrize(
+    "name", ["train.bin", *(pytest.param(n, marks=pytest.mark.slow) for n in ("train.idx", "valid.bin"))]
+)
 def test_a_cut_data_file(train, copy, tmp_path, one_line_error, name):
     whole = (copy / name).read_bytes()
     (copy / name).write_bytes(whole[: len(whole) // 2])
@@ -57,13 +69,22 @@ def test_a_dictionary_of_other_data(train, copy, tmp_path, one_line_error):
     one_line_error(train(copy, tmp_path / "run", "--max-epoch", 1, check=False), "dict.txt")
 
 
-def test_a_checkpoint_of_another_dictionary(run_script, run_stock, reviews, trained, tmp_path, one_line_error):
+def test_a_checkpoint_of_another_dictionary(
+    run_script, run_stock, reviews, trained, tmp_path, one_line_error
+):
     run_script(
         "prepare_labelled.py", reviews.source / "train.tsv", "--valid", reviews.source / "valid.tsv",
         "--to", tmp_path / "other", "--codec", "bytes", "--vocab-size", 300, "--max-tokens", 64,
     )  # fmt: skip
     done = run_stock(
-        "fairseq-eval-lm", tmp_path / "other", *TASK, "--path", trained.checkpoint, "--gen-subset", "valid", "--cpu",
+        "fairseq-eval-lm",
+        tmp_path / "other",
+        *TASK,
+        "--path",
+        trained.checkpoint,
+        "--gen-subset",
+        "valid",
+        "--cpu",
         check=False,
     )
     one_line_error(done, "dictionary")
@@ -73,7 +94,9 @@ def test_a_missing_checkpoint(generate, tmp_path, one_line_error):
     one_line_error(generate(tmp_path, "--path", tmp_path / "none.pt", check=False), "none.pt")
 
 
-@pytest.mark.parametrize("damage", ["cut", *(pytest.param(d, marks=pytest.mark.slow) for d in ("flip", "text"))])
+@pytest.mark.parametrize(
+    "damage", ["cut", *(pytest.param(d, marks=pytest.mark.slow) for d in ("flip", "text"))]
+)
 def test_a_damaged_checkpoint(generate, trained, tmp_path, one_line_error, damage):
     whole = bytearray(trained.checkpoint.read_bytes())
     if damage == "cut":
@@ -107,7 +130,9 @@ def test_a_checkpoint_of_another_task(generate, trained, tmp_path, one_line_erro
     state = torch.load(trained.checkpoint, weights_only=True)
     state["cfg"]["task"]["_name"] = "language_modeling"
     torch.save(state, tmp_path / "lm.pt")
-    one_line_error(generate(tmp_path, "--path", tmp_path / "lm.pt", check=False), "lm.pt", "language_modeling")
+    one_line_error(
+        generate(tmp_path, "--path", tmp_path / "lm.pt", check=False), "lm.pt", "language_modeling"
+    )
 
 
 @pytest.mark.slow
@@ -118,21 +143,32 @@ def test_damaged_weights(generate, trained, tmp_path, one_line_error):
     one_line_error(generate(tmp_path, "--path", tmp_path / "nan.pt", check=False), "NaN")
 
 
-@pytest.mark.parametrize("wish", ["many", *(pytest.param(w, marks=pytest.mark.slow) for w in ("nobody=3", "0"))])
+@pytest.mark.parametrize(
+    "wish", ["many", *(pytest.param(w, marks=pytest.mark.slow) for w in ("nobody=3", "0"))]
+)
 def test_an_impossible_number_of_samples(generate, tmp_path, one_line_error, wish):
     one_line_error(generate(tmp_path, "--samples-per-label", wish, check=False), "--samples-per-label")
 
 
 def test_an_unknown_label_typed(run_stock, reviews, trained, one_line_error):
     done = run_stock(
-        "fairseq-interactive", reviews.folder, *TASK, "--path", trained.checkpoint, *SAMPLE, stdin="neutral\n", check=False
+        "fairseq-interactive",
+        reviews.folder,
+        *TASK,
+        "--path",
+        trained.checkpoint,
+        *SAMPLE,
+        stdin="neutral\n",
+        check=False,
     )
     one_line_error(done, "neutral", "negative", "positive")
 
 
 def test_a_beginning_that_leaves_no_room(run_stock, reviews, trained, one_line_error):
     words = ("fairseq-interactive", reviews.folder, *TASK, "--path", trained.checkpoint, *SAMPLE)
-    one_line_error(run_stock(*words, stdin=f"positive\t{'film ' * 80}\n", check=False), "no room", "64 positions")
+    one_line_error(
+        run_stock(*words, stdin=f"positive\t{'film ' * 80}\n", check=False), "no room", "64 positions"
+    )
 
 
 def test_a_least_length_beyond_the_limit(generate, tmp_path, one_line_error):
@@ -148,6 +184,11 @@ def test_rows_longer_than_the_positions(train, reviews, tmp_path, one_line_error
 def test_a_process_that_trains_alone_is_refused(train, reviews, tmp_path, one_line_error):
     """One of several torchrun processes without a process group would train independently of the others."""
     done = train(
-        reviews.folder, tmp_path, "--distributed-world-size", 1, check=False, env={"WORLD_SIZE": 2, "RANK": 0, "LOCAL_RANK": 0}
+        reviews.folder,
+        tmp_path,
+        "--distributed-world-size",
+        1,
+        check=False,
+        env={"WORLD_SIZE": 2, "RANK": 0, "LOCAL_RANK": 0},
     )
     one_line_error(done, "WORLD_SIZE", "--distributed-world-size")

@@ -28,7 +28,10 @@ def easy_reviews(count, seed):
     rows = []
     for _ in range(count):
         label = draw.randrange(2)
-        thing, when = draw.choice(("film", "menu", "watch", "book")), draw.choice(("today", "I think", "again"))
+        thing, when = (
+            draw.choice(("film", "menu", "watch", "book")),
+            draw.choice(("today", "I think", "again")),
+        )
         rows.append((label, f"The {thing} is {draw.choice(WORDS[label])}, {when}."))
     return rows
 
@@ -37,7 +40,9 @@ def easy_reviews(count, seed):
 def labelled(reviews, tmp_path_factory):
     """``input0/`` and ``label/``, written as scripts/collect.py writes its binary/, in the reviews' tokens."""
     folder = tmp_path_factory.mktemp("labelled") / "binary"
-    write_label_folders(folder, {"train": easy_reviews(300, 1), "valid": easy_reviews(100, 2)}, reviews.folder)
+    write_label_folders(
+        folder, {"train": easy_reviews(300, 1), "valid": easy_reviews(100, 2)}, reviews.folder
+    )
     return folder
 
 
@@ -46,7 +51,9 @@ def train_classifier(labelled, run_stock):
     """``train_classifier(save_dir, words...)``: the stock ``fairseq-train`` for the labels."""
 
     def run(save_dir, *words, task=TASK, **options):
-        return run_stock("fairseq-train", labelled, *CLASSIFIER, *task, *ENDING, "--save-dir", save_dir, *words, **options)
+        return run_stock(
+            "fairseq-train", labelled, *CLASSIFIER, *task, *ENDING, "--save-dir", save_dir, *words, **options
+        )
 
     return run
 
@@ -68,7 +75,10 @@ def best_accuracy(done):
 
 @pytest.mark.slow
 def test_a_language_models_checkpoint_becomes_a_classifier(classifier, trained):
-    assert "classification head 'sentence_classification_head' is new" in classifier.done.stdout + classifier.done.stderr
+    assert (
+        "classification head 'sentence_classification_head' is new"
+        in classifier.done.stdout + classifier.done.stderr
+    )
     assert best_accuracy(classifier.done) > 80
     weights = torch.load(classifier.checkpoint, weights_only=True)["model"]
     assert weights["classification_heads.sentence_classification_head.out.weight"].shape == (2, 32)
@@ -76,12 +86,23 @@ def test_a_language_models_checkpoint_becomes_a_classifier(classifier, trained):
 
 @pytest.mark.slow
 def test_a_classifiers_checkpoint_loads_again(classifier, labelled, run_stock, train_classifier):
-    command = ["fairseq-validate", labelled, "--path", classifier.checkpoint, "--valid-subset", "valid", "--cpu"]
+    command = [
+        "fairseq-validate",
+        labelled,
+        "--path",
+        classifier.checkpoint,
+        "--valid-subset",
+        "valid",
+        "--cpu",
+    ]
     done = run_stock(*command, *TASK, "--max-sentences", 7, "--num-workers", 0, "--log-format", "json")
     # Batches of seven instead of many tokens: padding must not change what a text is taken for.
     assert best_accuracy(done) == pytest.approx(best_accuracy(classifier.done), abs=0.06)
     resumed = train_classifier(classifier.folder, "--max-epoch", 13)
-    assert "Loaded checkpoint" in resumed.stdout + resumed.stderr and "is new" not in resumed.stdout + resumed.stderr
+    assert (
+        "Loaded checkpoint" in resumed.stdout + resumed.stderr
+        and "is new" not in resumed.stdout + resumed.stderr
+    )
 
 
 @pytest.mark.slow

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fairseq_plugin.augment.collect import Wishes, collect
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import read_rows
-from fairseq_plugin.augment.collect import Wishes, collect
 from fairseq_plugin.text.codec import load_codec
 from tests.augment.made_generation import (
     EXPECTED,

@@ -24,7 +24,9 @@ def printed(text):
 
 def test_training_learns_and_logs_what_it_promises(trained):
     # fairseq writes each line of its JSON log twice into --log-file
-    written = dict.fromkeys(line[line.index("{") :] for line in trained.log.read_text().split("\n") if '{"' in line)
+    written = dict.fromkeys(
+        line[line.index("{") :] for line in trained.log.read_text().split("\n") if '{"' in line
+    )
     lines = [json.loads(line) for line in written]
     valid = [line for line in lines if "valid_loss" in line]
     train = [line for line in lines if "train_loss" in line]
@@ -55,7 +57,9 @@ def test_eval_lm_equals_a_plain_loop(run_stock, reviews, trained, tmp_path):
     nll, tokens = [0.0] * 2, [0] * 2
     for label, text in read_texts(reviews.folder, "valid"):
         prompt = list(manifest.labels[label].prompt)
-        row = prompt + [task.dictionary.index(str(one)) for one in codec.encode(text)] + [task.dictionary.eos()]
+        row = (
+            prompt + [task.dictionary.index(str(one)) for one in codec.encode(text)] + [task.dictionary.eos()]
+        )
         with torch.no_grad():
             logprobs = model(torch.tensor([[task.dictionary.eos()] + row[:-1]]))[0][0].log_softmax(-1)
         for position in range(len(prompt), len(row)):
@@ -71,7 +75,9 @@ def test_eval_lm_equals_a_plain_loop(run_stock, reviews, trained, tmp_path):
         assert report["all"]["ppl"] == pytest.approx(math.exp(sum(nll) / sum(tokens)), rel=1e-6)
         for i, label in enumerate(manifest.labels):
             assert report["labels"][label.name]["tokens"] == tokens[i]
-            assert report["labels"][label.name]["ppl"] == pytest.approx(math.exp(nll[i] / tokens[i]), rel=1e-6)
+            assert report["labels"][label.name]["ppl"] == pytest.approx(
+                math.exp(nll[i] / tokens[i]), rel=1e-6
+            )
         stock = re.search(r"Perplexity: ([\d.]+)", done.stdout + done.stderr)[1]
         assert float(stock) == pytest.approx(report["all"]["ppl"], abs=0.006)
 
@@ -87,7 +93,9 @@ def test_generation_gives_each_label_its_number(generate, reviews, tmp_path):
         scores = found["P"][sample][0].split()
         assert all(symbol.isdecimal() for symbol in symbols.split())
         assert len(scores) - len(symbols.split()) in (0, 1)
-        assert len(scores) == 40 or len(scores) == len(symbols.split()) + 1, "short of the limit without an end"
+        assert len(scores) == 40 or len(scores) == len(symbols.split()) + 1, (
+            "short of the limit without an end"
+        )
 
 
 @pytest.mark.slow
@@ -134,7 +142,16 @@ def test_beam_search_gives_sentences_too(run_stock, reviews, trained, tmp_path):
 
 
 def test_interactive_continues_beginnings(run_stock, reviews, trained):
-    words = ("fairseq-interactive", reviews.folder, *TASK, "--path", trained.checkpoint, *SAMPLE, "--max-len-b", 30)
+    words = (
+        "fairseq-interactive",
+        reviews.folder,
+        *TASK,
+        "--path",
+        trained.checkpoint,
+        *SAMPLE,
+        "--max-len-b",
+        30,
+    )
     typed = "positive\nnegative\tthe plot\npositive\nnegative\tthe plot\n"
     outputs = []
     for options in ([], ["--buffer-size", 4, "--batch-size", 4]):
@@ -142,7 +159,9 @@ def test_interactive_continues_beginnings(run_stock, reviews, trained):
         texts = dict(re.findall(r"^D-(\d)\t\S+\t(.*)$", done.stdout, re.M))
         assert sorted(texts) == ["0", "1", "2", "3"]
         assert texts["1"].startswith("the plot") and texts["3"].startswith("the plot")
-        assert texts["0"] != texts["2"] and texts["1"] != texts["3"], "equal lines must give different samples"
+        assert texts["0"] != texts["2"] and texts["1"] != texts["3"], (
+            "equal lines must give different samples"
+        )
         outputs.append(texts)
     assert outputs[0] == outputs[1]
 

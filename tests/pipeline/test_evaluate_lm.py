@@ -47,7 +47,9 @@ def test_perplexity_is_that_of_fairseq_eval_lm(made, checkpoint, run_stock, wind
         "--sample-break-mode", "none", "--tokens-per-sample", window, "--context-window", context, "--batch-size", 4,
         "--cpu", "--num-workers", 0, "--no-progress-bar",
     )  # fmt: skip
-    loss = float(re.search(r"Loss \(base 2\): ([0-9.]+)", done.stdout + done.stderr)[1])  # four digits are printed
+    loss = float(
+        re.search(r"Loss \(base 2\): ([0-9.]+)", done.stdout + done.stderr)[1]
+    )  # four digits are printed
     request = Request(
         [str(checkpoint)], data=str(made), mode="single-token", window=window, context=context, resamples=0,
         batch_size=5,
@@ -78,7 +80,17 @@ def test_two_checkpoints_in_one_table_and_again_from_what_is_saved(
     made, checkpoint, run_script, script, capsys, tmp_path
 ):  # fmt: skip
     last = checkpoint.with_name("checkpoint_last.pt")
-    words = [f"best={checkpoint}", f"last={last}", "--data", made, "--to", tmp_path / "to", *SHORT, "--threads", 1]
+    words = [
+        f"best={checkpoint}",
+        f"last={last}",
+        "--data",
+        made,
+        "--to",
+        tmp_path / "to",
+        *SHORT,
+        "--threads",
+        1,
+    ]
     words += ["--decoding", "greedy,beam=3:block=3", "--max-prefixes", 30]
     shown = run_script("evaluate_lm.py", *words).stdout
     for heading in ("best greedy", "last beam=3:block=3", "human", "last greedy - best greedy"):

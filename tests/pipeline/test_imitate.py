@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from scripts.reviews import make_reviews
 from scripts import environment
+from scripts.reviews import make_reviews
 
 
 def imitate(root, *words):
@@ -38,7 +38,17 @@ def text(tmp_path):
 
 @pytest.mark.slow
 def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
-    words = (text, "--to", tmp_path / "out", "--minutes", 0.2, "--prompt", r"The *plot* \\ of", "--prompt", r"A\nfilm")
+    words = (
+        text,
+        "--to",
+        tmp_path / "out",
+        "--minutes",
+        0.2,
+        "--prompt",
+        r"The *plot* \\ of",
+        "--prompt",
+        r"A\nfilm",
+    )
     done = imitate(ready_root, *words)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     out = tmp_path / "out"
@@ -47,7 +57,13 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
     page = (out / "samples.md").read_text("utf-8")
     assert re.findall("^## (.*)$", page, re.M) == ["temperature 0.5", "temperature 0.8", "temperature 1.0"]
     assert page.count(r"> <b>The \*plot\* \\ of</b>") == 3 and page.count("> <b>A</b>\\\n> <b>film</b>") == 3
-    for command in ("prepare_text.py", "fairseq-train", "plot_training.py", "fairseq-eval-lm", "fairseq-generate"):
+    for command in (
+        "prepare_text.py",
+        "fairseq-train",
+        "plot_training.py",
+        "fairseq-eval-lm",
+        "fairseq-generate",
+    ):
         assert f"{command} " in done.stdout  # each command is shown, for copying
     best = re.search(r"best validation loss (\S+) bits per token at update", done.stdout)
     measured = re.search(r"validation loss: (\S+) bits per token, (\S+) nats per character", done.stdout)

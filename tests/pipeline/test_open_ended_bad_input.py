@@ -29,7 +29,10 @@ def refused(complete, tmp_path):
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("--max-len-b", 57), ("prompt 0 of 8 tokens", "--max-len-b 57", "64 positions", "give --max-len-b 56")),
+        (
+            ("--max-len-b", 57),
+            ("prompt 0 of 8 tokens", "--max-len-b 57", "64 positions", "give --max-len-b 56"),
+        ),
         (("--prefix-tokens", 64), ("64 tokens", "give shorter prompts")),
         (("--prefix-tokens", 10**6), ("--prefix-tokens 1000000", "'valid'", "not one whole prefix")),
         (("--prefix-tokens", 0), ("--prefix-tokens 0",)),
@@ -39,7 +42,10 @@ def refused(complete, tmp_path):
         (("--first-sample", 10**6), ("there are", "prefixes")),
         (("--gen-subset", "dev"), ("'dev'", "train, valid, test")),
         (("--gen-subset", "prompts"), ("--prompts FILE is needed",)),
-        (("--gen-subset", "prompts", "--prompts", "/nowhere/p.txt"), ("--prompts /nowhere/p.txt", "cannot be read")),
+        (
+            ("--gen-subset", "prompts", "--prompts", "/nowhere/p.txt"),
+            ("--prompts /nowhere/p.txt", "cannot be read"),
+        ),
         (("--max-len-b", 0), ("--max-len-b 0",)),
         (("--max-len-a", 1), ("--max-len-a",)),
         (("--min-len", 5), ("--min-len 5", "--stop-at-end")),
@@ -69,7 +75,11 @@ def test_flags_that_make_no_sense(refused, words, parts):
 
 @pytest.mark.parametrize(
     ("content", "parts"),
-    [(b"", ("is empty",)), (b"one\n\xff\xfe\n", ("line 2", "UTF-8")), (b"one\n" + b"q" * 99, ("prompt 1 of 100 tokens", "64"))],
+    [
+        (b"", ("is empty",)),
+        (b"one\n\xff\xfe\n", ("line 2", "UTF-8")),
+        (b"one\n" + b"q" * 99, ("prompt 1 of 100 tokens", "64")),
+    ],
 )
 def test_a_file_of_prompts_that_cannot_be_used(refused, tmp_path, content, parts):
     (tmp_path / "p.txt").write_bytes(content)
@@ -78,7 +88,9 @@ def test_a_file_of_prompts_that_cannot_be_used(refused, tmp_path, content, parts
 
 @pytest.mark.parametrize("flag", ["--gumbel", "--contrastive-alpha"])
 def test_our_decoders_need_our_model(refused, stock_model, flag):
-    words = {"--gumbel": ("--gumbel", "--sampling"), "--contrastive-alpha": ("--contrastive-alpha", 0.5)}[flag]
+    words = {"--gumbel": ("--gumbel", "--sampling"), "--contrastive-alpha": ("--contrastive-alpha", 0.5)}[
+        flag
+    ]
     refused(("--gen-subset", "valid", "--beam", 1, "--path", stock_model, *words), flag, "--arch gpt2")
 
 
@@ -86,11 +98,16 @@ def test_damaged_weights_give_no_text_and_no_number(refused, complete, text, lea
     """NaN in the weights of our model, and of one of fairseq's, whose own commands would go on."""
     for name, path in {"ours": learnt.checkpoint, "stock": stock_model}.items():
         state = torch.load(path, weights_only=True)
-        weight = next(value for key, value in state["model"].items() if key.endswith(("ln_f.weight", "fc1.bias")))
+        weight = next(
+            value for key, value in state["model"].items() if key.endswith(("ln_f.weight", "fc1.bias"))
+        )
         weight[0] = float("nan")
         torch.save(state, tmp_path / f"{name}.pt")
         for options in (("--beam", 1), ("--beam", 3), ("--sampling", "--beam", 1)):
-            refused(("--gen-subset", "valid", "--path", tmp_path / f"{name}.pt", "--num-samples", 9, *options), "NaN")
+            refused(
+                ("--gen-subset", "valid", "--path", tmp_path / f"{name}.pt", "--num-samples", 9, *options),
+                "NaN",
+            )
         with pytest.raises(SystemExit, match="NaN"):
             in_process(
                 "eval_lm", text.folder, *TASK, "--path", tmp_path / f"{name}.pt", "--tokens-per-sample", 32, "--cpu",
@@ -104,7 +121,9 @@ def test_a_labelled_folder_names_its_task(train, reviews, tmp_path, one_line_err
 
 
 def test_a_text_folder_is_no_labelled_one(train, text, tmp_path, one_line_error):
-    one_line_error(train(text.folder, tmp_path, "--max-update", 1, check=False), "manifest", "prepare_labelled.py")
+    one_line_error(
+        train(text.folder, tmp_path, "--max-update", 1, check=False), "manifest", "prepare_labelled.py"
+    )
 
 
 def test_a_missing_folder_and_a_mixed_one(text, learnt, tmp_path):
@@ -139,7 +158,10 @@ def test_a_checkpoint_of_another_task(trained, text):
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("--sample-prompts", "PROMPTS", "--sample-tokens", 50), ("prompt 0 of 25 tokens", "--sample-tokens 50", "64 positions")),
+        (
+            ("--sample-prompts", "PROMPTS", "--sample-tokens", 50),
+            ("prompt 0 of 25 tokens", "--sample-tokens 50", "64 positions"),
+        ),
         (("--sample-prompts", "/nowhere/p.txt"), ("--sample-prompts /nowhere/p.txt",)),
         (("--sample-tokens", 64), ("--sample-tokens 64", "63")),
         (("--sample-tokens", 0), ("--sample-tokens 0",)),
@@ -168,7 +190,14 @@ def test_samples_while_training_that_make_no_sense(text, words, parts, tmp_path)
 def test_a_sample_prompt_beyond_the_positions_stops_the_command(text, train, tmp_path, one_line_error):
     (tmp_path / "p.txt").write_text("q" * 70 + "\n")
     done = train(
-        text.folder, tmp_path / "run", *OPEN_ENDED, "--sample-prompts", tmp_path / "p.txt", "--max-update", 1, check=False
+        text.folder,
+        tmp_path / "run",
+        *OPEN_ENDED,
+        "--sample-prompts",
+        tmp_path / "p.txt",
+        "--max-update",
+        1,
+        check=False,
     )
     one_line_error(done, "prompt 0 of 71 tokens", "--sample-tokens 12", "64 positions")
     assert not list((tmp_path / "run").glob("*.pt"))

@@ -64,12 +64,17 @@ def test_each_prefix_of_a_split_gets_its_own_continuation(complete, text, stream
     shown, new = texts_of(tmp_path, "S"), texts_of(tmp_path, "H")
     number = len(stream) // 8
     assert sorted(new) == list(range(number)) and number > 40
-    assert f"{number} prefixes of 8 tokens; {len(stream) - 8 * number} tokens at the end are left over" in printed
+    assert (
+        f"{number} prefixes of 8 tokens; {len(stream) - 8 * number} tokens at the end are left over"
+        in printed
+    )
     codec = load_codec(text.folder)
     for i in range(number):
         prefix = stream[8 * i : 8 * (i + 1)]
         assert shown[i] == [escape(text_of(prefix, codec))]
-    assert any(2 in stream[8 * i : 8 * (i + 1)] for i in range(number)), "no prefix goes over the end of a document"
+    assert any(2 in stream[8 * i : 8 * (i + 1)] for i in range(number)), (
+        "no prefix goes over the end of a document"
+    )
     for i in range(0, number, 7):
         assert new[i] == [ids_of(greedy_by_hand(gpt2, stream[8 * i : 8 * (i + 1)].tolist(), 12))]
 
@@ -77,10 +82,14 @@ def test_each_prefix_of_a_split_gets_its_own_continuation(complete, text, stream
 def test_a_run_leaves_a_record_and_a_table(complete, text, learnt, tmp_path):
     complete(tmp_path, "--gen-subset", "test", "--num-samples", 9, "--first-sample", 3, *DECODERS["top-k"])
     record = json.loads((tmp_path / "completions.json").read_text())
-    assert record["format"] == "completions" and record["complete"] and record["done"] == record["expected"] == 9
+    assert (
+        record["format"] == "completions" and record["complete"] and record["done"] == record["expected"] == 9
+    )
     assert record["tokens"] == 9 * 2 * 12
     assert (record["subset"], record["prefix_tokens"], record["seed"]) == ("test", 8, 5)
-    assert record["manifest_sha256"] == hashlib.sha256((text.folder / "manifest.json").read_bytes()).hexdigest()
+    assert (
+        record["manifest_sha256"] == hashlib.sha256((text.folder / "manifest.json").read_bytes()).hexdigest()
+    )
     assert record["checkpoint_sha256"] == [hashlib.sha256(learnt.checkpoint.read_bytes()).hexdigest()]
     settings = record["settings"]
     assert (settings["sampling_topk"], settings["beam"], settings["stop_at_end"]) == (20, 2, False)
@@ -115,7 +124,12 @@ def test_a_cut_run_leaves_no_table_of_an_earlier_one(complete, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "name", ["top-p", "beam", *(pytest.param(name, marks=pytest.mark.slow) for name in DECODERS if name not in ("top-p", "beam"))]
+    "name",
+    [
+        "top-p",
+        "beam",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in DECODERS if name not in ("top-p", "beam")),
+    ],
 )
 def test_a_text_depends_on_seed_id_and_model_only(complete, tmp_path, name):
     """The same texts for batch sizes 1, 2, 7, 32, and in 1, 2, 3 shards."""
@@ -131,7 +145,16 @@ def test_a_text_depends_on_seed_id_and_model_only(complete, tmp_path, name):
         parts = {}
         for shard in range(shards):
             folder = tmp_path / f"{shard}-{shards}"
-            complete(folder, *words, "--batch-size", 3, "--distributed-world-size", shards, "--distributed-rank", shard)
+            complete(
+                folder,
+                *words,
+                "--batch-size",
+                3,
+                "--distributed-world-size",
+                shards,
+                "--distributed-rank",
+                shard,
+            )
             part = texts_of(folder, "H")
             assert not parts.keys() & part.keys()
             parts |= part
@@ -184,14 +207,27 @@ def test_texts_without_a_prompt_go_on_where_earlier_ones_stopped(complete, tmp_p
     complete(tmp_path / "rest", *words, "--num-samples", 3, "--first-sample", 4)
     whole, rest = (texts_of(tmp_path / name, "D", "unconditional") for name in ("all", "rest"))
     assert len(whole) == 7 and sorted(rest) == [4, 5, 6] and rest.items() <= whole.items()
-    assert all(line.startswith("\t") for line in (tmp_path / "all" / "test_samples.tsv").read_text("utf-8").split("\n")[:-1])
+    assert all(
+        line.startswith("\t")
+        for line in (tmp_path / "all" / "test_samples.tsv").read_text("utf-8").split("\n")[:-1]
+    )
 
 
 @pytest.mark.parametrize("options", [TOP_P, ("--beam", 3)])
 def test_a_text_may_end_if_that_is_wanted(complete, tmp_path, options):
     """A text that ends by itself has one score more than tokens, and no end token among them."""
     complete(
-        tmp_path, "--gen-subset", "valid", "--stop-at-end", "--min-len", 3, "--max-len-b", 50, "--num-samples", 30, *options
+        tmp_path,
+        "--gen-subset",
+        "valid",
+        "--stop-at-end",
+        "--min-len",
+        3,
+        "--max-len-b",
+        50,
+        "--num-samples",
+        30,
+        *options,
     )
     new, scores = texts_of(tmp_path, "H"), texts_of(tmp_path, "P")
     lengths = {i: len(texts[0].split()) for i, texts in new.items()}
@@ -204,10 +240,21 @@ def test_a_text_may_end_if_that_is_wanted(complete, tmp_path, options):
 def test_interactive_continues_what_is_typed(text, learnt):
     """An empty line asks for a text without a beginning; equal lines get different samples, whatever the buffer."""
     typed = "The cat\n\nThe cat\nA\\nking\n"
-    words = (text.folder, "--task", "open_ended_generation", "--path", learnt.checkpoint, "--cpu", "--max-len-b", 9)
+    words = (
+        text.folder,
+        "--task",
+        "open_ended_generation",
+        "--path",
+        learnt.checkpoint,
+        "--cpu",
+        "--max-len-b",
+        9,
+    )
     outputs = []
     for options in ([], ["--buffer-size", 4, "--batch-size", 4]):
-        printed = in_process("interactive", *words, "--sampling", "--beam", 2, "--nbest", 2, *options, stdin=typed)
+        printed = in_process(
+            "interactive", *words, "--sampling", "--beam", 2, "--nbest", 2, *options, stdin=typed
+        )
         found = re.findall(r"^D-(\d)\t\S+\t(.*)$", printed, re.M)
         assert [int(number) for number, _ in found] == [0, 0, 1, 1, 2, 2, 3, 3]
         assert len({line for _, line in found}) > 5
@@ -219,7 +266,16 @@ def test_interactive_continues_what_is_typed(text, learnt):
 
 
 def test_interactive_ends_a_text_with_the_positions(text, learnt):
-    words = (text.folder, "--task", "open_ended_generation", "--path", learnt.checkpoint, "--cpu", "--beam", 1)
+    words = (
+        text.folder,
+        "--task",
+        "open_ended_generation",
+        "--path",
+        learnt.checkpoint,
+        "--cpu",
+        "--beam",
+        1,
+    )
     printed = in_process("interactive", *words, "--buffer-size", 2, stdin="The cat sees the king.\nThe\n")
     lengths = [len(line.split()) for line in re.findall(r"^[SH]-\d\t(?:\S+\t)?(.*)$", printed, re.M)]
     assert lengths[0] + lengths[1] == lengths[2] + lengths[3] == 63  # and </s>
@@ -228,7 +284,9 @@ def test_interactive_ends_a_text_with_the_positions(text, learnt):
 
 
 @pytest.mark.parametrize("options", [GREEDY, ("--beam", 4, "--nbest", 2), TOP_P])
-def test_a_stock_model_is_continued_by_fairseqs_generator(complete, stock_model, stream, text, tmp_path, options):
+def test_a_stock_model_is_continued_by_fairseqs_generator(
+    complete, stock_model, stream, text, tmp_path, options
+):
     """Exactly so many new tokens, after a document's end too; greedy as by hand."""
     from fairseq import checkpoint_utils
 

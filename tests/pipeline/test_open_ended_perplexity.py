@@ -82,7 +82,10 @@ def test_a_sliding_window_gives_one_number_for_any_workers_and_shards(evaluate):
     expected, tokens = evaluate(*STOCK, *window, "--num-workers", 0)
     for options in (["--batch-size", 1], ["--batch-size", 5, "--num-workers", 2]):
         assert evaluate(*OURS, *window, *options) == pytest.approx((expected, tokens), rel=1e-6)
-    parts = [evaluate(*OURS, *window, "--num-shards", 3, "--shard-id", shard, "--batch-size", 4) for shard in range(3)]
+    parts = [
+        evaluate(*OURS, *window, "--num-shards", 3, "--shard-id", shard, "--batch-size", 4)
+        for shard in range(3)
+    ]
     assert sum(count for _, count in parts) == tokens
     assert sum(loss * count for loss, count in parts) / tokens == pytest.approx(expected, rel=1e-6)
 

@@ -126,7 +126,9 @@ def test_a_killed_training_ends_with_the_same_samples_and_bits(text, train, undi
     train_until(text.folder, folder, samples_are_there if moment.startswith("while") else checkpoint_is_there)
     assert 0 < len(entries(folder)) < len(updates)
     done = train(text.folder, folder, *RUN, check=False)
-    if "is damaged" in done.stdout + done.stderr:  # the kill tore checkpoint_last.pt: go on as the message says
+    if (
+        "is damaged" in done.stdout + done.stderr
+    ):  # the kill tore checkpoint_last.pt: go on as the message says
         newest = max(folder.glob("checkpoint_*_*.pt"), key=lambda path: int(path.stem.rpartition("_")[2]))
         done = train(text.folder, folder, *RUN, "--restore-file", newest)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -149,4 +151,7 @@ def test_no_plot_is_drawn_without_a_log_or_a_wish(text, train, tmp_path):
     words = (*OPEN_ENDED, "--max-update", 2, "--no-plot", "--log-file", tmp_path / "log")
     train(text.folder, tmp_path / "run", *words)
     assert not list((tmp_path / "run").glob("training*"))
-    assert torch.load(tmp_path / "run" / "checkpoint_last.pt", weights_only=True)["cfg"]["task"]["no_plot"] is True
+    assert (
+        torch.load(tmp_path / "run" / "checkpoint_last.pt", weights_only=True)["cfg"]["task"]["no_plot"]
+        is True
+    )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_plugin.storage.checkpoints import go_on_from
 from fairseq_plugin.reports.training_log import read_run
+from fairseq_plugin.storage.checkpoints import go_on_from
 from tests.conftest import ROOT, child_environment
 from tests.pipeline.fixtures import MODEL
 
@@ -27,7 +27,9 @@ def test_the_log_of_the_stock_command_is_drawn(trained, run_script, tmp_path):
 
 
 def test_runs_are_named_and_several_lie_over_each_other(trained, run_script, tmp_path):
-    done = run_script("plot_training.py", trained.log, trained.folder, "--names", "one", "two", "--to", tmp_path / "two")
+    done = run_script(
+        "plot_training.py", trained.log, trained.folder, "--names", "one", "two", "--to", tmp_path / "two"
+    )
     assert [line.split(":")[0] for line in done.stdout.split("\n")[:2]] == ["one", "two"]
 
 
@@ -51,16 +53,37 @@ def restart(folder):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_and_resumed_gives_the_curve_of_an_undisturbed_one(reviews, trained, train, tmp_path):
+def test_a_run_that_was_killed_and_resumed_gives_the_curve_of_an_undisturbed_one(
+    reviews, trained, train, tmp_path
+):
     """SIGKILL twice in the middle of an epoch; the log holds torn and repeated lines then, the curve does not."""
     folder = tmp_path / "killed"
-    words = [reviews.folder, "--task", "conditional_augmentation", "--user-dir", ROOT / "fairseq_plugin", *MODEL]
-    words += ["--save-dir", folder, "--max-epoch", 3, "--save-interval-updates", 7, "--log-file", folder / "train.log"]
+    words = [
+        reviews.folder,
+        "--task",
+        "conditional_augmentation",
+        "--user-dir",
+        ROOT / "fairseq_plugin",
+        *MODEL,
+    ]
+    words += [
+        "--save-dir",
+        folder,
+        "--max-epoch",
+        3,
+        "--save-interval-updates",
+        7,
+        "--log-file",
+        folder / "train.log",
+    ]
     folder.mkdir()
     for kill_after in (1, 3):
         command = [Path(sys.executable).parent / "fairseq-train", *words, *restart(folder)]
         process = subprocess.Popen(
-            list(map(str, command)), env=child_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            list(map(str, command)),
+            env=child_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         before = time.monotonic()
         while len(list(folder.glob("checkpoint_*_*.pt"))) < kill_after and process.poll() is None:
@@ -70,12 +93,24 @@ def test_a_run_that_was_killed_and_resumed_gives_the_curve_of_an_undisturbed_one
         process.wait()
         with open(folder / "train.log", "a", encoding="utf-8") as log:
             log.write('{"epoch": 1, "update": 0.1, "lo')  # what a kill in the middle of a line leaves
-    rest = ["--max-epoch", 3, "--save-interval-updates", 7, "--log-file", folder / "train.log", *restart(folder)]
+    rest = [
+        "--max-epoch",
+        3,
+        "--save-interval-updates",
+        7,
+        "--log-file",
+        folder / "train.log",
+        *restart(folder),
+    ]
     train(reviews.folder, folder, *rest)
     (train_points, valid_points), (_, whole_valid) = points(folder / "train.log"), points(trained.log)
     updates = [update for update, _ in train_points]
     assert updates == sorted(set(updates)) and updates == [u for u, _ in points(trained.log)[0]]
     assert dict(whole_valid).items() <= dict(valid_points).items()
     lines = (folder / "train.log").read_text("utf-8").split("\n")
-    logged = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}") and '"num_updates"' in line]
+    logged = [
+        json.loads(line)
+        for line in lines
+        if line.startswith("{") and line.endswith("}") and '"num_updates"' in line
+    ]
     assert len(logged) > len(train_points)  # the file does hold repetitions

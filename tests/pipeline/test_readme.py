@@ -36,6 +36,8 @@ def test_the_commands_of_by_hand_work_in_order(tmp_path):
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     made = tmp_path / "runs" / "my-reviews"
-    assert {"train.tsv", "report.html", "manifest.json", "binary"} <= {path.name for path in (made / "augmented").iterdir()}
+    assert {"train.tsv", "report.html", "manifest.json", "binary"} <= {
+        path.name for path in (made / "augmented").iterdir()
+    }
     assert (made / "huggingface" / "model.safetensors").is_file()
     assert re.search(r"^D-1\t\S+\tthe plot", done.stdout, re.M)

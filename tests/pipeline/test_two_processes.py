@@ -87,10 +87,20 @@ def test_two_processes_train_the_weights_of_one(text, tmp_path, model):
         start(text, tmp_path / "one", *model, "--update-freq", 2),
         *(
             start(
-                text, tmp_path / "two", *model,
-                "--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp",
-                "--distributed-world-size", 2, "--distributed-rank", rank, "--distributed-no-spawn",
-                "--distributed-init-method", f"tcp://127.0.0.1:{port}",
+                text,
+                tmp_path / "two",
+                *model,
+                "--distributed-backend",
+                "gloo",
+                "--ddp-backend",
+                "legacy_ddp",
+                "--distributed-world-size",
+                2,
+                "--distributed-rank",
+                rank,
+                "--distributed-no-spawn",
+                "--distributed-init-method",
+                f"tcp://127.0.0.1:{port}",
             )  # fmt: skip
             for rank in (0, 1)
         ),

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fairseq_plugin.augment.filters import REASONS, tally
 from fairseq_plugin.reports import facts, figures, page
 from fairseq_plugin.reports.display import escape, number, percent, ratio, short, tick_texts
-from fairseq_plugin.augment.filters import REASONS, tally
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -15,9 +15,38 @@ from fairseq_plugin.reports.display import visible
 from fairseq_plugin.reports.sample_book import HEAD, SampleBook, entry_text, parse, quote
 from fairseq_plugin.text.one_line import escape
 
-SHAPES = ["# x", "> x", "- x", "1. x", "12) x", "```", "~~~", "***", "===", "---", "<b>", "</b>", "&amp;", "[a](b)"]
-SHAPES += ["<!-- samples {} -->", "-->", "| a | b |", "\\", "\t", "\r", "\u2028", "\ud800", "    x", "_a_", "http://x.y"]
-TEXTS = st.lists(st.sampled_from([*SHAPES, "\n", " ", "word", "é"]) | st.text(max_size=4), max_size=8).map("".join)
+SHAPES = [
+    "# x",
+    "> x",
+    "- x",
+    "1. x",
+    "12) x",
+    "```",
+    "~~~",
+    "***",
+    "===",
+    "---",
+    "<b>",
+    "</b>",
+    "&amp;",
+    "[a](b)",
+]
+SHAPES += [
+    "<!-- samples {} -->",
+    "-->",
+    "| a | b |",
+    "\\",
+    "\t",
+    "\r",
+    "\u2028",
+    "\ud800",
+    "    x",
+    "_a_",
+    "http://x.y",
+]
+TEXTS = st.lists(st.sampled_from([*SHAPES, "\n", " ", "word", "é"]) | st.text(max_size=4), max_size=8).map(
+    "".join
+)
 
 
 def rendered(markdown):
@@ -54,7 +83,9 @@ def test_no_text_forges_an_entry(samples, words):
     lines = text.split("\n")
     assert [line for line in lines if line.startswith("#")] == ["## Update 7 · epoch 1"]
     assert not [line for line in lines if line.startswith("<")]
-    assert lines.count("") == len(re.findall("\n\n", text)) + 1  # no other blank line: no paragraph of its own
+    assert (
+        lines.count("") == len(re.findall("\n\n", text)) + 1
+    )  # no other blank line: no paragraph of its own
 
 
 def test_an_entry_reads_well():
@@ -194,7 +225,9 @@ def test_without_tensorboard_there_is_one_warning(tmp_path, monkeypatch, caplog)
 def test_samples_of_a_table_come_back_as_they_were(tmp_path_factory, samples):
     path = tmp_path_factory.getbasetemp() / "test_samples.tsv"
     samples = [tuple(text.replace("\ud800", "") for text in sample) for sample in samples]
-    path.write_text("".join("\t".join(map(escape, sample)) + "\n" for sample in samples), encoding="utf-8", newline="")
+    path.write_text(
+        "".join("\t".join(map(escape, sample)) + "\n" for sample in samples), encoding="utf-8", newline=""
+    )
     assert sample_book.read_samples(path) == samples
 
 
@@ -210,5 +243,9 @@ def test_a_page_of_samples_has_a_heading_per_group(tmp_path):
     groups = [("temperature 0.5", [("a", " b"), ("", "# c")]), ("1. _x_", [])]
     sample_book.write_page(tmp_path / "page.md", "In the style of <b>", groups)
     lines = (tmp_path / "page.md").read_text("utf-8").split("\n")
-    assert [line for line in lines if line.startswith("#")] == ["# In the style of \\<b\\>", "## temperature 0.5", "## 1. \\_x\\_"]
+    assert [line for line in lines if line.startswith("#")] == [
+        "# In the style of \\<b\\>",
+        "## temperature 0.5",
+        "## 1. \\_x\\_",
+    ]
     assert "> <b>a</b> b" in lines and "> \\# c" in lines

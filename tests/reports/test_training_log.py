@@ -137,7 +137,9 @@ def test_many_restarts_leave_every_update_once():
     found = parse_training_log("\n".join(log))
     updates = [u for u, _ in found["train"]["loss"]]
     assert updates == list(range(10, updates[-1] + 1, 10))
-    assert [u for u, _ in found["valid"]["ppl"]] == list(range(20, updates[-2] + 1, 20))[: len(found["valid"]["ppl"])]
+    assert [u for u, _ in found["valid"]["ppl"]] == list(range(20, updates[-2] + 1, 20))[
+        : len(found["valid"]["ppl"])
+    ]
 
 
 def valid_loss(update, loss, epoch):
@@ -177,7 +179,8 @@ def test_a_run_is_read_from_a_file_a_folder_or_the_files_of_its_restarts(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"), [(None, "there is no log"), ("nothing", "no record of training"), ("", "no record")]
+    ("content", "complaint"),
+    [(None, "there is no log"), ("nothing", "no record of training"), ("", "no record")],
 )
 def test_a_log_without_a_record_is_named(tmp_path, content, complaint):
     if content is not None:

@@ -35,7 +35,9 @@ def drawn(monkeypatch, tmp_path):
 
         monkeypatch.setattr(training_plot, "_figure", keep)
         paths = draw_training(runs, tmp_path / "out" / "curves")
-        return {axis: {a.get_title(loc="left"): a for a in figure.axes} for axis, figure in figures.items()}, paths
+        return {
+            axis: {a.get_title(loc="left"): a for a in figure.axes} for axis, figure in figures.items()
+        }, paths
 
     return draw
 
@@ -46,7 +48,12 @@ def lines_of(axes):
 
 def test_four_files_are_written_and_are_pictures(drawn, tmp_path):
     _, paths = drawn({"run": made_curves()})
-    assert [path.name for path in paths] == ["curves.png", "curves.svg", "curves-epochs.png", "curves-epochs.svg"]
+    assert [path.name for path in paths] == [
+        "curves.png",
+        "curves.svg",
+        "curves-epochs.png",
+        "curves-epochs.svg",
+    ]
     for path in paths:
         start = path.read_bytes()[:200]
         assert start.startswith(b"\x89PNG") if path.suffix == ".png" else b"<?xml" in start
@@ -54,14 +61,18 @@ def test_four_files_are_written_and_are_pictures(drawn, tmp_path):
 
 
 def test_what_was_logged_is_drawn_over_updates_and_over_epochs(drawn):
-    curves = made_curves(accuracy=[(10, 0.2), (20, 0.3)], rep_128=[(10, 0.5)], wrep_128=[(10, 0.4)], gamma=[(10, 0.5)])
+    curves = made_curves(
+        accuracy=[(10, 0.2), (20, 0.3)], rep_128=[(10, 0.5)], wrep_128=[(10, 0.4)], gamma=[(10, 0.5)]
+    )
     axes, _ = drawn({"run": curves})
     titles = ["Loss", "Perplexity", "Accuracy", "Repetition of the last 128 tokens", "Gamma", "Learning rate"]
     assert [list(own) for own in axes.values()] == [titles, titles]
     updates, losses = zip(*curves["valid"]["loss"])
     assert (list(updates), list(losses)) in lines_of(axes["updates"]["Loss"])
     assert ([u / 20 for u in updates], list(losses)) in lines_of(axes["epochs"]["Loss"])
-    assert axes["updates"]["Loss"].get_xlabel() == "updates" and axes["epochs"]["Loss"].get_xlabel() == "epochs"
+    assert (
+        axes["updates"]["Loss"].get_xlabel() == "updates" and axes["epochs"]["Loss"].get_xlabel() == "epochs"
+    )
     assert all(own.get_ylabel() for own in axes["updates"].values())
 
 
@@ -78,10 +89,17 @@ def test_several_runs_lie_over_each_other_with_a_legend(drawn):
     loss = axes["updates"]["Loss"]
     for n in range(1, 6):
         assert ([10 * n], [5.0]) in lines_of(loss)
-    styles = {(line.get_color(), str(line.get_linestyle())) for line in loss.get_lines() if len(line.get_xdata()) == 6}
+    styles = {
+        (line.get_color(), str(line.get_linestyle()))
+        for line in loss.get_lines()
+        if len(line.get_xdata()) == 6
+    }
     assert len(styles) >= len(runs)  # each can be told from the others
     words = [text.get_text() for text in loss.figure.legends[0].get_texts()]
-    assert words == [*(f"run {n} (best {5 if n < 7 else 5 + (10 * n - 60) / 10:.3f})" for n in range(1, 12)), *words[-3:]]
+    assert words == [
+        *(f"run {n} (best {5 if n < 7 else 5 + (10 * n - 60) / 10:.3f})" for n in range(1, 12)),
+        *words[-3:],
+    ]
 
 
 def test_the_same_log_gives_the_same_bytes(tmp_path):
@@ -99,7 +117,11 @@ def test_a_run_of_one_point_is_drawn(drawn):
 
 
 def test_equal_values_and_zeros_are_drawn(drawn):
-    curves = {"train": {"loss": [(1, 0.0), (2, 0.0)], "ppl": [(1, 1.0), (2, 1.0)], "lr": [(1, 0.0), (2, 0.0)]}, "valid": {}, "epochs": []}
+    curves = {
+        "train": {"loss": [(1, 0.0), (2, 0.0)], "ppl": [(1, 1.0), (2, 1.0)], "lr": [(1, 0.0), (2, 0.0)]},
+        "valid": {},
+        "epochs": [],
+    }
     assert set(drawn({"run": curves})[0]["updates"]) == {"Loss", "Perplexity", "Learning rate"}
 
 
@@ -123,5 +145,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 def test_smoothing_takes_means_and_lags_neither_behind_nor_ahead():
     values = [float(n % 7) for n in range(300)]
     smooth = training_plot._smooth(values, 10)
-    assert len(smooth) == 300 and smooth[0] == values[0] and smooth[-1] == pytest.approx(sum(values[-11:]) / 11)
+    assert (
+        len(smooth) == 300 and smooth[0] == values[0] and smooth[-1] == pytest.approx(sum(values[-11:]) / 11)
+    )
     assert smooth[150] == pytest.approx(sum(values[140:161]) / 21)

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from fairseq_plugin.sampling.beam_search import beam_search
-from fairseq_plugin.sampling.sample import continue_prompts
-from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.sampling.beam_search import beam_search
+from fairseq_plugin.sampling.draw import Sampling
+from fairseq_plugin.sampling.sample import continue_prompts
 from tests.reference import search_oracle
 from tests.reference.gpt2_reference import pair
 
@@ -107,7 +107,9 @@ def test_a_beam_of_one_is_greedy_where_no_text_ends(model):
 
 def test_a_wider_beam_finds_no_worse_sum_here(model):
     options = {"end": END, "max_new": 12, "min_new": 12}
-    best = [[row[0].scores.sum().item() for row in beam_search(model, PROMPTS, beam=k, **options)] for k in (1, 6)]
+    best = [
+        [row[0].scores.sum().item() for row in beam_search(model, PROMPTS, beam=k, **options)] for k in (1, 6)
+    ]
     assert sum(best[1]) > sum(best[0])
 
 

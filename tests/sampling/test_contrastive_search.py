@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fairseq_plugin.sampling.contrastive_search import contrastive_search
-from fairseq_plugin.sampling.sample import continue_prompts
 from fairseq_plugin.sampling.draw import Sampling
+from fairseq_plugin.sampling.sample import continue_prompts
 from tests.reference import search_oracle
 from tests.reference.gpt2_reference import pair
 
@@ -44,9 +44,13 @@ def test_the_penalty_changes_texts_and_without_it_they_are_greedy(model):
 
 @torch.no_grad()
 def test_scores_are_log_probabilities_of_the_plain_model(model):
-    for prompt, one in zip(PROMPTS, contrastive_search(model, PROMPTS, end=END, max_new=20, min_new=4, top_k=4, alpha=0.6)):
+    for prompt, one in zip(
+        PROMPTS, contrastive_search(model, PROMPTS, end=END, max_new=20, min_new=4, top_k=4, alpha=0.6)
+    ):
         new = one.tokens.tolist() + [END] * one.ended
-        logprobs_TV = model.logits(model(torch.tensor([prompt + new[:-1]])))[0, len(prompt) - 1 :].log_softmax(-1)
+        logprobs_TV = model.logits(model(torch.tensor([prompt + new[:-1]])))[
+            0, len(prompt) - 1 :
+        ].log_softmax(-1)
         expected_T = logprobs_TV.gather(1, torch.tensor(new).unsqueeze(1)).squeeze(1)
         torch.testing.assert_close(one.scores, expected_T, atol=5e-5, rtol=1e-5)
 
@@ -60,7 +64,9 @@ def test_a_text_does_not_depend_on_its_batch(model):
     for size in (1, 2, 7):
         for start in range(0, 24, size):
             some = order[start : start + size]
-            for i, one in zip(some, contrastive_search(model, [prompts[i] for i in some], **options), strict=True):
+            for i, one in zip(
+                some, contrastive_search(model, [prompts[i] for i in some], **options), strict=True
+            ):
                 assert torch.equal(one.tokens, whole[i].tokens) and torch.equal(one.scores, whole[i].scores)
 
 

@@ -32,7 +32,10 @@ def test_a_draw_is_the_literal_inverse_cdf(mode, seed, num_columns):
     for row, token in enumerate(tokens_B.tolist()):
         u = uniform_B[row].item()
         # float32 weights move a boundary by about 1e-6: the literal draw there or just beside it
-        near = {draw_one(logits_BV[row].tolist(), min(max(u + d, 0.0), 1 - 1e-12), *mode) for d in (-1e-5, 0, 1e-5)}
+        near = {
+            draw_one(logits_BV[row].tolist(), min(max(u + d, 0.0), 1 - 1e-12), *mode)
+            for d in (-1e-5, 0, 1e-5)
+        }
         assert token in near
 
 
@@ -60,7 +63,9 @@ def assert_frequencies(counts_V, logits_V, mode, num_draws):
     """Chi-square: beyond 6 standard deviations once in 10^8 runs."""
     expected = allowed_probabilities(logits_V.tolist(), *mode)
     chi_square = sum(
-        (counts_V[token].item() - num_draws * p) ** 2 / (num_draws * p) for token, p in expected.items() if p > 1e-4
+        (counts_V[token].item() - num_draws * p) ** 2 / (num_draws * p)
+        for token, p in expected.items()
+        if p > 1e-4
     )
     degrees = sum(p > 1e-4 for p in expected.values())
     assert counts_V.sum() == num_draws
@@ -81,8 +86,11 @@ def test_a_flat_distribution_needs_the_whole_nucleus():
     logits_BV = torch.zeros(2, 5000)  # top-p must look far beyond its first 256 columns
     uniform_B = torch.tensor([0.0, 1 - 1e-9], dtype=torch.float64)
     tokens_B = draw(logits_BV, uniform_B, Sampling(top_p=0.5))
-    kept = {token for u in torch.linspace(0, 1 - 1e-9, 4001, dtype=torch.float64).split(2000)
-            for token in draw(torch.zeros(len(u), 5000), u, Sampling(top_p=0.5)).tolist()}
+    kept = {
+        token
+        for u in torch.linspace(0, 1 - 1e-9, 4001, dtype=torch.float64).split(2000)
+        for token in draw(torch.zeros(len(u), 5000), u, Sampling(top_p=0.5)).tolist()
+    }
     assert len(kept) <= 2501 and len(kept) > 2000
     assert set(tokens_B.tolist()) <= kept
 
@@ -106,7 +114,9 @@ def test_a_row_without_an_allowed_token_is_refused():
         draw(torch.full((1, 9), -math.inf), torch.tensor([0.5], dtype=torch.float64), Sampling())
 
 
-@pytest.mark.parametrize("values", [{"temperature": -1}, {"temperature": math.inf}, {"top_k": -1}, {"top_p": 0}, {"top_p": 1.1}])
+@pytest.mark.parametrize(
+    "values", [{"temperature": -1}, {"temperature": math.inf}, {"top_k": -1}, {"top_p": 0}, {"top_p": 1.1}]
+)
 def test_settings_out_of_range_are_refused(values):
     with pytest.raises(ValueError, match="must"):
         Sampling(**values)

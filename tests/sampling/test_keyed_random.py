@@ -32,7 +32,10 @@ def test_a_number_does_not_depend_on_its_batch():
     whole_B = keyed_uniform(3, ids_B, steps_B)
     order_B = torch.randperm(1000, generator=torch.Generator().manual_seed(0))
     assert torch.equal(keyed_uniform(3, ids_B[order_B], steps_B[order_B]), whole_B[order_B])
-    assert torch.equal(torch.stack([keyed_uniform(3, ids_B[i : i + 1], steps_B[i : i + 1])[0] for i in range(50)]), whole_B[:50])
+    assert torch.equal(
+        torch.stack([keyed_uniform(3, ids_B[i : i + 1], steps_B[i : i + 1])[0] for i in range(50)]),
+        whole_B[:50],
+    )
 
 
 def test_numbers_are_uniform_and_neighbouring_keys_independent():
@@ -41,7 +44,7 @@ def test_numbers_are_uniform_and_neighbouring_keys_independent():
     by_step_B = keyed_uniform(1, torch.zeros_like(ids_B), ids_B)
     by_seed_B = keyed_uniform(2, ids_B, torch.zeros_like(ids_B))
     for u_B in (by_sample_B, by_step_B, by_seed_B):
-        assert 0 < u_B.min() and u_B.max() < 1
+        assert u_B.min() > 0 and u_B.max() < 1
         bins = torch.histc(u_B, 100, 0, 1)
         assert ((bins - 2000) ** 2 / 2000).sum() < 99 + 6 * (2 * 99) ** 0.5
         assert torch.corrcoef(torch.stack([u_B[:-1], u_B[1:]]))[0, 1].abs() < 0.012

@@ -3,17 +3,23 @@
 import pytest
 import torch
 
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config, KVCache
 from fairseq_plugin.sampling.beam_search import beam_search
 from fairseq_plugin.sampling.contrastive_search import contrastive_search
-from fairseq_plugin.sampling.sample import continue_prompts
 from fairseq_plugin.sampling.draw import Sampling, draw, draw_gumbel
-from fairseq_plugin.core.gpt2 import GPT2, GPT2Config, KVCache
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
+from fairseq_plugin.sampling.sample import continue_prompts
 from tests.reference.gpt2_reference import pair
 from tests.reference.search_oracle import repeating_tokens
 
 END = 2
-MODES = [Sampling(), Sampling(gumbel=True), Sampling(top_k=20), Sampling(top_p=0.9), Sampling(temperature=0.0)]
+MODES = [
+    Sampling(),
+    Sampling(gumbel=True),
+    Sampling(top_k=20),
+    Sampling(top_p=0.9),
+    Sampling(temperature=0.0),
+]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +87,9 @@ def test_scores_are_log_probabilities_of_the_plain_model(model):
         torch.testing.assert_close(one.scores, expected_T, atol=2e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("sampling", [*MODES[:1], *(pytest.param(mode, marks=pytest.mark.slow) for mode in MODES[1:])])
+@pytest.mark.parametrize(
+    "sampling", [*MODES[:1], *(pytest.param(mode, marks=pytest.mark.slow) for mode in MODES[1:])]
+)
 def test_a_text_does_not_depend_on_its_batch(model, sampling):
     prompts, ids = prompts_of(96), list(range(96))
     options = {"seed": 9, "end": END, "max_new": 30, "sampling": sampling}
@@ -139,14 +147,23 @@ def test_greedy_continuations_are_those_of_transformers():
         max_new_tokens=100, min_new_tokens=100,
     )[:, 50:]  # fmt: skip
     found = continue_prompts(
-        ours, prompts.tolist(), range(6), seed=0, end=210, max_new=100, min_new=100, sampling=Sampling(temperature=0.0)
+        ours,
+        prompts.tolist(),
+        range(6),
+        seed=0,
+        end=210,
+        max_new=100,
+        min_new=100,
+        sampling=Sampling(temperature=0.0),
     )
     assert [one.tokens.tolist() for one in found] == expected.tolist()
 
 
 def test_another_seed_or_id_gives_another_text(model):
     options = {"end": END, "max_new": 30, "sampling": Sampling()}
-    first, second = (continue_prompts(model, prompts_of(30), list(range(30)), seed=seed, **options) for seed in (1, 2))
+    first, second = (
+        continue_prompts(model, prompts_of(30), list(range(30)), seed=seed, **options) for seed in (1, 2)
+    )
     assert sum(torch.equal(a.tokens, b.tokens) for a, b in zip(first, second)) < 5
     one_prompt = continue_prompts(model, prompts_of(1) * 30, list(range(30)), seed=1, **options)
     assert len({tuple(one.tokens.tolist()) for one in one_prompt}) > 20

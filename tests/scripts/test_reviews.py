@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from scripts.reviews import FORMS, LABELS, SPEC, make_reviews
 from fairseq_plugin.labelled.rows import read_rows
 from fairseq_plugin.labelled.split import sentence_key
+from scripts.reviews import FORMS, LABELS, SPEC, make_reviews
 from tests.labelled.made_data import load_script
 
 SIZES = {"train": 6000, "valid": 600, "test": 600}

@@ -6,8 +6,8 @@ import os
 import pytest
 import torch
 
-from fairseq_plugin.storage.checkpoints import go_on_from, is_whole, read_whole
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.storage.checkpoints import go_on_from, is_whole, read_whole
 
 
 def write(path, second):

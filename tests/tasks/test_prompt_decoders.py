@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.sampling.beam_search import beam_search
 from fairseq_plugin.sampling.contrastive_search import contrastive_search
-from fairseq_plugin.sampling.sample import continue_prompts
 from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.sampling.sample import continue_prompts
 from fairseq_plugin.tasks.prompt_decoders import BeamSearcher, ContrastiveSearcher, KeyedSampler
 
 END = 2
@@ -34,9 +34,16 @@ def test_texts_are_those_of_the_core(gpt2):
     limits = {"end": END, "max_new": 6, "min_new": 0}
     found = {name: one.generate(PROMPTS, [8, 3, 5]) for name, one in decoders(gpt2, 6).items()}
     expected = {
-        "greedy": [[one] for one in continue_prompts(gpt2, PROMPTS, [8, 3, 5], seed=4, sampling=Sampling(temperature=0), **limits)],
+        "greedy": [
+            [one]
+            for one in continue_prompts(
+                gpt2, PROMPTS, [8, 3, 5], seed=4, sampling=Sampling(temperature=0), **limits
+            )
+        ],
         "sampled": [
-            continue_prompts(gpt2, [prompt] * 3, [3 * i, 3 * i + 1, 3 * i + 2], seed=4, sampling=Sampling(), **limits)
+            continue_prompts(
+                gpt2, [prompt] * 3, [3 * i, 3 * i + 1, 3 * i + 2], seed=4, sampling=Sampling(), **limits
+            )
             for prompt, i in zip(PROMPTS, [8, 3, 5])
         ],
         "beam": beam_search(gpt2, PROMPTS, beam=3, length_penalty=0.5, **limits),

@@ -11,7 +11,9 @@ from fairseq_plugin.tasks.prompt_sources import check_room, prefixes, read_promp
 def test_prefixes_are_consecutive_and_every_token_is_in_one_or_counted(tokens, length):
     stream = np.arange(tokens)
     found, left = prefixes(stream, length, "valid")
-    assert [row.tolist() for row in found] == [list(range(i * length, (i + 1) * length)) for i in range(tokens // length)]
+    assert [row.tolist() for row in found] == [
+        list(range(i * length, (i + 1) * length)) for i in range(tokens // length)
+    ]
     assert left == tokens % length
 
 

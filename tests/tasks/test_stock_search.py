@@ -25,7 +25,9 @@ class Stock:
         found = []
         for prompt_T in prefix_tokens:
             tokens = torch.cat([prompt_T, torch.full((ends_at - len(prompt_T),), 9), torch.tensor([EOS])])
-            found.append([{"tokens": tokens, "positional_scores": torch.arange(float(len(tokens))), "score": 0.0}])
+            found.append(
+                [{"tokens": tokens, "positional_scores": torch.arange(float(len(tokens))), "score": 0.0}]
+            )
         return found
 
 
@@ -42,7 +44,9 @@ class Logits(torch.nn.Module):
 
 def search(prompts, max_new, min_new=0, positions=100, own_end=10**9):
     models = [Logits(0.0)]
-    found = StockSearch(lambda *limits: Stock(*limits, positions, own_end), models, max_new, min_new, positions, EOS)
+    found = StockSearch(
+        lambda *limits: Stock(*limits, positions, own_end), models, max_new, min_new, positions, EOS
+    )
     return [one[0] for one in found.generate(prompts, range(len(prompts)))]
 
 

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.errors import UserError
-from scripts.reviews import make_reviews
 from fairseq_plugin.text.codec import (
     gpt2_codec,
     load_codec,
@@ -16,6 +15,7 @@ from fairseq_plugin.text.codec import (
     train_bytes_codec,
     train_sentencepiece,
 )
+from scripts.reviews import make_reviews
 from tests.text.random_texts import LOOKALIKES, ODD, random_texts
 
 KINDS = ("gpt2", "bytes", "sentencepiece", "gpt2_real")
