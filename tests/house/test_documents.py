@@ -5,7 +5,11 @@ import re
 
 import pytest
 
-DOCUMENTS = ("README.md", "SECURITY.md", "CHANGELOG.md", "data-bin/README.md")
+from tests.conftest import ROOT
+
+PAGES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+DOCUMENTS = ("README.md", "SECURITY.md", "CHANGELOG.md", "data-bin/README.md", *PAGES)
+MAX_README = 220  # lines
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -56,9 +60,20 @@ def test_tests_that_a_document_names_exist(repo_root, name):
     assert [(file, test) for file, test in found if test and test not in functions_of(repo_root / file)] == []
 
 
-def test_the_readme_links_tests(repo_root):
+def test_every_guarantee_names_its_test(repo_root):
     """A guarantee without a test is an opinion."""
-    assert len(named_tests((repo_root / "README.md").read_text("utf-8"))) >= 5
+    guarantees = (repo_root / "docs" / "guarantees.md").read_text("utf-8")
+    table = guarantees.split("| promise | figure | test |\n| --- | --- | --- |\n")[1].split("\n\n")[0]
+    rows = table.split("\n")
+    assert len(rows) >= 20
+    assert [row for row in rows if "](../tests/" not in row.split(" | ")[-1]] == []
+
+
+def test_the_readme_stays_short_and_leads_to_every_page(repo_root):
+    readme = (repo_root / "README.md").read_text("utf-8")
+    assert readme.count("\n") <= MAX_README
+    assert len(PAGES) >= 8
+    assert [page for page in PAGES if f"]({page})" not in readme] == []
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

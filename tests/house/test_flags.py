@@ -1,4 +1,4 @@
-"""The flags that the plugin adds to fairseq's commands are frozen, and the README tells about each.
+"""The flags that the plugin adds to fairseq's commands are frozen, and docs/flags.md tells about each.
 
 After a change that is meant: ``python -m tests.house.test_flags --update`` and a line in CHANGELOG.md.
 """
@@ -79,9 +79,9 @@ def test_every_flag_has_help():
     assert bare == []
 
 
-def test_the_readme_tells_about_every_flag():
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert [flag for flag in flags() if f"`{flag}" not in readme] == []
+def test_the_page_of_flags_tells_about_every_flag():
+    page = (ROOT / "docs" / "flags.md").read_text("utf-8")
+    assert [flag for flag in flags() if f"`{flag}" not in page] == []
 
 
 if __name__ == "__main__":
