@@ -4,6 +4,7 @@ Folders may be the shards of one distributed ``fairseq-generate``, and a later r
 where an earlier one stopped (``--first-sample``), in any order.
 """
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,12 +76,14 @@ def gather(folders, decode, prompts, label_names, manifest_sha256, data):
                 f"{manifest_sha256[:12]}); give the data the samples were made with"
             )
     _check_one_kind(settings)
-    labels = _all_ids(settings)
+    runs = _all_ids(settings)
     found, home, parts = {}, {}, []
     for folder, own in settings.items():
         here, path = 0, folder / GENERATED
         asked, tokens = ids_asked_for(own), 0
-        for sample in read_samples(path, decode, lambda sample_id, asked=asked: prompts[asked[sample_id]]):
+        for sample in read_samples(
+            path, decode, lambda sample_id, asked=asked: prompts[asked.label_of(sample_id)]
+        ):
             if sample.id in home:
                 raise UserError(
                     f"sample {sample.id} stands twice: in {home[sample.id]} and in {path}; give each run "
@@ -89,10 +92,10 @@ def gather(folders, decode, prompts, label_names, manifest_sha256, data):
             found[sample.id], home[sample.id] = sample, path
             here, tokens = here + 1, tokens + sample.num_tokens
         parts.append(_part(folder, own, here, tokens))
-    _check_complete(labels, found, settings)
+    _check_complete(runs, found, settings)
     ids = sorted(found)
     first = next(iter(settings.values()))
-    return Generation([found[i] for i in ids], [labels[i] for i in ids], first, parts)
+    return Generation([found[i] for i in ids], [i % len(label_names) for i in ids], first, parts)
 
 
 def _read_all_settings(folders):
@@ -125,7 +128,7 @@ def _check_one_kind(settings):
 
 
 def _all_ids(settings):
-    """Ids of all runs with their labels; every run with all its shards, no id in two runs."""
+    """:class:`~.label_counts.SampleIds` of all runs; every run with all its shards, no id in two runs."""
     runs = {}
     for folder, own in settings.items():
         run = (own["first_sample"], tuple(own["counts"]), own["shard"][1])
@@ -136,7 +139,7 @@ def _all_ids(settings):
                 f"{own['shard'][1]} from --first-sample {own['first_sample']}); give one of them"
             )
         shards[own["shard"][0]] = folder
-    labels = {}
+    every = []
     for (first, _, count), shards in runs.items():
         missing = [str(number) for number in range(count) if number not in shards]
         if missing:
@@ -145,22 +148,24 @@ def _all_ids(settings):
                 "--results-path of every shard"
             )
         asked = ids_asked_for(settings[shards[0]])
-        twice = min(labels.keys() & asked.keys(), default=None)
+        twice = min((i for other in every if (i := asked.first_shared(other)) is not None), default=None)
         if twice is not None:
             raise UserError(
                 f"sample {twice} was asked for in two runs, one of them {shards[0]}; collect runs whose "
                 "--first-sample and --samples-per-label do not overlap"
             )
-        labels |= asked
-    return labels
+        every.append(asked)
+    return every
 
 
-def _check_complete(labels, found, settings):
-    missing = sorted(labels.keys() - found.keys())
-    if missing:
+def _check_complete(runs, found, settings):
+    # Every id that was found was asked for, and no two runs share one: the numbers tell.
+    expected = sum(map(len, runs))
+    if len(found) < expected:
+        missing = list(itertools.islice((i for ids in runs for i in ids if i not in found), 6))
         shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         raise UserError(
-            f"{len(missing):,} of {len(labels):,} samples are missing from {', '.join(map(str, settings))} "
+            f"{expected - len(found):,} of {expected:,} samples are missing from {', '.join(map(str, settings))} "
             f"(ids {shown}); the file was cut short or --quiet was given: run fairseq-generate again"
         )
 

@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairseq_plugin.augment.label_counts import SampleIds
 from fairseq_plugin.errors import UserError
 
 GENERATED = "generate-augment.txt"
@@ -204,17 +205,9 @@ def read_settings(folder):
 
 
 def ids_asked_for(settings):
-    """The ids of a generation, all its shards together: sample k of label i of L has the id ``k * L + i``.
+    """The :class:`~.label_counts.SampleIds` of a generation, all its shards together.
 
     Args:
         settings: from :func:`read_settings`.
-
-    Returns:
-        dict sample id -> label index.
     """
-    num_labels, first = len(settings["labels"]), settings["first_sample"]
-    return {
-        k * num_labels + label: label
-        for label, count in enumerate(settings["counts"])
-        for k in range(first, first + count)
-    }
+    return SampleIds(tuple(settings["counts"]), settings["first_sample"])

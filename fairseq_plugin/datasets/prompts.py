@@ -1,8 +1,11 @@
 """Prompts to be continued as a fairseq dataset: one sample per prompt."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from fairseq.data import data_utils
+from numpy.typing import NDArray
 
 from fairseq_plugin.datasets.whole_batches import WholeBatches
 
@@ -17,12 +20,22 @@ class Prompts(WholeBatches):
         pad: index of ``<pad>``.
         max_new: the most new tokens a sample may take; they count in a batch's size, since the model
             will hold that many keys and values.
+        lengths: tokens of each prompt, ``(N,)``, where they are known already.
     """
 
-    def __init__(self, sample_ids, prompts, pad, max_new):
+    def __init__(
+        self,
+        sample_ids: Sequence[int],
+        prompts: "Sequence[Sequence[int]] | NDArray[np.int64]",
+        pad: int,
+        max_new: int,
+        lengths: NDArray[np.int64] | None = None,
+    ) -> None:
         super().__init__()
         self.sample_ids, self.prompts, self.pad = sample_ids, prompts, pad
-        self.sizes = np.fromiter(map(len, prompts), np.int64, len(prompts)) + max_new
+        if lengths is None:
+            lengths = np.fromiter(map(len, prompts), np.int64, len(prompts))
+        self.sizes = lengths + max_new
 
     def __len__(self):
         return len(self.prompts)

@@ -13,11 +13,12 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
-from fairseq_plugin.augment.label_counts import ids_of_samples, samples_per_label
+from fairseq_plugin.augment.label_counts import SampleIds, check_sample_ids, samples_per_label
 from fairseq_plugin.augment.record import GenerationRecord, facts_of_run
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.datasets.label_prompts import LabelPrompts
 from fairseq_plugin.datasets.labelled_rows import LabelledRows
+from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.labelled.binary import check_split
 from fairseq_plugin.labelled.manifest import Manifest
@@ -73,6 +74,7 @@ class ConditionalAugmentationTask(Prompted, FairseqTask):
         self._codec = None
         self._model = None  # the last model built; eval-lm does not hand it to the data loader
         self._record = None
+        self._sample_ids = SampleIds(())  # of --gen-subset augment, once it is loaded
 
     @classmethod
     @plain_errors()
@@ -120,29 +122,35 @@ class ConditionalAugmentationTask(Prompted, FairseqTask):
     def _augment_prompts(self):
         if self.manifest.splits.get(AUGMENT):
             raise UserError(f"the data folder has a split named {AUGMENT}; that name asks for new samples")
-        counts = samples_per_label(self.cfg.samples_per_label, self.manifest.labels)
-        ids, labels = ids_of_samples(counts, self.cfg.first_sample)
-        self._counts = counts
-        prompts = [self.manifest.labels[label].prompt for label in labels]
-        return self._prompts(ids, prompts, labels)
+        self._sample_ids = ids = self._ids_asked_for(self.cfg, self.manifest)
+        prompts = [label.prompt for label in self.manifest.labels]
+        max_new = self._max_new(1 + max(map(len, prompts)))  # </s> comes first
+        return LabelPrompts(ids, prompts, ids.labels(), self.dictionary.pad(), self.dictionary.eos(), max_new)
 
-    def _prompts(self, ids, prompts, labels):
-        longest = 1 + max(map(len, prompts))  # </s> comes first
+    @staticmethod
+    def _ids_asked_for(cfg: ConditionalAugmentationConfig, manifest: Manifest) -> SampleIds:
+        counts = samples_per_label(cfg.samples_per_label, manifest.labels)
+        ids = SampleIds(tuple(counts), cfg.first_sample)
+        check_sample_ids(ids)
+        return ids
+
+    def _max_new(self, longest: int) -> int:
+        """New tokens for which a prompt of ``longest`` tokens leaves room."""
         room = self._positions - longest
         if room < 1:
             raise UserError(
                 f"a prompt of {longest} tokens leaves no room in the model's {self._positions} positions"
             )
-        max_new = min(self.cfg.max_len_b, room)
-        return LabelPrompts(ids, prompts, labels, self.dictionary.pad(), self.dictionary.eos(), max_new)
+        return min(self.cfg.max_len_b, room)
 
     @plain_errors()
     def build_dataset_for_inference(self, src_tokens, src_lengths, **kwargs):
         """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
-        prompts = [tokens.tolist() for tokens in src_tokens]
+        prompts = [[self.dictionary.eos(), *map(int, tokens)] for tokens in src_tokens]
         for prompt in prompts:
-            self.typed.add((self.dictionary.eos(), *prompt))
-        return self._prompts(range(len(prompts)), prompts, [0] * len(prompts))
+            self.typed.add(prompt)
+        max_new = self._max_new(max(map(len, prompts)))
+        return Prompts(range(len(prompts)), prompts, self.dictionary.pad(), max_new)
 
     @plain_errors()
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
@@ -220,7 +228,9 @@ class ConditionalAugmentationTask(Prompted, FairseqTask):
         settings = {name: getattr(args, name) for name in SETTINGS}
         settings["sampler"] = "fairseq" if isinstance(generator, StockSearch) else "keyed"
         labels = [label.name for label in self.manifest.labels]
-        facts = facts_of_run(self.cfg, settings, self.shard, labels=labels, counts=self._counts)
+        facts = facts_of_run(
+            self.cfg, settings, self.shard, labels=labels, counts=list(self._sample_ids.counts)
+        )
         self._record = GenerationRecord(self.cfg.results_path, AUGMENT, facts, self.num_expected)
 
     @torch.no_grad()

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from fairseq_plugin.augment.label_counts import MAX_ID, MAX_SAMPLES
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.text.one_line import unescape
 
 
-def check_range(first, number):
+def check_range(first: int, number: int | None) -> None:
     """Refuse ``--first-sample`` and ``--num-samples`` out of range.
 
     Raises:
@@ -16,6 +17,13 @@ def check_range(first, number):
         raise UserError(f"--first-sample {first} must be 0 or more")
     if number is not None and number < 1:
         raise UserError(f"--num-samples {number} asks for no sample at all; ask for at least one")
+    if number is not None and number > MAX_SAMPLES:
+        raise UserError(
+            f"--num-samples {number}: one run makes at most {MAX_SAMPLES:,}; go on with --first-sample in further "
+            "runs, each with its own --results-path"
+        )
+    if first + (number or 1) > MAX_ID:
+        raise UserError(f"--first-sample {first} goes beyond the last sample id, {MAX_ID:,}; give less")
 
 
 def take(prompts, first, number, what):

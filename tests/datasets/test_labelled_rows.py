@@ -68,7 +68,7 @@ def test_order_is_by_length_and_shuffled_only_among_equals():
 
 
 def test_prompts_carry_their_ids_and_count_what_they_will_hold():
-    data = LabelPrompts([8, 5], PROMPTS, [0, 1], PAD, EOS, max_new=30)
+    data = LabelPrompts([8, 5], PROMPTS, np.array([0, 1]), PAD, EOS, max_new=30)
     assert data.sizes.tolist() == [33, 34]
     batch = data.collater([data[1], data[0]])
     assert batch["id"].tolist() == [5, 8]
@@ -80,9 +80,7 @@ def test_prompts_carry_their_ids_and_count_what_they_will_hold():
 @pytest.mark.parametrize("num_rows", [1, 3, 7, 8, 9, 40, 43])
 @pytest.mark.parametrize("limit", [{"max_tokens": 200}, {"max_sentences": 16}, {"max_tokens": 10_000}])
 def test_no_row_is_left_out_of_the_batches(num_rows, limit):
-    data = LabelPrompts(
-        list(range(num_rows)), [PROMPTS[i % 2] for i in range(num_rows)], [0] * num_rows, PAD, EOS, 5
-    )
+    data = LabelPrompts(range(num_rows), PROMPTS, np.arange(num_rows) % 2, PAD, EOS, 5)
     batches = data.batch_by_size(data.ordered_indices(), required_batch_size_multiple=8, **limit)
     assert sorted(int(i) for batch in batches for i in batch) == list(range(num_rows))
     for batch in batches:
