@@ -9,17 +9,15 @@ The other way round needs no conversion: fairseq-train --pretrained-model models
 """
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
-logging.disable(logging.INFO)  # fairseq talks while it is imported
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fairseq_plugin.errors import plain_errors  # noqa: E402
-from fairseq_plugin.pretrained.export import export_checkpoint  # noqa: E402
-from fairseq_plugin.pretrained.fetch import fetch  # noqa: E402
-from fairseq_plugin.pretrained.hf_folder import read_folder  # noqa: E402
+from fairseq_plugin.errors import plain_errors
+from fairseq_plugin.pretrained.export import export_checkpoint
+from fairseq_plugin.pretrained.fetch import fetch
+from fairseq_plugin.pretrained.hf_folder import read_folder
 
 
 def parse(arguments=None):

@@ -6,17 +6,15 @@ Example:
 """
 
 import argparse
-import logging
 import sys
 from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-logging.getLogger("fairseq").setLevel(logging.WARNING)  # its import advertises optional packages
 
-from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
-from fairseq_plugin.labelled.rows import write_rows  # noqa: E402
-from scripts.reviews import NOISE_SHARE, SPEC, make_reviews  # noqa: E402
+from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.labelled.rows import write_rows
+from scripts.reviews import NOISE_SHARE, SPEC, make_reviews
 
 
 def build_parser():

@@ -12,9 +12,6 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-if __name__ == "__main__":
-    # The plugin registers with fairseq where it finds it; nothing here needs that, and it takes seconds.
-    sys.modules["fairseq"] = None
 
 from fairseq_plugin.errors import UserError, plain_errors
 

@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-if __name__ == "__main__":
-    sys.modules["fairseq"] = None  # the plugin registers with fairseq where it finds it, which takes seconds
 
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.reports.sample_book import read_samples, write_page

@@ -1,10 +1,18 @@
 """Shell scripts parse, and every Python script tells what it does without doing it."""
 
 import subprocess
+import sys
 
 import pytest
 
-SHELL = ("scripts/setup_env.sh", "scripts/test.sh", "scripts/quickstart.sh", "scripts/imitate.sh", ".ci/run")
+SHELL = (
+    "scripts/setup_env.sh",
+    "scripts/test.sh",
+    "scripts/lint.sh",
+    "scripts/quickstart.sh",
+    "scripts/imitate.sh",
+    ".ci/run",
+)
 
 
 @pytest.mark.parametrize("name", SHELL)
@@ -22,18 +30,39 @@ def test_there_is_no_other_shell_script(repo_root):
     assert found | {".ci/run"} == set(SHELL)
 
 
-@pytest.mark.parametrize("name", SHELL[:4])
+@pytest.mark.parametrize("name", SHELL[:-1])
 def test_shell_script_has_help(repo_root, tmp_path, name):
     done = subprocess.run(["bash", repo_root / name, "--help"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith("usage: ")
 
 
-@pytest.mark.slow
-def test_python_scripts_have_help(repo_root, run_script, tmp_path):
-    scripts = sorted((repo_root / "scripts").glob("*.py"))
-    assert scripts
-    for path in scripts:
-        done = run_script(path.name, "--help", cwd=tmp_path)
-        assert "usage: " in done.stdout, path.name
+# Runs every script as ``python scripts/NAME --help`` does, one after the other in one process.
+HELP = """
+import runpy, sys
+for path in sys.argv[1:]:
+    sys.argv = [path, "--help"]
+    print("==", path)
+    try:
+        runpy.run_path(path, run_name="__main__")
+    except SystemExit as end:
+        print("status", end.code)
+    print("fairseq" in sys.modules)
+"""
+
+
+def test_python_scripts_have_help_and_do_not_load_fairseq(repo_root, tmp_path):
+    scripts = [
+        path for path in sorted((repo_root / "scripts").glob("*.py")) if "__main__" in path.read_text("utf-8")
+    ]
+    assert len(scripts) >= 8
+    done = subprocess.run(
+        [sys.executable, "-c", HELP, *scripts], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    parts = done.stdout.split("== ")[1:]
+    assert [part.partition("\n")[0] for part in parts] == [str(path) for path in scripts]
+    for part in parts:
+        assert "usage: " in part
+        assert part.endswith("status 0\nFalse\n"), part
     assert list(tmp_path.iterdir()) == []
