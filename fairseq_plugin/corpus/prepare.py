@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fairseq_plugin.corpus.encode import encode_in_order, make_jobs
-from fairseq_plugin.corpus.inputs import open_inputs
+from fairseq_plugin.corpus.inputs import Inputs, open_inputs
 from fairseq_plugin.corpus.manifest import END_TOKENS, TextManifest
 from fairseq_plugin.corpus.tensors import read_tensors
 from fairseq_plugin.corpus.tokenizer import make_codec
@@ -20,8 +20,9 @@ from fairseq_plugin.corpus.writing import SplitWriter
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.storage.dictionary import NUM_SPECIALS, dictionary_ids, index_of_id, write_dictionary
-from fairseq_plugin.storage.folders import check_place, leaves_what_stands, occupied, whole_folder
+from fairseq_plugin.storage.folders import Place, check_place, occupied, publish_prepared
 from fairseq_plugin.storage.manifest import NAME
+from fairseq_plugin.text.codec import Codec
 
 
 @dataclass
@@ -83,37 +84,44 @@ def prepare(request):
     Raises:
         UserError: anything in the input that the user can mend. Nothing is written then.
     """
-    check_place(request.to, NAME)
+    place = check_place(request.to, NAME)
     inputs = open_inputs(request)
-    _check_unchanged(request, inputs)
+    _check_unchanged(request, inputs, place)
     codec, notes = make_codec(request, inputs)
-    indices = index_of_id(codec)
-    vocabulary = NUM_SPECIALS + len(dictionary_ids(codec))
-    destination = Path(request.to)
-    with whole_folder(destination) as building:
-        if inputs.documents == END_TOKENS:
-            encoded = read_tensors(inputs, codec, indices)
-        else:
-            jobs = make_jobs(inputs.stretches(), codec.cut_before)
-            encoded = encode_in_order(jobs, codec, indices, request.workers)
-        writers = _write_splits(building, encoded, vocabulary, inputs)
-        _check_splits(writers, inputs)
-        write_dictionary(building, codec, writers["train"].occurrences)
-        codec.save(building)
-        manifest = TextManifest(
-            codec=codec.kind,
-            vocabulary=vocabulary,
-            documents=inputs.documents,
-            splits={split: writer.counts for split, writer in writers.items()},
-            source=inputs.stated(),
-            files={path.name: sha256(path) for path in sorted(building.iterdir())},
-        )
-        manifest.save(building)
-        unchanged = leaves_what_stands(building, destination, request.overwrite)
+    manifests: list[TextManifest] = []
+    unchanged = publish_prepared(
+        place, request.overwrite, lambda building: manifests.append(_fill(building, request, inputs, codec))
+    )
+    (manifest,) = manifests
     return Prepared(manifest, [*inputs.notes, *notes, *_without_valid(manifest)], unchanged)
 
 
-def _check_unchanged(request, inputs):
+def _fill(building: Path, request: Request, inputs: Inputs, codec: Codec) -> TextManifest:
+    """Encode everything into a folder; the manifest that was written."""
+    indices = index_of_id(codec)
+    vocabulary = NUM_SPECIALS + len(dictionary_ids(codec))
+    if inputs.documents == END_TOKENS:
+        encoded = read_tensors(inputs, codec, indices)
+    else:
+        jobs = make_jobs(inputs.stretches(), codec.cut_before)
+        encoded = encode_in_order(jobs, codec, indices, request.workers)
+    writers = _write_splits(building, encoded, vocabulary, inputs)
+    _check_splits(writers, inputs)
+    write_dictionary(building, codec, writers["train"].occurrences)
+    codec.save(building)
+    manifest = TextManifest(
+        codec=codec.kind,
+        vocabulary=vocabulary,
+        documents=inputs.documents,
+        splits={split: writer.counts for split, writer in writers.items()},
+        source=inputs.stated(),
+        files={path.name: sha256(path) for path in sorted(building.iterdir())},
+    )
+    manifest.save(building)
+    return manifest
+
+
+def _check_unchanged(request: Request, inputs: Inputs, place: Place) -> None:
     """Refuse to replace other data before the work, as far as can be told before it."""
     destination = Path(request.to)
     if request.overwrite or not (destination / NAME).is_file():
@@ -121,7 +129,7 @@ def _check_unchanged(request, inputs):
     try:
         stands = TextManifest.load(destination)
     except UserError as error:
-        raise occupied(destination) from error
+        raise occupied(place) from error
     files = {
         split: [(stated["path"], stated["bytes"]) for stated in read]
         for split, read in stands.source.get("files", {}).items()
@@ -132,7 +140,7 @@ def _check_unchanged(request, inputs):
     if (stands.codec, stands.documents, stands.source.get("split"), files) != (
         request.codec, inputs.documents, inputs.shares, named,
     ):  # fmt: skip
-        raise occupied(destination)
+        raise occupied(place)
 
 
 def _write_splits(building, encoded, vocabulary, inputs):

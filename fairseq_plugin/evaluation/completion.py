@@ -10,7 +10,6 @@ Continuations are saved while they are made, one line each, and found again afte
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,9 @@ from tqdm import tqdm
 from fairseq_plugin.corpus.folder import EOS
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.decodings import decode
-from fairseq_plugin.files import atomic_write
+from fairseq_plugin.storage.journal import Journal
 
-FORMAT, VERSION = "completions", 1
+FORMAT, VERSION = "completions", 2  # 2: every line has a check
 
 
 @dataclass(frozen=True)
@@ -159,13 +158,10 @@ def complete(system, text, decoding, protocol, numbers, folder=None, batch=32):
 
 
 class _Saved:
-    """A file of continuations: a line of settings, then a line per continuation, as tokenizer ids.
-
-    Lines are appended and forced to disk batch by batch; a last line that a kill tore is cut off.
-    """
+    """A journal of continuations as tokenizer ids; see :mod:`fairseq_plugin.storage.journal`."""
 
     def __init__(self, folder, system, text, decoding, protocol):
-        self.settings = {
+        settings = {
             "model": system.sha256,
             "text": text.sha256,
             "decoding": decoding.settings(),
@@ -175,48 +171,27 @@ class _Saved:
             "dtype": str(system.gpt2.compute_dtype),
             "device": system.gpt2.wte.weight.device.type,
         }
-        key = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:12]
+        # Files of an older version have other names: they are neither read nor touched.
+        key = hashlib.sha256(json.dumps([VERSION, settings], sort_keys=True).encode()).hexdigest()[:12]
         name = re.sub(r"[^\w.=-]+", "-", f"{system.name}-{decoding.name}")
-        self.path = Path(folder) / f"{name}-{key}.jsonl"
+        self._journal = Journal(Path(folder) / f"{name}-{key}.jsonl", FORMAT, VERSION, settings)
+        self._new_tokens = protocol.new_tokens
 
     def read(self, text):
-        """``{number: dictionary indices}`` of the whole lines there are; makes the file if there is none."""
-        head = json.dumps({"format": FORMAT, "version": VERSION, "settings": self.settings}) + "\n"
-        if not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        content = self.path.read_bytes() if self.path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        if not whole:
-            whole = head.encode()
-        elif not whole.startswith(head.encode()):
-            raise UserError(f"{self.path} holds other continuations than its name says; remove it")
+        """``{number: dictionary indices}`` of what was saved; begins the file if there is none."""
         found = {}
-        for place, line in enumerate(whole.decode("utf-8", errors="replace").split("\n")[1:-1], start=2):
-            number, ids = self._parse(line, place)
+        for line, entry in enumerate(self._journal.read(), start=2):
+            number, ids = entry.get("id"), entry.get("continuation")
+            is_valid = type(number) is int and isinstance(ids, list) and len(ids) == self._new_tokens
+            if not is_valid or not all(type(token) is int for token in ids):
+                raise UserError(
+                    f"{self._journal.path}, line {line} is damaged; remove the file, its texts are made again"
+                )
             found[number] = text.indices(ids)
-        if whole != content:
-            with atomic_write(self.path, "wb") as stream:
-                stream.write(whole)
         return found
 
     def append(self, made, text):
         """Add continuations, on disk when this returns."""
-        with open(self.path, "ab") as stream:
-            for number, indices in made.items():
-                line = json.dumps({"id": number, "continuation": text.ids(indices)})
-                stream.write(line.encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-
-    def _parse(self, line, place):
-        try:
-            stated = json.loads(line)
-            number, ids = stated["id"], stated["continuation"]
-            whole = type(number) is int and len(ids) == self.settings["new_tokens"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            whole = False
-        if not whole or not all(type(token) is int for token in ids):
-            raise UserError(
-                f"{self.path}, line {place} is damaged; remove the file, its texts are made again"
-            )
-        return number, ids
+        self._journal.append(
+            {"id": number, "continuation": text.ids(indices)} for number, indices in made.items()
+        )

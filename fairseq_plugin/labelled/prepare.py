@@ -28,7 +28,7 @@ from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import clean_rows, read_raw_rows, shared_suffix
 from fairseq_plugin.labelled.split import hold_out
 from fairseq_plugin.storage.dictionary import NUM_SPECIALS, dictionary_ids, index_of_id, write_dictionary
-from fairseq_plugin.storage.folders import check_place, leaves_what_stands, whole_folder
+from fairseq_plugin.storage.folders import Place, check_place, publish_prepared
 from fairseq_plugin.storage.manifest import NAME
 from fairseq_plugin.text.codec import load_codec, load_sentencepiece, train_bytes_codec, train_sentencepiece
 
@@ -101,6 +101,7 @@ def prepare(request):
         UserError: anything in the input that the user can mend. Nothing is written then.
     """
     _check_request(request)
+    place = check_place(request.to, NAME)
     spec, note = guess_source(
         request.train,
         request.format,
@@ -149,7 +150,7 @@ def prepare(request):
         max_tokens_per_row=request.max_tokens,
     )
     _count_labels(manifest, rows)
-    unchanged = _write(request, manifest, codec, items, rows)
+    unchanged = _write(place, request.overwrite, manifest, codec, items, rows)
     return Prepared(manifest, notes, rejected, unchanged)
 
 
@@ -160,7 +161,6 @@ def _check_request(request):
         )
     if request.codec not in ("gpt2", "bytes", "sentencepiece"):
         raise UserError(f"--codec {request.codec}: choose gpt2, bytes or sentencepiece")
-    check_place(request.to, NAME)
 
 
 def _read_splits(request, spec):
@@ -233,15 +233,11 @@ def _count_labels(manifest, rows):
             label.counts[split] = counts[label.name]
 
 
-def _write(request, manifest, codec, items, rows):
-    """Write the folder, unless the very same one stands there.
-
-    Returns:
-        True when it stood there already.
-    """
+def _write(place: Place, overwrite: bool, manifest, codec, items, rows) -> bool:
+    """Write the folder, unless the very same one is there; True when it was."""
     position = {label.name: index for index, label in enumerate(manifest.labels)}
-    destination = Path(request.to)
-    with whole_folder(destination) as building:
+
+    def fill(building: Path) -> None:
         for split, kept in rows.items():
             labels = [position[row.label] for row in kept]
             lines = [row.line for row in kept]
@@ -251,4 +247,5 @@ def _write(request, manifest, codec, items, rows):
         codec.save(building)
         manifest.files = {path.name: sha256(path) for path in sorted(building.iterdir())}
         manifest.save(building)
-        return leaves_what_stands(building, destination, request.overwrite)
+
+    return publish_prepared(place, overwrite, fill)

@@ -29,7 +29,7 @@ def index_of_id(codec):
 
 
 def id_of_index(codec):
-    """Id of each dictionary index, an int64 array ``(dictionary entries,)``; -1 for fairseq's four specials."""
+    """Id of each dictionary index, an int64 array ``(dictionary entries,)``; -1 for the four specials."""
     return np.array([-1] * NUM_SPECIALS + dictionary_ids(codec), dtype=np.int64)
 
 

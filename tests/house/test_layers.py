@@ -11,7 +11,7 @@ import pytest
 LAYERS = {
     "core": 0,
     "errors": 0,
-    "files": 0,
+    "files": 0.5,
     "sampling": 1,
     "text": 1,
     "storage": 2,
