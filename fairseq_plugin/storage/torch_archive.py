@@ -75,7 +75,7 @@ def check_archive(
     if start and start != b"PK\x03\x04" and not zipfile.is_zipfile(stream):
         raise UserError(
             f"{path} is not a {what} in torch's ZIP format (torch before 1.6 wrote plain pickles, which have "
-            "no checksums and are not read here); load it where you trust it and write it anew with torch.save"
+            "no checksums and are not read here); load it where you trust it, and save it again"
         )
     try:
         with zipfile.ZipFile(stream) as archive:

@@ -7,6 +7,9 @@ special symbol, because specials have no text: ``</s>`` is four ordinary charact
 
 import hashlib
 import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
@@ -16,25 +19,25 @@ META = "codec.json"
 VERSION = 1
 
 
-class Codec:
+class Codec(ABC):
     """Text <-> ids.
 
     Attributes:
         kind: ``"gpt2"``, ``"bytes"`` or ``"sentencepiece"``.
-        num_ids: ids are 0 .. num_ids - 1.
+        num_ids: ids are 0 .. num_ids - 1. (The dictionary has other ``num_symbols``: fairseq adds its own.)
         end_id: the id that means "end of text" (GPT-2: 50256), or None. ``encode`` never emits it.
-        files: the tokenizer's files, ``{name: bytes}``, as they were read.
+        files: the bytes of the tokenizer's files by name, as they were read.
         cut_before: the characters before which :mod:`fairseq_plugin.text.segments` may cut a long text.
     """
 
-    kind = ""
-    cut_before = "\n "
+    kind: str = ""
+    cut_before: str = "\n "
 
-    def __init__(self, pieces, files, end_id=None):
+    def __init__(self, pieces: list[bytes], files: dict[str, bytes], end_id: int | None = None) -> None:
         """
         Args:
-            pieces: the bytes of each id, a list of length ``num_ids``; specials are ``b""``.
-            files: ``{name: bytes}`` written by :meth:`save`.
+            pieces: the bytes of each id; specials are ``b""``.
+            files: see the class; written by :meth:`save`.
             end_id: see the class.
         """
         self._pieces = pieces
@@ -42,53 +45,55 @@ class Codec:
         self.end_id = end_id
         self.files = files
 
-    def try_encode_batch(self, texts, continued=None):
-        """Ids of many texts, with None where a text cannot be encoded exactly.
+    @abstractmethod
+    def try_encode_batch(
+        self, texts: Iterable[str], continued: Sequence[bool] | None = None
+    ) -> list[list[int] | None]:
+        """Ids of many texts, in time linear in their length, with None where one cannot be encoded exactly.
 
         Args:
-            texts: list of ``str``.
+            texts: the texts.
             continued: for each text, whether it goes on where a longer text was cut before one of
-                ``cut_before`` (list of bool); None: none does.
+                ``cut_before``; None: none does.
 
         Returns:
-            A list as long as ``texts``; each entry a list of ids, or None when the text is not
-            valid Unicode (lone surrogates) or the tokenizer would alter it.
+            The ids of each text, or None when it is not valid Unicode (lone surrogates) or the tokenizer
+            would alter it.
         """
-        raise NotImplementedError
 
-    def encode_batch(self, texts):
+    def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
         """Ids of many texts.
 
         Raises:
             UserError: a text cannot be encoded exactly.
         """
-        texts = list(texts)
-        rows = self.try_encode_batch(texts)
-        for text, row in zip(texts, rows, strict=True):
-            if row is None:
+        texts, encoded = list(texts), []
+        for text, ids in zip(texts, self.try_encode_batch(texts), strict=True):
+            if ids is None:
                 shown = ascii(text if len(text) <= 60 else text[:57] + "...")
                 raise UserError(f"the text {shown} {self.refusal(text)}")
-        return rows
+            encoded.append(ids)
+        return encoded
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """Ids of one text; see :meth:`encode_batch`."""
         return self.encode_batch([text])[0]
 
-    def decode(self, ids):
+    def decode(self, ids: Iterable[int]) -> str:
         """Text of ids.
 
         Bytes that are not UTF-8 (ids cut in the middle of a character, or in an order no text
         has) become U+FFFD; every sequence of ids in range decodes.
 
         Args:
-            ids: integers in 0 .. num_ids - 1.
+            ids: in 0 .. num_ids - 1.
 
         Raises:
             UserError: an id out of range.
         """
         return self.join(ids).decode("utf-8", errors="replace")
 
-    def join(self, ids):
+    def join(self, ids: Iterable[int]) -> bytes:
         """The bytes that ids stand for; see :meth:`decode`."""
         pieces = []
         for token in ids:
@@ -100,7 +105,7 @@ class Codec:
             pieces.append(self._pieces[token])
         return b"".join(pieces)
 
-    def refusal(self, text):
+    def refusal(self, text: str) -> str:
         """Why ``try_encode_batch`` gave None for ``text``: the end of a sentence for a person."""
         if not is_unicode(text):
             return "is not valid Unicode: it holds a lone surrogate (a broken half of a character)"
@@ -109,19 +114,14 @@ class Codec:
             "use --codec bytes, or a model trained here (identity normalisation, byte fallback)"
         )
 
-    def digest(self):
+    def digest(self) -> bytes:
         """SHA-256 of what every id stands for: the same for one tokenizer, however its files are written."""
         pieces = (len(piece).to_bytes(4, "big") + piece for piece in self._pieces)
         return hashlib.sha256(b"".join(pieces)).digest()
 
-    def save(self, folder):
-        """Write the tokenizer's files and ``codec.json`` (kind and SHA-256 of each file).
-
-        Args:
-            folder: an existing folder.
-        """
-        folder = Path(folder)
-        hashes = {}
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the tokenizer's files and ``codec.json`` (kind, SHA-256 of each) into an existing folder."""
+        folder, hashes = Path(folder), {}
         for name, content in self.files.items():
             with atomic_write(folder / name, "wb") as stream:
                 stream.write(content)
@@ -131,7 +131,7 @@ class Codec:
             stream.write("\n")
 
 
-def is_unicode(text):
+def is_unicode(text: str) -> bool:
     """False when ``text`` holds a lone surrogate, which no UTF-8 file can store."""
     try:
         text.encode("utf-8")
@@ -140,7 +140,7 @@ def is_unicode(text):
     return True
 
 
-def read_file(path):
+def read_file(path: str | os.PathLike[str]) -> bytes:
     """A tokenizer file's bytes; UserError when it is missing or unreadable."""
     try:
         return Path(path).read_bytes()

@@ -6,6 +6,8 @@ text can be written; there is no normaliser, no added prefix space and no added 
 """
 
 import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 import regex
@@ -13,6 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.text.base import Codec, is_unicode, read_file
+from fairseq_plugin.text.training_text import cut_long_words
 
 END_OF_TEXT = "<|endoftext|>"
 NUM_BYTES = 256
@@ -25,13 +28,21 @@ MOST_KNOWN = 1 << 20  # characters, some 40 MB with their ids
 class ByteLevelCodec(Codec):
     """A BPE over bytes; ``kind`` tells whose files it was built from."""
 
-    def __init__(self, kind, vocab, merges, files, end_id, origin):
+    def __init__(
+        self,
+        kind: str,
+        vocab: dict[str, int],
+        merges: list[tuple[str, str]],
+        files: dict[str, bytes],
+        end_id: int | None,
+        origin: str,
+    ) -> None:
         """
         Args:
             kind: ``"gpt2"`` or ``"bytes"``.
-            vocab: ``{token: id}`` with ids 0 .. n - 1.
-            merges: list of pairs of tokens, in order of rank.
-            files: the files as read.
+            vocab: the id of each token, 0 .. n - 1.
+            merges: pairs of tokens, in order of rank.
+            files: see :class:`Codec`.
             end_id: id of the end of text, never emitted, or None.
             origin: what to name in errors.
         """
@@ -46,13 +57,15 @@ class ByteLevelCodec(Codec):
         self._tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
         self._tokenizer.pre_tokenizer = _splitter()
 
-        self._known, self._size = {}, 0  # ids of the words met, and the characters of these words
+        self._known: dict[str, list[int]] = {}  # ids of the words met
+        self._size = 0  # characters of these words
 
-    def try_encode_batch(self, texts, continued=None):
-        texts = list(texts)
+    def try_encode_batch(
+        self, texts: Iterable[str], continued: Sequence[bool] | None = None
+    ) -> list[list[int] | None]:
         known = self._known  # other threads may put a new dict in its place, and never take a word out of one
         words = [WORDS.findall(text, concurrent=True) if is_unicode(text) else None for text in texts]
-        new = list(set(chain.from_iterable(row for row in words if row)) - known.keys())
+        new = list(set(chain.from_iterable(found for found in words if found)) - known.keys())
         if new:
             encoded = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
             known.update(zip(new, (encoding.ids for encoding in encoded), strict=True))
@@ -60,11 +73,16 @@ class ByteLevelCodec(Codec):
             if self._size > MOST_KNOWN:
                 self._known, self._size = {}, 0
         return [
-            None if row is None else list(chain.from_iterable(map(known.__getitem__, row))) for row in words
+            None if found is None else list(chain.from_iterable(map(known.__getitem__, found)))
+            for found in words
         ]
 
 
-def gpt2_codec(encoder_json, vocab_bpe, contents=None):
+def gpt2_codec(
+    encoder_json: str | os.PathLike[str],
+    vocab_bpe: str | os.PathLike[str],
+    contents: Sequence[bytes] | None = None,
+) -> ByteLevelCodec:
     """GPT-2's byte-level BPE from its two files.
 
     Args:
@@ -80,18 +98,20 @@ def gpt2_codec(encoder_json, vocab_bpe, contents=None):
     )
 
 
-def bytes_codec(vocab_json, merges_txt, contents):
+def bytes_codec(
+    vocab_json: str | os.PathLike[str], merges_txt: str | os.PathLike[str], contents: Sequence[bytes]
+) -> ByteLevelCodec:
     """The codec that :func:`train_bytes_codec` made, from the bytes of its two files."""
     vocab = parse_vocab(contents[0], vocab_json)
     files = {"vocab.json": contents[0], "merges.txt": contents[1]}
     return ByteLevelCodec("bytes", vocab, parse_merges(contents[1], merges_txt), files, None, f"{vocab_json}")
 
 
-def train_bytes_codec(texts, vocab_size):
-    """A byte-level BPE trained on texts.
+def train_bytes_codec(texts: Iterable[str], vocab_size: int) -> ByteLevelCodec:
+    """A byte-level BPE trained on texts, in time linear in their length.
 
     Args:
-        texts: iterable of ``str``, the training sentences.
+        texts: the training sentences.
         vocab_size: number of ids wanted, at least 256; fewer come back when the texts have too
             few pairs that occur twice.
     """
@@ -101,19 +121,20 @@ def train_bytes_codec(texts, vocab_size):
     tokenizer.pre_tokenizer = _splitter()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        min_frequency=2,  # a pair seen once would only memorise one row
+        min_frequency=2,  # a pair seen once would only memorise one example
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((text for text in texts if is_unicode(text)), trainer)
+    valid = (text for text in texts if is_unicode(text))
+    tokenizer.train_from_iterator(cut_long_words(valid, WORDS), trainer)
     model = json.loads(tokenizer.to_str())["model"]
     vocab = json.dumps(model["vocab"], ensure_ascii=False, indent=0).encode()
     merges = "".join(f"{a} {b}\n" for a, b in model["merges"])
     return bytes_codec("vocab.json", "merges.txt", (vocab, f"#version: 0.2\n{merges}".encode()))
 
 
-def parse_vocab(content, path):
-    """``{token: id}`` of a JSON vocabulary whose ids are exactly 0 .. n - 1."""
+def parse_vocab(content: bytes, path: str | os.PathLike[str]) -> dict[str, int]:
+    """The id of each token, from a JSON vocabulary whose ids are exactly 0 .. n - 1."""
     try:
         vocab = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -125,7 +146,7 @@ def parse_vocab(content, path):
     return vocab
 
 
-def parse_merges(content, path):
+def parse_merges(content: bytes, path: str | os.PathLike[str]) -> list[tuple[str, str]]:
     """The pairs of a merges file: a ``#version`` line, then two tokens a line."""
     try:
         lines = content.decode("utf-8").split("\n")
@@ -136,18 +157,18 @@ def parse_merges(content, path):
         line = line.removesuffix("\r")
         if not line or (number == 1 and line.startswith("#version")):
             continue
-        pair = tuple(line.split(" "))
-        if len(pair) != 2 or not all(pair):
+        first, _, second = line.partition(" ")
+        if not first or not second or " " in second:
             raise UserError(f"{path} line {number}: expected two tokens and one space, found {line[:60]!r}")
-        merges.append(pair)
+        merges.append((first, second))
     return merges
 
 
-def _splitter():
+def _splitter() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 
 
-def _byte_of_character():
+def _byte_of_character() -> dict[str, int]:
     """GPT-2's table: printable bytes stand for themselves, the others for U+0100 onwards."""
     printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(NUM_BYTES) if byte not in printable]
@@ -156,7 +177,7 @@ def _byte_of_character():
     return table
 
 
-def _pieces(vocab, end_id, origin):
+def _pieces(vocab: Mapping[str, int], end_id: int | None, origin: str) -> list[bytes]:
     """The bytes of each id, and the checks that make the round trip certain."""
     table = _byte_of_character()
     missing = [byte for character, byte in table.items() if character not in vocab]

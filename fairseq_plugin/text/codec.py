@@ -1,7 +1,8 @@
-"""The front door: load a codec from wherever its files stand, or make one."""
+"""The front door: load a codec from wherever its files are, or make one."""
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
@@ -20,7 +21,7 @@ FILES = {
 }
 
 
-def load_codec(path):
+def load_codec(path: str | os.PathLike[str]) -> Codec:
     """The codec of a prepared data folder, a tokenizer folder or a ``.model`` file.
 
     Args:
@@ -49,7 +50,7 @@ def load_codec(path):
     )
 
 
-def _load_saved(folder):
+def _load_saved(folder: Path) -> Codec:
     """A codec written by :meth:`Codec.save`, its files checked against their hashes."""
     meta = folder / META
     try:

@@ -7,17 +7,22 @@ found by decoding again, and the text is refused.
 """
 
 import io
+import os
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
+import regex
 import sentencepiece
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.text.base import Codec, is_unicode, read_file
+from fairseq_plugin.text.training_text import cut_long_words
 
 SPACE = "\u2581"
 MODEL = "sentencepiece.model"
 NUM_FIXED = 257  # the unknown symbol and the bytes
 REPLACEMENT = "\ufffd".encode()
+WORDS = regex.compile("[^ ]+")  # what the trainer takes for words: of all white space it knows the space only
 
 
 class SentencePieceCodec(Codec):
@@ -26,7 +31,7 @@ class SentencePieceCodec(Codec):
     kind = "sentencepiece"
     cut_before = " "
 
-    def __init__(self, model, origin):
+    def __init__(self, model: bytes, origin: str | os.PathLike[str]) -> None:
         """
         Args:
             model: the bytes of a ``.model`` file.
@@ -45,7 +50,7 @@ class SentencePieceCodec(Codec):
         self._adds_space = self._processor.normalize("a").startswith(SPACE)
         self._space_ids = self._byte_ids(SPACE.encode())
 
-    def _byte_ids(self, content):
+    def _byte_ids(self, content: bytes) -> list[int] | None:
         """Ids of the byte pieces that spell ``content``, or None when the model has no byte pieces."""
         by_byte = {
             int(self._processor.id_to_piece(number)[1:-1], 16): number
@@ -54,51 +59,54 @@ class SentencePieceCodec(Codec):
         }
         return [by_byte[byte] for byte in content] if len(by_byte) == 256 else None
 
-    def try_encode_batch(self, texts, continued=None):
+    def try_encode_batch(
+        self, texts: Iterable[str], continued: Sequence[bool] | None = None
+    ) -> list[list[int] | None]:
         texts = list(texts)
         if self._adds_space and continued is not None and any(continued):
             # The space that begins a continued text is the one that the model adds.
             starts = zip(texts, continued, strict=True)
             return self.try_encode_batch([text[1:] if goes_on else text for text, goes_on in starts])
+        between = [] if self._space_ids is None or self._adds_space else self._space_ids
         parts, whose = [], []
-        for row, text in enumerate(texts):
+        for number, text in enumerate(texts):
             if is_unicode(text):
-                cut = self._space_ids is not None and not self._adds_space
-                pieces = text.split(SPACE) if cut else [text]
+                pieces = text.split(SPACE) if between else [text]
                 parts.extend(pieces)
-                whose.extend([row] * len(pieces))
-        rows = [None] * len(texts)
-        for row, ids in zip(whose, self._processor.encode(parts), strict=True):
-            rows[row] = ids if rows[row] is None else rows[row] + self._space_ids + ids
+                whose.extend([number] * len(pieces))
+        found: list[list[int] | None] = [None] * len(texts)
+        for number, ids in zip(whose, self._processor.encode(parts), strict=True):
+            before = found[number]
+            if before is None:
+                found[number] = ids
+            else:
+                before += between  # in place: a text may hold this character a million times
+                before += ids
         return [
             ids if ids is not None and self.decode(ids) == text else None
-            for text, ids in zip(texts, rows, strict=True)
+            for text, ids in zip(texts, found, strict=True)
         ]
 
-    def decode(self, ids):
+    def decode(self, ids: Iterable[int]) -> str:
         text = super().decode(ids)
         return text[1:] if self._adds_space and text.startswith(" ") else text
 
 
-def load_sentencepiece(path):
-    """A given sentencepiece model.
-
-    Args:
-        path: a ``.model`` file.
-    """
+def load_sentencepiece(path: str | os.PathLike[str]) -> SentencePieceCodec:
+    """A given sentencepiece model, from its ``.model`` file."""
     return SentencePieceCodec(read_file(path), path)
 
 
-def train_sentencepiece(texts, vocab_size):
+def train_sentencepiece(texts: Iterable[str], vocab_size: int) -> SentencePieceCodec:
     """A unigram sentencepiece model trained on texts: identity normalisation, byte fallback.
 
     Args:
-        texts: iterable of ``str``, the training sentences.
+        texts: the training sentences.
         vocab_size: the most ids wanted; 257 of them are the unknown symbol and the bytes, and at
             most half of the others single characters (rarer ones are written as bytes).
     """
     model = io.BytesIO()
-    valid = [text for text in texts if is_unicode(text)]
+    valid = list(cut_long_words((text for text in texts if is_unicode(text)), WORDS))
     sentences = _common_characters(valid, (vocab_size - NUM_FIXED) // 2)
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -128,22 +136,23 @@ def train_sentencepiece(texts, vocab_size):
     return SentencePieceCodec(model.getvalue(), "the trained model")
 
 
-def _common_characters(texts, budget):
+def _common_characters(texts: Sequence[str], budget: int) -> list[str]:
     """The texts with the ``budget`` most frequent characters only.
 
     The trainer insists on a piece for (nearly) every character it sees, and fails when there are
     more than pieces. Those left out here are written as bytes, as all unseen ones are.
     """
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text)
+    rare: dict[int, str | None]
     rare = dict.fromkeys(ord(character) for character, _ in counts.most_common()[max(budget, 1) :])
     # A NUL or a tab would make the trainer skip the whole sentence; U+2581 is never a piece of ours.
     rare |= {0: " ", ord("\t"): " ", ord(SPACE): None}
     return [text.translate(rare) for text in texts]
 
 
-def _bytes_of(processor, number):
+def _bytes_of(processor: sentencepiece.SentencePieceProcessor, number: int) -> bytes:
     """The text of one piece as UTF-8 bytes."""
     piece = processor.id_to_piece(number)
     if processor.is_byte(number):

@@ -24,7 +24,7 @@ class SegmentCutter:
     Memory: a piece of ``size`` characters, and what follows it up to the next place to cut.
     """
 
-    def __init__(self, before="\n ", size=None):
+    def __init__(self, before: str = "\n ", size: int | None = None) -> None:
         """
         Args:
             before: the white space that may begin a piece: some of newline and space.
@@ -35,8 +35,8 @@ class SegmentCutter:
         self._open = ""
         self._searched = 0  # no place before this position of _open
 
-    def feed(self, text):
-        """The pieces that are complete now, a list of ``str``."""
+    def feed(self, text: str) -> list[str]:
+        """The pieces that are complete now."""
         open_text, start, pieces = self._open + text, 0, []
         position = max(self._searched, self._size)
         while match := self._place.search(open_text, position):
@@ -48,7 +48,7 @@ class SegmentCutter:
         self._searched = max(len(self._open) - 1, 0)
         return pieces
 
-    def finish(self):
+    def finish(self) -> str:
         """The rest of the text, maybe empty; the cutter is ready for the next text."""
         rest, self._open, self._searched = self._open, "", 0
         return rest
