@@ -5,8 +5,8 @@ and dloss/dz in one reused buffer, and only dloss/dh (N x D) and dloss/dW (V x D
 and V = 50,257 the full logits and their gradient would take 1.6 GB; here 0.1 GB. The three matrix products
 are those of plain cross-entropy, so are the costs; positions that are not scored are left out on the CPU.
 
-What happens to a chunk's logits is in :mod:`fairseq_plugin.core.loss_rows`, the objectives are in
-:mod:`fairseq_plugin.core.scale_grad_rows` and :mod:`fairseq_plugin.core.unlikelihood_rows`. Per position:
+What happens to a chunk's logits is in :mod:`fairseq_plugin.core.position_rules`, the objectives are in
+:mod:`fairseq_plugin.core.scale_grad_rule` and :mod:`fairseq_plugin.core.unlikelihood_rule`. Per position:
 
     m = max z;  p = softmax(z);  log p_v = z_v - m + log p_max       # p_max = 1 / sum exp(z - m)
     G = p * dense;  G[y], G[seen] = their exact values               # dloss/dz
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 
 from fairseq_plugin.core.cpu_products import fast_fp32_products
-from fairseq_plugin.core.loss_rows import BlockResult, LossParts, Predictions, Scored, block_to_gradient
+from fairseq_plugin.core.position_rules import BlockResult, LossParts, Predictions, Scored, block_to_gradient
 from fairseq_plugin.core.seen_tokens import check_tokens, list_seen_tokens
 
 # Positions of one product. Larger chunks read and write dW less often, smaller ones hold less.
@@ -62,7 +62,7 @@ def loss_from_hidden(
         weight_VD: ``(V, D)``, the output layer; rows from ``num_columns`` on are padding.
         target_BT: int64 ``(B, T)``; ``ignore_index`` = not scored.
         seen_BT: int64 ``(B, T)``, the token that becomes seen after its position; default ``target_BT``.
-        rule: a :class:`~fairseq_plugin.core.loss_rows.Rule`.
+        rule: a :class:`~fairseq_plugin.core.position_rules.Rule`.
         ignore_index: usually the padding index.
         num_columns: 1 .. V, the vocabulary; default V.
         banned: int64 ``(K,)``, columns without probability besides the padding, each once; default none.
@@ -72,8 +72,8 @@ def loss_from_hidden(
         want_predictions: also give the most probable token and the target's rank at every position.
 
     Returns:
-        ``(parts, predictions)``: :class:`~fairseq_plugin.core.loss_rows.LossParts`, all tensors, without a
-        synchronisation with the host on CUDA; :class:`~fairseq_plugin.core.loss_rows.Predictions` or None.
+        ``(parts, predictions)``: :class:`~fairseq_plugin.core.position_rules.LossParts`, all tensors, without a
+        synchronisation with the host on CUDA; :class:`~fairseq_plugin.core.position_rules.Predictions` or None.
 
     Raises:
         ValueError: num_columns or chunk_rows out of range, shapes that do not agree; on the CPU also a token
@@ -98,7 +98,7 @@ def loss_from_hidden(
 
 
 def scored_positions(target_BT, seen_BT, ignore_index, num_columns):
-    """The :class:`~fairseq_plugin.core.loss_rows.Scored` of a batch; ``seen_BT`` as above."""
+    """The :class:`~fairseq_plugin.core.position_rules.Scored` of a batch; ``seen_BT`` as above."""
     seen = list_seen_tokens(target_BT if seen_BT is None else seen_BT, ignore_index, num_columns)
     return Scored(target_BT.reshape(-1), (target_BT != ignore_index).reshape(-1), seen)
 
@@ -282,7 +282,7 @@ def _chunk_to_gradient(logits_CV, positions_C, job):
     """Replace a chunk of logits by dloss/dlogits, in place, in blocks that stay in the cache.
 
     Returns:
-        A list of :class:`~fairseq_plugin.core.loss_rows.BlockResult`.
+        A list of :class:`~fairseq_plugin.core.position_rules.BlockResult`.
     """
     block_rows = BLOCK_ROWS_CPU if logits_CV.device.type == "cpu" else logits_CV.size(0)
     want_gradient = job.want_hidden or job.want_weight

@@ -9,7 +9,7 @@ u = updates made before this one: 0 for the first. A start of 1 begins with maxi
 
 from dataclasses import dataclass
 
-from fairseq_plugin.core.scale_grad_rows import check_settings
+from fairseq_plugin.core.scale_grad_rule import check_settings
 
 SCHEDULES = ("constant", "linear", "warmup")
 

@@ -18,7 +18,7 @@ from fairseq_plugin.core.chunked_loss import (
     sum_blocks,
     times,
 )
-from fairseq_plugin.core.loss_rows import block_to_gradient, refuse_impossible_targets
+from fairseq_plugin.core.position_rules import block_to_gradient, refuse_impossible_targets
 from fairseq_plugin.core.seen_tokens import check_tokens
 
 
@@ -31,7 +31,7 @@ def loss_from_logits(logits_BTV, target_BT, seen_BT=None, *, rule, ignore_index,
         target_BT: int64 ``(B, T)``; ``ignore_index`` = not scored.
         seen_BT: int64 ``(B, T)``, the token that becomes seen after its position, ``ignore_index`` = none;
             default: ``target_BT``. Lets positions that are not scored count as seen, and the reverse.
-        rule: a :class:`~fairseq_plugin.core.loss_rows.Rule`.
+        rule: a :class:`~fairseq_plugin.core.position_rules.Rule`.
         ignore_index: usually the padding index.
         want_predictions: also give the most probable token and the target's rank at every position.
 

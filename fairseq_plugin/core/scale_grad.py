@@ -1,6 +1,6 @@
 """Exact ScaleGrad for any batch of logits, and fused with the output layer so that B x T x V is never held.
 
-The formulas are in :mod:`fairseq_plugin.core.scale_grad_rows`. Semantics, as published:
+The formulas are in :mod:`fairseq_plugin.core.scale_grad_rule`. Semantics, as published:
 
 - the seen set of a row starts empty and holds the earlier *targets* of that row, without a limit of distance,
   each once; the very first input token never counts unless it is in ``seen_BT``;
@@ -21,8 +21,8 @@ Legend: B batch, T time, V vocabulary.
 
 from fairseq_plugin.core.chunked_loss import loss_from_hidden
 from fairseq_plugin.core.logits_loss import loss_from_logits
-from fairseq_plugin.core.loss_rows import LossParts
-from fairseq_plugin.core.scale_grad_rows import ScaleGradRule
+from fairseq_plugin.core.position_rules import LossParts
+from fairseq_plugin.core.scale_grad_rule import ScaleGradRule
 
 __all__ = ["LossParts", "ScaleGradRule", "fused_scale_grad_loss", "scale_grad_loss"]
 

@@ -1,6 +1,6 @@
 """Unlikelihood training for any batch: from logits, and fused with the output layer.
 
-The formulas, their bounds and the paper are in :mod:`fairseq_plugin.core.unlikelihood_rows`.
+The formulas, their bounds and the paper are in :mod:`fairseq_plugin.core.unlikelihood_rule`.
 
 - Token level: maximum likelihood plus ``alpha`` times the unlikelihood of the earlier targets of the same
   row, each once, the target itself excepted. alpha = 0 is maximum likelihood: bit-equal to cross-entropy.
@@ -22,8 +22,8 @@ import torch
 
 from fairseq_plugin.core.chunked_loss import loss_from_hidden
 from fairseq_plugin.core.logits_loss import loss_from_logits
-from fairseq_plugin.core.loss_rows import LossParts
-from fairseq_plugin.core.unlikelihood_rows import PenaltyRule, UnlikelihoodRule
+from fairseq_plugin.core.position_rules import LossParts
+from fairseq_plugin.core.unlikelihood_rule import PenaltyRule, UnlikelihoodRule
 
 __all__ = [
     "LossParts",

@@ -7,8 +7,8 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.logging import metrics
 
 from fairseq_plugin.core.gamma_schedule import SCHEDULES, GammaSchedule
-from fairseq_plugin.core.scale_grad_rows import ScaleGradRule, check_settings
-from fairseq_plugin.criterions.row_loss import RowLossConfig, RowLossCriterion, at_least_one
+from fairseq_plugin.core.scale_grad_rule import ScaleGradRule, check_settings
+from fairseq_plugin.criterions.position_loss import RowLossConfig, RowLossCriterion, at_least_one
 
 
 @dataclass
@@ -51,7 +51,7 @@ class ScaleGradCriterionConfig(RowLossConfig):
 class ScaleGradCriterion(RowLossCriterion):
     """ScaleGrad loss in training, the true negative log-likelihood in validation.
 
-    Logged besides what :class:`~fairseq_plugin.criterions.row_loss.RowLossCriterion` says:
+    Logged besides what :class:`~fairseq_plugin.criterions.position_loss.RowLossCriterion` says:
     ``scale_grad_loss`` (bits per token; in validation always under the final ``--gamma``, so that validations
     compare) and, in training under a schedule, ``gamma`` (of the latest update).
 

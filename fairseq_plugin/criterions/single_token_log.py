@@ -40,7 +40,7 @@ def single_token_log(predictions, target_BT, ignore_index):
     """Logging values of one batch.
 
     Args:
-        predictions: :class:`~fairseq_plugin.core.loss_rows.Predictions`.
+        predictions: :class:`~fairseq_plugin.core.position_rules.Predictions`.
         target_BT: int64 ``(B, T)``.
         ignore_index: the padding index.
 

@@ -1,7 +1,7 @@
 """``--criterion unlikelihood``: token-level unlikelihood, and sequence-level at a share of the updates.
 
 Welleck et al., "Neural Text Generation with Unlikelihood Training" (ICLR 2020, arXiv 1908.04319). Formulas:
-:mod:`fairseq_plugin.core.unlikelihood_rows`.
+:mod:`fairseq_plugin.core.unlikelihood_rule`.
 
 Legend: K texts, N prefix tokens, L continuation tokens, S = N + L, V vocabulary.
 """
@@ -16,9 +16,9 @@ from fairseq.logging import metrics
 from omegaconf import II
 
 from fairseq_plugin.core.repeated_ngrams import mark_repeats, repeated_ngrams
-from fairseq_plugin.core.unlikelihood_rows import PenaltyRule, UnlikelihoodRule
+from fairseq_plugin.core.unlikelihood_rule import PenaltyRule, UnlikelihoodRule
 from fairseq_plugin.criterions.greedy import continue_greedily, unwrapped
-from fairseq_plugin.criterions.row_loss import RowLossConfig, RowLossCriterion, at_least_one
+from fairseq_plugin.criterions.position_loss import RowLossConfig, RowLossCriterion, at_least_one
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
 
@@ -76,7 +76,7 @@ class UnlikelihoodCriterion(RowLossCriterion):
     *all* continuation tokens, K x L (with ``--sentence-avg`` by the K continuations), repeated or not. A
     batch without a stretch that long gives its token-level loss instead, which is counted.
 
-    Logged besides what :class:`~fairseq_plugin.criterions.row_loss.RowLossCriterion` says:
+    Logged besides what :class:`~fairseq_plugin.criterions.position_loss.RowLossCriterion` says:
     ``unlikelihood_loss`` (likelihood and alpha times unlikelihood, bits per token) and, with sequence-level
     updates, ``sequence_loss`` (bits per continuation token), ``sequence_repeats`` (share of the
     continuations' n-grams that stood earlier in them), ``sequence_fallbacks`` (batches that gave their

@@ -236,7 +236,7 @@ def test_a_target_without_probability_is_refused_by_name():
 @pytest.mark.parametrize("path", ["logits", "fused"])
 def test_where_it_cannot_be_named_its_gradient_is_nan(path, eps, monkeypatch):
     """On a device the check is not made; the trainer's gradient check must then see the target."""
-    for module in ("loss_rows", "logits_loss"):
+    for module in ("position_rules", "logits_loss"):
         monkeypatch.setattr(f"fairseq_plugin.core.{module}.refuse_impossible_targets", lambda *args: None)
     hidden, weight, target = batch()
     target[:], target[1, 2] = 3, 7

@@ -15,7 +15,7 @@ from fairseq_plugin.core.unlikelihood import (
     penalty_loss,
     unlikelihood_loss,
 )
-from fairseq_plugin.core.unlikelihood_rows import SMALLEST_REST
+from fairseq_plugin.core.unlikelihood_rule import SMALLEST_REST
 from tests.core.test_scale_grad import batches, example, gradient
 from tests.reference.unlikelihood_oracle import dense_loss, literal_loss, literal_penalty, literal_repeats
 

@@ -1,4 +1,4 @@
-"""Unlikelihood position by position, as rules of :mod:`fairseq_plugin.core.loss_rows`.
+"""Unlikelihood position by position, as rules of :mod:`fairseq_plugin.core.position_rules`.
 
 Welleck et al., "Neural Text Generation with Unlikelihood Training" (ICLR 2020, arXiv 1908.04319). With p =
 softmax(z), target y and r_c = p_c / (1 - p_c),
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fairseq_plugin.core.loss_rows import RowLoss
+from fairseq_plugin.core.position_rules import RowLoss
 
 # 1 - p is taken as at least this; far above the smallest float32, so that alpha / (1 - p) stays finite.
 SMALLEST_REST = 2.0**-100
@@ -73,7 +73,7 @@ class UnlikelihoodRule:
         return self.alpha != 0.0
 
     def __call__(self, rows, want_gradient):
-        """Answer with a :class:`~fairseq_plugin.core.loss_rows.RowLoss`; at alpha = 0 cross-entropy's."""
+        """Answer with a :class:`~fairseq_plugin.core.position_rules.RowLoss`; at alpha = 0 cross-entropy's."""
         if self.alpha == 0.0:
             return self._likelihood(rows, want_gradient)
         candidate_CU = rows.seen_CU & (rows.tokens_CU != rows.target_C[:, None])
@@ -110,7 +110,7 @@ class PenaltyRule:
     needs_allowed = False
 
     def __call__(self, rows, want_gradient):
-        """Answer with a :class:`~fairseq_plugin.core.loss_rows.RowLoss`."""
+        """Answer with a :class:`~fairseq_plugin.core.position_rules.RowLoss`."""
         p_y_C = rows.logp_y_C.exp()
         is_top_C = rows.target_C == rows.argmax_C
         p_small_C = torch.where(is_top_C, 0.0, p_y_C)

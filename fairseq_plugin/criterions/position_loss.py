@@ -84,7 +84,7 @@ class RowLossCriterion(FairseqCriterion):
         """Raise ``ValueError`` for flags that make no sense; called once, before anything else."""
 
     def rule(self):
-        """The :class:`~fairseq_plugin.core.loss_rows.Rule` of the update at work, or of validation."""
+        """The :class:`~fairseq_plugin.core.position_rules.Rule` of the update at work, or of validation."""
         raise NotImplementedError
 
     @plain_errors()

@@ -1,4 +1,4 @@
-"""ScaleGrad position by position, as a rule of :mod:`fairseq_plugin.core.loss_rows`.
+"""ScaleGrad position by position, as a rule of :mod:`fairseq_plugin.core.position_rules`.
 
 Lin, Han and Joty, "Straight to the Gradient: Learning to Use Novel Tokens for Neural Text Generation"
 (ICML 2021, arXiv 2106.07207): with p = softmax(z), target y and gamma in (0, 1],
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fairseq_plugin.core.loss_rows import RowLoss
+from fairseq_plugin.core.position_rules import RowLoss
 
 
 def check_settings(gamma, eps):
@@ -73,7 +73,7 @@ class ScaleGradRule:
         return self.eps != 0.0
 
     def __call__(self, rows, want_gradient):
-        """Answer with a :class:`~fairseq_plugin.core.loss_rows.RowLoss`; at gamma = 1 the shift is 0."""
+        """Answer with a :class:`~fairseq_plugin.core.position_rules.RowLoss`; at gamma = 1 the shift is 0."""
         gamma, eps, logp_y_C = self.gamma, self.eps, rows.logp_y_C
         p_seen_CU = torch.where(rows.seen_CU, rows.logp_seen_CU.exp(), 0.0)
         r_C = p_seen_CU.sum(dim=1)
