@@ -32,8 +32,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.dense_form import dense_scale_grad, dense_unlikelihood  # noqa: E402
 from fairseq_plugin.core import chunked_loss  # noqa: E402
 from fairseq_plugin.core.cpu_products import fast_fp32_available, fast_fp32_products  # noqa: E402
-from fairseq_plugin.core.scale_grad import fused_scale_grad_loss  # noqa: E402
-from fairseq_plugin.core.unlikelihood import fused_unlikelihood_loss  # noqa: E402
+from fairseq_plugin.core.scale_grad_rule import ScaleGradRule  # noqa: E402
+from fairseq_plugin.core.unlikelihood_rule import UnlikelihoodRule  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
 
 VOCABULARY, PADDED, WIDTH, GAMMA, ALPHA, NO_TOKEN = 50257, 50304, 768, 0.5, 1.0, -100
@@ -60,10 +60,13 @@ def dense(hidden, weight, target):
     return dense_scale_grad(F.linear(hidden, weight), target, GAMMA)
 
 
+def fused(hidden, weight, target, rule):
+    layer = chunked_loss.OutputLayer(weight, VOCABULARY)
+    return chunked_loss.loss_from_hidden(hidden, layer, target, rule=rule, ignore_index=NO_TOKEN)[0].loss
+
+
 def ours(hidden, weight, target, gamma=GAMMA):
-    return fused_scale_grad_loss(
-        hidden, weight, target, gamma=gamma, ignore_index=NO_TOKEN, num_columns=VOCABULARY
-    ).loss
+    return fused(hidden, weight, target, ScaleGradRule(gamma))
 
 
 def ours_gamma_1(hidden, weight, target):
@@ -81,9 +84,7 @@ def unlikelihood_dense(hidden, weight, target):
 
 
 def ours_unlikelihood(hidden, weight, target):
-    return fused_unlikelihood_loss(
-        hidden, weight, target, alpha=ALPHA, ignore_index=NO_TOKEN, num_columns=VOCABULARY
-    ).loss
+    return fused(hidden, weight, target, UnlikelihoodRule(ALPHA))
 
 
 # Per objective: the dense form first, then what else takes its turns beside plain cross-entropy.

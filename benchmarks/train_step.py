@@ -33,7 +33,7 @@ from benchmarks.dense_form import dense_scale_grad  # noqa: E402
 from fairseq_plugin.core import attention, chunked_loss, linear  # noqa: E402
 from fairseq_plugin.core.cpu_products import fast_fp32_available  # noqa: E402
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
-from fairseq_plugin.core.scale_grad import fused_scale_grad_loss  # noqa: E402
+from fairseq_plugin.core.scale_grad_rule import ScaleGradRule  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
 
 VOCABULARY, BATCH, TIME, GAMMA, NO_TOKEN = 50257, 4, 300, 0.5, -100
@@ -47,15 +47,11 @@ def ours(sizes, dtype):
     model = GPT2(GPT2Config(vocab_size=VOCABULARY, **sizes), torch.bfloat16 if dtype == "bf16" else None)
 
     def loss(source_BT, target_BT):
-        return fused_scale_grad_loss(
-            model(source_BT),
-            model.wte.weight,
-            target_BT,
-            gamma=GAMMA,
-            ignore_index=NO_TOKEN,
-            num_columns=VOCABULARY,
-            product_dtype=model.compute_dtype,
-        ).loss
+        layer = chunked_loss.OutputLayer(model.wte.weight, VOCABULARY, product_dtype=model.compute_dtype)
+        rule = ScaleGradRule(GAMMA)
+        return chunked_loss.loss_from_hidden(
+            model(source_BT), layer, target_BT, rule=rule, ignore_index=NO_TOKEN
+        )[0].loss
 
     return model, loss
 

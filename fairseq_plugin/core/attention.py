@@ -1,9 +1,10 @@
 """The three ways in which our GPT-2 attends: in training, in a full pass, and over a cache.
 
-Legend: B batch, H heads, T new tokens, K width of a head, A cache slots attended to, N = B x H.
+Legend: B batch, H heads, T new tokens, K width of a head, A positions of a cache attended to, N = B x H.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +12,13 @@ import torch.nn.functional as F
 from fairseq_plugin.core.cpu_products import fast_fp32_products
 from fairseq_plugin.core.dropout import draw_keep
 
-# Longer prompts attend to a cache in pieces: no more than this many rows of scores at once.
+# Longer prompts attend to a cache in pieces: the scores of no more than this many tokens at once.
 _QUERIES_AT_ONCE = 128
 
 
-def causal_attention(q_BHTK, k_BHTK, v_BHTK, dropout=0.0):
+def causal_attention(
+    q_BHTK: torch.Tensor, k_BHTK: torch.Tensor, v_BHTK: torch.Tensor, dropout: float = 0.0
+) -> torch.Tensor:
     """softmax(q k^T / sqrt(K), over the past and present) v, with dropout on the probabilities.
 
     ``scaled_dot_product_attention``, but for dropout on the CPU: there torch has no fused kernel for it, and
@@ -38,7 +41,9 @@ class _DropoutAttention(torch.autograd.Function):
     """P = softmax(q k^T / sqrt(K) + causal mask);  y = (P * keep) v * scale."""
 
     @staticmethod
-    def forward(ctx, q_BHTK, k_BHTK, v_BHTK, dropout):
+    def forward(
+        ctx: Any, q_BHTK: torch.Tensor, k_BHTK: torch.Tensor, v_BHTK: torch.Tensor, dropout: float
+    ) -> torch.Tensor:
         time, width = q_BHTK.shape[-2:]
         q_NTK = q_BHTK.reshape(-1, time, width) * width**-0.5
         k_NTK, v_NTK = k_BHTK.reshape(-1, time, width), v_BHTK.reshape(-1, time, width)
@@ -53,7 +58,7 @@ class _DropoutAttention(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, dy_BHTK):
+    def backward(ctx: Any, dy_BHTK: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         q_NTK, k_NTK, v_NTK, p_NTT, keep_NTT = ctx.saved_tensors
         dy_NTK = dy_BHTK.reshape(q_NTK.shape) * ctx.scale
         with fast_fp32_products():
@@ -69,12 +74,14 @@ class _DropoutAttention(torch.autograd.Function):
         return *(d.view(dy_BHTK.shape) for d in (dq_NTK, dk_NTK, dv_NTK)), None
 
 
-def cached_attention(q_BHTK, k_BHAK, v_BHAK, mask_B1TA):
+def cached_attention(
+    q_BHTK: torch.Tensor, k_BHAK: torch.Tensor, v_BHAK: torch.Tensor, mask_B1TA: torch.Tensor
+) -> torch.Tensor:
     """Attention over a cache.
 
     On a CPU it is written out: for a single new token this is faster than the fused kernel, and, with the
-    slots in whole blocks, a row's bits do not depend on the other rows (the fused kernel's do, with more
-    than one thread).
+    positions in whole blocks, a text's bits do not depend on the other texts (the fused kernel's do, with
+    more than one thread).
 
     Args:
         q_BHTK, k_BHAK, v_BHAK: queries, keys, values, of one dtype.

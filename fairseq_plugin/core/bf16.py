@@ -1,14 +1,17 @@
 """Does this machine compute in bfloat16, or only pretend to?"""
 
 import time
+from collections.abc import Callable, Sequence
 
 import torch
+
+Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 # Emulated products are 20 to 50 times slower than float32, native ones 2 to 5 times faster.
 _TOO_SLOW = 4.0
 
 
-def why_not_bf16(device_type):
+def why_not_bf16(device_type: str) -> str | None:
     """Say what speaks against bfloat16.
 
     Args:
@@ -27,7 +30,7 @@ def why_not_bf16(device_type):
     )
 
 
-def slowdowns(num_rows=128, width=512):
+def slowdowns(num_positions: int = 128, width: int = 512) -> list[float]:
     """Time of bfloat16 over float32 for the three products of a linear layer (about 10 ms in all).
 
     Some CPUs have fast kernels for one orientation and emulate another, so each is tried. One thread's
@@ -42,19 +45,20 @@ def slowdowns(num_rows=128, width=512):
     torch.set_num_threads(1)
     try:
         seconds = {
-            dtype: _seconds(products, num_rows, width, dtype) for dtype in (torch.float32, torch.bfloat16)
+            dtype: _seconds(products, num_positions, width, dtype)
+            for dtype in (torch.float32, torch.bfloat16)
         }
     finally:
         torch.set_num_threads(num_threads)
     return [half / full for half, full in zip(seconds[torch.bfloat16], seconds[torch.float32], strict=True)]
 
 
-def _seconds(products, num_rows, width, dtype):
-    x, w = torch.ones(num_rows, width, dtype=dtype), torch.ones(width, width, dtype=dtype)
+def _seconds(products: Sequence[Product], num_positions: int, width: int, dtype: torch.dtype) -> list[float]:
+    x, w = torch.ones(num_positions, width, dtype=dtype), torch.ones(width, width, dtype=dtype)
     return [min(_time(product, x, w) for _ in range(4)) for product in products]  # the first one warms up
 
 
-def _time(product, x, w):
+def _time(product: Product, x: torch.Tensor, w: torch.Tensor) -> float:
     start = time.thread_time()
     product(x, w)
     return time.thread_time() - start

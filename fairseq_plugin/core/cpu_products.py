@@ -14,14 +14,16 @@ does nothing.
 """
 
 import functools
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 
 @contextmanager
-def fast_fp32_products(device_type="cpu"):
+def fast_fp32_products(device_type: str = "cpu") -> Iterator[None]:
     """Compute float32 products in the block by the faster of PyTorch's two libraries, in true float32.
 
     The setting is one of the process, restored at the end of the block. Also usable as a decorator.
@@ -32,16 +34,23 @@ def fast_fp32_products(device_type="cpu"):
     if device_type != "cpu" or not fast_fp32_available():
         yield
         return
-    before = torch.backends.mkldnn.matmul.fp32_precision
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    with _onednn():
+        yield
+
+
+@contextmanager
+def _onednn() -> Iterator[None]:
+    matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # torch's own types miss it
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "bf16"
     try:
         yield
     finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
+        matmul.fp32_precision = before
 
 
 @functools.cache
-def fast_fp32_available():
+def fast_fp32_available() -> bool:
     """Whether this machine is one where oneDNN's float32 products are both faster and true float32."""
     if not torch.backends.mkldnn.is_available() or "AVX512" not in torch.backends.cpu.get_cpu_capability():
         return False
@@ -51,31 +60,29 @@ def fast_fp32_available():
     return _rounds_like_fp32()
 
 
-def _processor():
+def _processor() -> tuple[str, frozenset[str]]:
     # Linux only; elsewhere the answer "unknown" leaves PyTorch as it is.
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "unknown", frozenset()
-    lines = [line for line in text.split("\n\n", 1)[0].split("\n") if ":" in line]  # of the first processor
-    fields = dict((part.strip() for part in line.split(":", 1)) for line in lines)
+    fields = {}
+    for line in text.split("\n\n", 1)[0].split("\n"):  # of the first processor
+        key, _, value = line.partition(":")
+        fields[key.strip()] = value.strip()
     return fields.get("vendor_id", "unknown"), frozenset(fields.get("flags", "").split())
 
 
-def _rounds_like_fp32():
+def _rounds_like_fp32() -> bool:
     """Compare one product of each orientation with float64; bfloat16 arithmetic would be about 1,000 times
     worse."""
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(160, 160, generator=generator) for _ in range(2))
-    before = torch.backends.mkldnn.matmul.fp32_precision
     for left, right in ((a, b), (a, b.t()), (a.t(), b), (a.t(), b.t())):
         true = left.double() @ right.double()
         plain_error = (left @ right - true).abs().max()
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-        try:
+        with _onednn():
             error = (left @ right - true).abs().max()
-        finally:
-            torch.backends.mkldnn.matmul.fp32_precision = before
         if error > 8 * plain_error:
             return False
     return True

@@ -5,6 +5,9 @@ below ``p`` x 65,536. The probability is exact to 1 / 131,072, and the scale is 
 On other devices, and while compiling, torch's own dropout is the faster one and is used.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -15,18 +18,18 @@ _VALUES = 1 << 16
 class Dropout(nn.Module):
     """``nn.Dropout`` with :func:`dropout`."""
 
-    def __init__(self, p):
+    def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return dropout(x, self.p) if self.training and self.p > 0 else x
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"p={self.p}"
 
 
-def dropout(x, p):
+def dropout(x: torch.Tensor, p: float) -> torch.Tensor:
     """Zero each element with probability ``p`` in (0, 1) and scale the others by 1 / (1 - p)."""
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, p)
@@ -35,17 +38,17 @@ def dropout(x, p):
 
 class _Dropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, p):
+    def forward(ctx: Any, x: torch.Tensor, p: float) -> torch.Tensor:
         ctx.keep, ctx.scale = draw_keep(x.shape, p)
         return (x * ctx.keep).mul_(ctx.scale)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, dy):
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, None]:
         return (dy * ctx.keep).mul_(ctx.scale), None
 
 
-def draw_keep(shape, p):
+def draw_keep(shape: Sequence[int], p: float) -> tuple[torch.Tensor, float]:
     """Decide for each element, with torch's CPU generator.
 
     Args:

@@ -9,7 +9,7 @@ u = updates made before this one: 0 for the first. A start of 1 begins with maxi
 
 from dataclasses import dataclass
 
-from fairseq_plugin.core.scale_grad_rule import check_settings
+from fairseq_plugin.core.scale_grad_rule import check_gamma
 
 SCHEDULES = ("constant", "linear", "warmup")
 
@@ -33,12 +33,11 @@ class GammaSchedule:
     start: float = 1.0
     num_updates: int = 0
 
-    def __post_init__(self):
-        check_settings(self.gamma, 0.0)
+    def __post_init__(self) -> None:
+        check_gamma("--gamma", self.gamma)
         if self.kind not in SCHEDULES:
             raise ValueError(f"--gamma-schedule {self.kind}: must be one of {', '.join(SCHEDULES)}")
-        if not 0.0 < self.start <= 1.0:
-            raise ValueError(f"--gamma-start {self.start}: must be in (0, 1]; 1 is maximum likelihood")
+        check_gamma("--gamma-start", self.start)
         if self.kind == "constant" and self.num_updates != 0:
             raise ValueError(
                 f"--gamma-updates {self.num_updates} has no effect on --gamma-schedule constant: "
@@ -56,10 +55,10 @@ class GammaSchedule:
             )
 
     @property
-    def is_constant(self):
+    def is_constant(self) -> bool:
         return self.kind == "constant"
 
-    def at(self, num_updates_before):
+    def at(self, num_updates_before: int) -> float:
         """Gamma of the update that follows ``num_updates_before`` others."""
         if self.is_constant or num_updates_before >= self.num_updates:
             return self.gamma

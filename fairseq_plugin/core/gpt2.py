@@ -1,6 +1,6 @@
 """GPT-2 (Radford et al. 2019) on ``scaled_dot_product_attention``, with GPT-2's own parameter names.
 
-Legend: B batch, T time, D width, H heads, K width of a head, V vocabulary, A cache slots attended to.
+Legend: B batch, T time, D width, H heads, K width of a head, V vocabulary, A cached positions attended to.
 
     x_BTD = wte[tokens_BT] + wpe[positions_BT]
     for each block:
@@ -17,12 +17,12 @@ import torch.nn as nn
 
 from fairseq_plugin.core.attention import cached_attention, causal_attention
 from fairseq_plugin.core.dropout import Dropout
-from fairseq_plugin.core.kv_cache import KVCache
+from fairseq_plugin.core.kv_cache import KVCache, Step
 from fairseq_plugin.core.linear import Cast, Linear, linear
 
 __all__ = ["GPT2", "GPT2Config", "KVCache"]
 
-# Tensor cores and vector units want whole tiles: 50,257 symbols are stored as 50,304 rows.
+# Tensor cores and vector units want whole tiles: 50,257 symbols are stored as 50,304.
 _VOCABULARY_MULTIPLE = 64
 
 
@@ -47,7 +47,7 @@ class GPT2Config:
     dropout: float = 0.1
     layer_norm_epsilon: float = 1e-5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -57,8 +57,8 @@ class GPT2Config:
             raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
 
     @property
-    def padded_vocab_size(self):
-        """Rows of the embedding table: ``vocab_size`` rounded up to a multiple of 64."""
+    def padded_vocab_size(self) -> int:
+        """Entries of the embedding table: ``vocab_size`` rounded up to a multiple of 64."""
         return -(-self.vocab_size // _VOCABULARY_MULTIPLE) * _VOCABULARY_MULTIPLE
 
 
@@ -72,10 +72,14 @@ class GPT2(nn.Module):
             ``None``: everything in the weights' own dtype.
 
     Attributes:
-        banned: int64, columns of the vocabulary that never get any probability. Not part of the state.
+        banned: int64, symbols that never get any probability: they belong to the distribution that losses,
+            perplexities and samples share. (What may not be *chosen* in decoding is a constraint:
+            ``sampling/constraints.py``.) Not part of the state.
     """
 
-    def __init__(self, config, compute_dtype=None):
+    banned: torch.Tensor
+
+    def __init__(self, config: GPT2Config, compute_dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.config = config
         self._compute_dtype = compute_dtype
@@ -89,12 +93,12 @@ class GPT2(nn.Module):
         self.reset_parameters()
 
     @property
-    def compute_dtype(self):
+    def compute_dtype(self) -> torch.dtype:
         """The dtype of matrix products, keys and values."""
         return self._compute_dtype or self.wte.weight.dtype
 
     @torch.no_grad()
-    def reset_parameters(self):
+    def reset_parameters(self) -> None:
         """GPT-2's initialisation: N(0, 0.02), residual projections smaller by sqrt(2 n_layer)."""
         for name, parameter in self.named_parameters():
             if name.endswith("c_proj.weight"):
@@ -105,7 +109,13 @@ class GPT2(nn.Module):
                 nn.init.normal_(parameter, std=0.02)
         self.wte.weight[self.config.vocab_size :] = 0  # the table's padding stays out of everything
 
-    def forward(self, tokens_BT, cache=None, positions_BT=None, lengths_B=None):
+    def forward(
+        self,
+        tokens_BT: torch.Tensor,
+        cache: KVCache | None = None,
+        positions_BT: torch.Tensor | None = None,
+        lengths_B: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Read tokens.
 
         Padding belongs on the right: causal attention never looks there, so no mask is needed, and what
@@ -113,9 +123,9 @@ class GPT2(nn.Module):
 
         Args:
             tokens_BT: int64, values in [0, vocab_size).
-            cache: a :class:`KVCache` with B rows; the tokens continue its texts. Inference only.
+            cache: with B slots; the tokens continue its samples. Inference only.
             positions_BT: int64 positions in the text, where they are not 0, 1, 2, ...; not with a cache.
-            lengths_B: with a cache, how many tokens of each row count (all, if left out).
+            lengths_B: with a cache, how many tokens of each slot count (all, if left out).
 
         Returns:
             hidden_BTD, the last layer after ``ln_f``.
@@ -134,21 +144,21 @@ class GPT2(nn.Module):
         return self._blocks(tokens_BT, positions_BT)
 
     @torch.no_grad()
-    def read_alternatives(self, tokens_RN, cache):
-        """Read N alternatives for the next token of each row, each as if it stood alone.
+    def read_alternatives(self, tokens_SN: torch.Tensor, cache: KVCache) -> tuple[torch.Tensor, Step]:
+        """Read N alternatives for the next token of each slot, each as if it were the only one.
 
         Args:
-            tokens_RN: int64 ``(rows, N)``.
-            cache: a :class:`KVCache`; give what this returns to its ``choose`` before anything else is read.
+            tokens_SN: int64 ``(num_slots, N)``.
+            cache: give what this returns to its ``choose`` before anything else is read.
 
         Returns:
-            ``(hidden_RND, step)``.
+            ``(hidden_SND, step)``.
         """
         self._require_positions(cache.longest + 1)
-        step = cache.branch(tokens_RN.shape[1])
-        return self._blocks(tokens_RN, step.positions_RN, cache, step), step
+        step = cache.branch(tokens_SN.shape[1])
+        return self._blocks(tokens_SN, step.positions_SN, cache, step), step
 
-    def logits(self, hidden):
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores of the next token.
 
         Args:
@@ -162,23 +172,31 @@ class GPT2(nn.Module):
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         return scores.index_fill_(-1, self.banned, -math.inf) if len(self.banned) else scores
 
-    def _require_positions(self, num_tokens):
+    def _require_positions(self, num_tokens: int) -> None:
         if num_tokens > self.config.n_positions:
             raise ValueError(
                 f"{num_tokens} tokens exceed the model's {self.config.n_positions} positions (n_positions)"
             )
 
-    def _forward_cached(self, tokens_BT, cache, lengths_B):
+    def _forward_cached(
+        self, tokens_BT: torch.Tensor, cache: KVCache, lengths_B: torch.Tensor | None
+    ) -> torch.Tensor:
         num_new = tokens_BT.shape[1] if lengths_B is None else int(lengths_B.max())
         self._require_positions(cache.longest + num_new)
         step = cache.begin(tokens_BT.shape[1], lengths_B)
         # Padding may stand beyond the last position; it needs some position, any will do.
-        positions_BT = step.positions_RN.clamp(max=self.config.n_positions - 1)
+        positions_BT = step.positions_SN.clamp(max=self.config.n_positions - 1)
         hidden_BTD = self._blocks(tokens_BT, positions_BT, cache, step)
         cache.end(step)
         return hidden_BTD
 
-    def _blocks(self, tokens_BT, positions_BT, cache=None, step=None):
+    def _blocks(
+        self,
+        tokens_BT: torch.Tensor,
+        positions_BT: torch.Tensor,
+        cache: KVCache | None = None,
+        step: Step | None = None,
+    ) -> torch.Tensor:
         x_BTD = self.drop(self.wte(tokens_BT) + self.wpe(positions_BT))
         for layer, block in enumerate(self.h):
             x_BTD = block(x_BTD, self.compute_dtype, layer, cache, step)
@@ -188,14 +206,16 @@ class GPT2(nn.Module):
 class Block(nn.Module):
     """Attention and a two-layer perceptron, each normalised before and added to the residual stream."""
 
-    def __init__(self, config):
+    def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(config.n_embd, config.layer_norm_epsilon)
         self.attn = Attention(config)
         self.ln_2 = nn.LayerNorm(config.n_embd, config.layer_norm_epsilon)
         self.mlp = MLP(config)
 
-    def forward(self, x_BTD, dtype, layer, cache, step):
+    def forward(
+        self, x_BTD: torch.Tensor, dtype: torch.dtype, layer: int, cache: KVCache | None, step: Step | None
+    ) -> torch.Tensor:
         x_BTD = x_BTD + self.attn(self.ln_1(x_BTD).to(dtype), layer, cache, step)
         return x_BTD + self.mlp(self.ln_2(x_BTD).to(dtype))
 
@@ -203,36 +223,38 @@ class Block(nn.Module):
 class Attention(nn.Module):
     """Causal self-attention with ``n_head`` heads."""
 
-    def __init__(self, config):
+    def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.n_head, self.dropout = config.n_head, config.dropout
         self.c_attn = Linear(config.n_embd, 3 * config.n_embd)
         self.c_proj = Linear(config.n_embd, config.n_embd)
         self.drop = Dropout(config.dropout)
 
-    def forward(self, x_BTD, layer=None, cache=None, step=None):
+    def forward(
+        self, x_BTD: torch.Tensor, layer: int, cache: KVCache | None = None, step: Step | None = None
+    ) -> torch.Tensor:
         batch, time, width = x_BTD.shape
         heads = (batch, time, self.n_head, width // self.n_head)
         q_BHTK, k_BHTK, v_BHTK = (
             one.view(heads).transpose(1, 2) for one in self.c_attn(x_BTD).split(width, dim=2)
         )
-        if cache is None:
+        if cache is None or step is None:
             dropout = self.dropout if self.training else 0.0
             y_BHTK = causal_attention(q_BHTK, k_BHTK, v_BHTK, dropout)
         else:
             k_BHAK, v_BHAK = cache.write(layer, step, k_BHTK, v_BHTK)
-            y_BHTK = cached_attention(q_BHTK.to(k_BHAK.dtype), k_BHAK, v_BHAK, step.mask_R1NA).to(x_BTD.dtype)
+            y_BHTK = cached_attention(q_BHTK.to(k_BHAK.dtype), k_BHAK, v_BHAK, step.mask_S1NA).to(x_BTD.dtype)
         return self.drop(self.c_proj(y_BHTK.transpose(1, 2).reshape(batch, time, width)))
 
 
 class MLP(nn.Module):
     """Four times as wide, GELU in its tanh form."""
 
-    def __init__(self, config):
+    def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.c_fc = Linear(config.n_embd, 4 * config.n_embd, gelu=True)
         self.c_proj = Linear(4 * config.n_embd, config.n_embd)
         self.drop = Dropout(config.dropout)
 
-    def forward(self, x_BTD):
+    def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
         return self.drop(self.c_proj(self.c_fc(x_BTD)))

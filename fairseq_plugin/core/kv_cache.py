@@ -1,20 +1,33 @@
-"""Keys and values of tokens already read, so that each new token costs one row and not its whole past.
+"""Keys and values of tokens already read, so that each new token costs one token and not its whole past.
 
-Legend: L layers, R rows (one per text being decoded), H heads, S slots (capacity), N new tokens per row,
-A slots attended to, K width of a head.
+Legend: L layers, S slots (one per sample being decoded), H heads, P positions (capacity), N new tokens per
+slot, A positions attended to, K width of a head.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
-# Attention always spans a multiple of this many slots; the rest is masked. A row's result then does not
-# depend on how long the other rows are: BLAS sums the same numbers in the same order, and exact zeros.
-_SLOTS = 32
-# Below this width of a head, 32 slots are so small a product that BLAS takes another kernel for it than for
-# more slots, with other last bits: there the least is two blocks.
+# Attention always spans a multiple of this many positions; the rest is masked. A sample's result then does
+# not
+# depend on how long the other samples are: BLAS sums the same numbers in the same order, and exact zeros.
+_BLOCK = 32
+# Below this width of a head, 32 positions are so small a product that BLAS takes another kernel for it than
+# for
+# more positions, with other last bits: there the least is two blocks.
 _NARROW_HEAD = 32
+
+
+class CacheSizes(Protocol):
+    """What a cache has to know of a network: a :class:`~fairseq_plugin.core.gpt2.GPT2Config` does."""
+
+    n_positions: int
+    n_embd: int
+    n_layer: int
+    n_head: int
 
 
 @dataclass
@@ -22,153 +35,168 @@ class Step:
     """One forward pass's place in the cache, worked out once and used by every layer.
 
     Args:
-        positions_RN: the position in the text of every new token.
-        slots_RN: the slot of every new token; but for :meth:`KVCache.branch`, the position.
-        start: the slot of every row's first new token, where that is known to be the same one; else ``None``.
-        num_new_R: new tokens of each row that count; the others are padding on the right.
-        num_slots: A, how many slots the new tokens look at.
-        mask_R1NA: 0 where a new token may look, -inf elsewhere.
+        positions_SN: the position in the text of every new token.
+        places_SN: where every new token is stored; but for :meth:`KVCache.branch`, its position.
+        start: where every slot's first new token is stored, if that is known to be the same; else ``None``.
+        num_new_S: new tokens of each slot that count; the others are padding on the right.
+        num_attended: A, how many positions the new tokens look at.
+        mask_S1NA: 0 where a new token may look, -inf elsewhere.
     """
 
-    positions_RN: torch.Tensor
-    slots_RN: torch.Tensor
+    positions_SN: torch.Tensor
+    places_SN: torch.Tensor
     start: int | None
-    num_new_R: torch.Tensor | None
-    num_slots: int
-    mask_R1NA: torch.Tensor
+    num_new_S: torch.Tensor | None
+    num_attended: int
+    mask_S1NA: torch.Tensor
 
 
 class KVCache:
-    """Preallocated keys and values for a batch whose rows may be of different lengths.
+    """Preallocated keys and values for samples of different lengths, each in a slot of its own.
 
-    The token at position p of a row stands in slot p of that row. Slots at and beyond a row's length hold
-    leftovers (finite numbers) that are masked and later overwritten.
+    Positions at and beyond a sample's length hold leftovers (finite numbers) that are masked and later
+    overwritten.
 
-    On a CPU only the blocks of slots in use are laid out, one behind the other, and laid out anew when the
-    texts need another block: the products over them then need no copy, which otherwise takes several times
-    as long as the products themselves. On a GPU all slots are laid out from the start.
+    On a CPU only the blocks of positions in use are laid out, one behind the other, and laid out anew when
+    the
+    samples need another block: the products over them then need no copy, which otherwise takes several times
+    as long as the products themselves. On a GPU all positions are laid out from the start.
 
     Args:
-        config: a :class:`~fairseq_plugin.core.gpt2.GPT2Config`.
-        rows: number of texts.
-        capacity: most tokens per text; rounded up to a multiple of 32.
+        config: the network's sizes.
+        num_slots: number of samples.
+        capacity: most tokens per sample; rounded up to a multiple of 32.
         device, dtype: of keys and values; give the network's ``compute_dtype``.
 
     Attributes:
-        lengths: int64 ``(rows,)``, tokens held for each row.
-        longest: a number on the host that no row's length exceeds.
-        capacity: slots per row.
+        lengths: int64 ``(num_slots,)``, tokens held in each slot.
+        longest: a number on the host that no slot's length exceeds.
+        capacity: positions per slot.
         dtype: of keys and values.
     """
 
-    def __init__(self, config, rows, capacity, device=None, dtype=torch.float32):
-        if rows < 1 or capacity < 1:
-            raise ValueError(f"a cache needs at least one row and one slot, not {rows} and {capacity}")
+    def __init__(
+        self,
+        config: CacheSizes,
+        num_slots: int,
+        capacity: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if num_slots < 1 or capacity < 1:
+            raise ValueError(
+                f"a cache needs at least one slot and one position, not {num_slots} and {capacity}"
+            )
         self._num_heads, self._head_width = config.n_head, config.n_embd // config.n_head
-        self._least = 2 * _SLOTS if self._head_width < _NARROW_HEAD else _SLOTS
+        self._least = 2 * _BLOCK if self._head_width < _NARROW_HEAD else _BLOCK
         self._n_positions = config.n_positions
         self.capacity, self.dtype = max(_round_up(capacity), self._least), dtype
-        self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
+        self.lengths = torch.zeros(num_slots, dtype=torch.int64, device=device)
         self.longest = 0
-        self._stored_rows = rows
-        self._slots = self._least if self._on_cpu else self.capacity
-        # By layer, and for keys and values; the spare takes part in laying them out anew, one after the other.
+        self._stored_slots = num_slots
+        self._laid_out = self._least if self._on_cpu else self.capacity
+        # By layer, and for keys and values; the spare takes part in laying them out anew, one after the
+        # other.
         self._buffers = [[self._buffer() for _ in range(config.n_layer)] for _ in range(2)]
-        self._spare = None
-        for stored_RHSK in self._all_stored():
-            stored_RHSK.zero_()
+        self._spare: torch.Tensor | None = None
+        for stored_SHPK in self._all_stored():
+            stored_SHPK.zero_()
 
     @property
-    def rows(self):
+    def num_slots(self) -> int:
         return len(self.lengths)
 
     @property
-    def _on_cpu(self):
+    def _on_cpu(self) -> bool:
         return self.lengths.device.type == "cpu"
 
-    def _buffer(self):
-        size = self._stored_rows * self._num_heads * self.capacity * self._head_width
+    def _buffer(self) -> torch.Tensor:
+        size = self._stored_slots * self._num_heads * self.capacity * self._head_width
         return torch.empty(size, device=self.lengths.device, dtype=self.dtype)
 
-    def _view(self, buffer, rows=None, slots=None):
-        shape = (rows or self._stored_rows, self._num_heads, slots or self._slots, self._head_width)
+    def _view(
+        self, buffer: torch.Tensor, num_slots: int | None = None, num_positions: int | None = None
+    ) -> torch.Tensor:
+        num_slots, num_positions = num_slots or self._stored_slots, num_positions or self._laid_out
+        shape = (num_slots, self._num_heads, num_positions, self._head_width)
         return buffer[: math.prod(shape)].view(shape)
 
-    def _all_stored(self):
+    def _all_stored(self) -> Iterator[torch.Tensor]:
         return (self._view(buffer) for buffers in self._buffers for buffer in buffers)
 
-    def _lay_out(self, num_slots):
-        """Make room for more slots in use, zeros in the new ones: 0 x leftover must not be 0 x NaN."""
-        if num_slots <= self._slots:
+    def _lay_out(self, num_positions: int) -> None:
+        """Make room for more positions in use, zeros in the new ones: 0 x leftover must not be 0 x NaN."""
+        if num_positions <= self._laid_out:
             return
         self._spare = self._buffer() if self._spare is None else self._spare
         for buffers in self._buffers:
             for layer, buffer in enumerate(buffers):
-                new_RHSK = self._view(self._spare, self.rows, num_slots)
-                new_RHSK[:, :, : self._slots] = self._view(buffer, self.rows)
-                new_RHSK[:, :, self._slots :] = 0
+                new_SHPK = self._view(self._spare, self.num_slots, num_positions)
+                new_SHPK[:, :, : self._laid_out] = self._view(buffer, self.num_slots)
+                new_SHPK[:, :, self._laid_out :] = 0
                 buffers[layer], self._spare = self._spare, buffer
-        self._slots, self._stored_rows = num_slots, self.rows
+        self._laid_out, self._stored_slots = num_positions, self.num_slots
 
-    def begin(self, num_tokens, lengths_B=None):
-        """Find the place of ``num_tokens`` new tokens per row.
+    def begin(self, num_tokens: int, lengths_S: torch.Tensor | None = None) -> Step:
+        """Find the place of ``num_tokens`` new tokens per slot.
 
         Args:
-            num_tokens: N, columns of the new tokens.
-            lengths_B: int64 ``(rows,)`` in [0, N], how many of them count in each row; all, if left out.
+            num_tokens: N.
+            lengths_S: int64 ``(num_slots,)`` in [0, N], how many of them count in each slot; all, if left
+                out.
 
         Raises:
             ValueError: no room.
         """
-        num_slots = self._room(num_tokens)
+        num_attended = self._room(num_tokens)
         new_N = torch.arange(num_tokens, device=self.lengths.device)
-        positions_RN = self.lengths.unsqueeze(1) + new_N
-        slots_A = torch.arange(num_slots, device=self.lengths.device)
-        mask_R1NA = self._mask(slots_A > positions_RN.unsqueeze(2))
-        return Step(positions_RN, positions_RN, self._common_start(), lengths_B, num_slots, mask_R1NA)
+        positions_SN = self.lengths.unsqueeze(1) + new_N
+        places_A = torch.arange(num_attended, device=self.lengths.device)
+        mask_S1NA = self._mask(places_A > positions_SN.unsqueeze(2))
+        return Step(positions_SN, positions_SN, self._common_start(), lengths_S, num_attended, mask_S1NA)
 
-    def branch(self, num_tokens):
-        """Find the place of ``num_tokens`` alternatives for each row's next token.
+    def branch(self, num_tokens: int) -> Step:
+        """Find the place of ``num_tokens`` alternatives for each slot's next token.
 
-        They all have the same position, see the row's past and themselves, and not each other: a forward
-        pass reads them as if each stood alone behind the row's text. :meth:`choose` keeps one of them.
+        They all have the same position, see the slot's past and themselves, and not each other: a forward
+        pass reads them as if each followed the slot's text alone. :meth:`choose` keeps one of them.
 
         Raises:
             ValueError: no room for so many.
         """
-        num_slots = self._room(num_tokens)
-        past_R1 = self.lengths.unsqueeze(1)
-        slots_RN = past_R1 + torch.arange(num_tokens, device=self.lengths.device)
-        slots_A = torch.arange(num_slots, device=self.lengths.device)
-        seen_RNA = (slots_A < past_R1.unsqueeze(2)) | (slots_A == slots_RN.unsqueeze(2))
-        positions_RN, mask_R1NA = past_R1.expand(-1, num_tokens), self._mask(~seen_RNA)
-        return Step(positions_RN, slots_RN, self._common_start(), None, num_slots, mask_R1NA)
+        num_attended = self._room(num_tokens)
+        past_S1 = self.lengths.unsqueeze(1)
+        places_SN = past_S1 + torch.arange(num_tokens, device=self.lengths.device)
+        places_A = torch.arange(num_attended, device=self.lengths.device)
+        seen_SNA = (places_A < past_S1.unsqueeze(2)) | (places_A == places_SN.unsqueeze(2))
+        positions_SN, mask_S1NA = past_S1.expand(-1, num_tokens), self._mask(~seen_SNA)
+        return Step(positions_SN, places_SN, self._common_start(), None, num_attended, mask_S1NA)
 
-    def choose(self, step, chosen_R):
-        """After a forward pass over alternatives, make one of each row's the row's next token.
+    def choose(self, step: Step, chosen_S: torch.Tensor) -> None:
+        """After a forward pass over alternatives, make one of each slot's the slot's next token.
 
         Args:
             step: from :meth:`branch`.
-            chosen_R: int64 ``(rows,)``, which.
+            chosen_S: int64 ``(num_slots,)``, which.
         """
-        rows_R = torch.arange(self.rows, device=self.lengths.device)
-        sources_R = step.slots_RN.gather(1, chosen_R.unsqueeze(1)).squeeze(1)
-        for stored_RHSK in self._all_stored():
-            stored_RHSK[rows_R, :, self.lengths] = stored_RHSK[rows_R, :, sources_R]
+        slots_S = torch.arange(self.num_slots, device=self.lengths.device)
+        sources_S = step.places_SN.gather(1, chosen_S.unsqueeze(1)).squeeze(1)
+        for stored_SHPK in self._all_stored():
+            stored_SHPK[slots_S, :, self.lengths] = stored_SHPK[slots_S, :, sources_S]
         self.lengths = self.lengths + 1
         self.longest += 1
 
-    def _room(self, num_tokens):
-        """How many slots to look at with so many new tokens per row; laid out where they are not yet."""
+    def _room(self, num_tokens: int) -> int:
+        """How many positions to look at with so many new tokens per slot; laid out where they are not yet."""
         needed = self.longest + num_tokens
         if needed > self.capacity:
-            raise ValueError(f"the cache has {self.capacity} slots per row; {needed} are needed")
-        num_slots = max(_round_up(needed), self._least)
-        self._lay_out(num_slots)
+            raise ValueError(f"the cache has {self.capacity} positions per slot; {needed} are needed")
+        num_attended = max(_round_up(needed), self._least)
+        self._lay_out(num_attended)
         # What is laid out is looked at as a whole on a CPU: a part of it would have to be copied.
-        return self._slots if self._on_cpu else num_slots
+        return self._laid_out if self._on_cpu else num_attended
 
-    def _common_start(self):
+    def _common_start(self) -> int | None:
         if self.longest == 0:
             return 0
         if not self._on_cpu:  # the question would wait for the device
@@ -176,94 +204,97 @@ class KVCache:
         first = self.lengths[0]
         return int(first) if bool((self.lengths == first).all()) else None
 
-    def _mask(self, hidden_RNA):
-        mask_RNA = torch.zeros(hidden_RNA.shape, dtype=self.dtype, device=hidden_RNA.device)
-        return mask_RNA.masked_fill_(hidden_RNA, -math.inf).unsqueeze(1)
+    def _mask(self, hidden_SNA: torch.Tensor) -> torch.Tensor:
+        mask_SNA = torch.zeros(hidden_SNA.shape, dtype=self.dtype, device=hidden_SNA.device)
+        return mask_SNA.masked_fill_(hidden_SNA, -math.inf).unsqueeze(1)
 
-    def write(self, layer, step, keys_RHNK, values_RHNK):
+    def write(
+        self, layer: int, step: Step, keys_SHNK: torch.Tensor, values_SHNK: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store a layer's new keys and values; return views of all that the new tokens look at."""
-        stored = [self._view(buffers[layer])[: self.rows] for buffers in self._buffers]
-        for whole_RHSK, new_RHNK in zip(stored, (keys_RHNK, values_RHNK), strict=True):
+        stored = [self._view(buffers[layer])[: self.num_slots] for buffers in self._buffers]
+        for whole_SHPK, new_SHNK in zip(stored, (keys_SHNK, values_SHNK), strict=True):
             if step.start is not None:
-                whole_RHSK[:, :, step.start : step.start + new_RHNK.shape[2]] = new_RHNK
+                whole_SHPK[:, :, step.start : step.start + new_SHNK.shape[2]] = new_SHNK
             else:
-                rows_R1 = torch.arange(self.rows, device=self.lengths.device).unsqueeze(1)
-                whole_RHSK[rows_R1, :, step.slots_RN] = new_RHNK.transpose(1, 2).to(self.dtype)
-        return tuple(whole_RHSK[:, :, : step.num_slots] for whole_RHSK in stored)
+                slots_S1 = torch.arange(self.num_slots, device=self.lengths.device).unsqueeze(1)
+                whole_SHPK[slots_S1, :, step.places_SN] = new_SHNK.transpose(1, 2).to(self.dtype)
+        keys_SHAK, values_SHAK = (whole_SHPK[:, :, : step.num_attended] for whole_SHPK in stored)
+        return keys_SHAK, values_SHAK
 
-    def end(self, step):
+    def end(self, step: Step) -> None:
         """Count the new tokens in, after the last layer has written them."""
-        num_tokens = step.positions_RN.shape[1]
-        self.lengths = self.lengths + (num_tokens if step.num_new_R is None else step.num_new_R)
+        num_tokens = step.positions_SN.shape[1]
+        self.lengths = self.lengths + (num_tokens if step.num_new_S is None else step.num_new_S)
         self.longest += num_tokens
-        if step.num_new_R is not None:
+        if step.num_new_S is not None:
             self._tighten()
 
-    def keep(self, index):
-        """Make row i what row ``index[i]`` was: drops finished rows, repeats prompts, reorders beams.
+    def keep(self, index: torch.Tensor) -> None:
+        """Make slot i what slot ``index[i]`` was: drops finished samples, repeats prompts, reorders beams.
 
         Args:
-            index: int64, any length >= 1, values in [0, rows).
+            index: int64, any length >= 1, values in [0, num_slots).
         """
         index = index.to(self.lengths.device)
-        num_rows = len(index)
-        if num_rows > self._stored_rows:
+        num_slots = len(index)
+        if num_slots > self._stored_slots:
             old = list(self._all_stored())
-            self._stored_rows, self._spare = num_rows, None
+            self._stored_slots, self._spare = num_slots, None
             self._buffers = [[self._buffer() for _ in buffers] for buffers in self._buffers]
-            for new_RHSK, old_RHSK in zip(self._all_stored(), old, strict=True):
-                torch.index_select(old_RHSK, 0, index, out=new_RHSK)
+            for new_SHPK, old_SHPK in zip(self._all_stored(), old, strict=True):
+                torch.index_select(old_SHPK, 0, index, out=new_SHPK)
         else:
-            moved = (index != torch.arange(num_rows, device=index.device)).nonzero().squeeze(1)
+            moved = (index != torch.arange(num_slots, device=index.device)).nonzero().squeeze(1)
             if len(moved):
                 self._move(index[moved], moved)
         self.lengths = self.lengths[index]
         self._tighten()
 
-    def copy_rows(self, rows, other):
-        """Put the rows of another cache of the same network into rows of this one.
+    def copy_slots(self, slots: torch.Tensor, other: "KVCache") -> None:
+        """Put the samples of another cache of the same network into slots of this one.
 
         Args:
-            rows: int64 ``(other.rows,)``, where each goes.
+            slots: int64 ``(other.num_slots,)``, where each goes.
             other: a cache with at most this one's capacity in use.
         """
         used = other.longest
         if used > self.capacity:
-            raise ValueError(f"{used} tokens do not fit into {self.capacity} slots")
+            raise ValueError(f"{used} tokens do not fit into {self.capacity} positions")
         self._lay_out(_round_up(used))
-        for own_RHSK, other_RHSK in zip(self._all_stored(), other._all_stored(), strict=True):
-            own_RHSK[rows, :, :used] = other_RHSK[: other.rows, :, :used]
-        self.lengths[rows] = other.lengths
+        for own_SHPK, other_SHPK in zip(self._all_stored(), other._all_stored(), strict=True):
+            own_SHPK[slots, :, :used] = other_SHPK[: other.num_slots, :, :used]
+        self.lengths[slots] = other.lengths
         self.longest = max(self.longest, used)
 
-    def reserve(self, capacity):
-        """Make room for ``capacity`` tokens per row; at least doubles, so that growing costs little."""
+    def reserve(self, capacity: int) -> None:
+        """Make room for ``capacity`` tokens per slot; at least doubles, so that growing costs little."""
         if capacity <= self.capacity:
             return
         most = _round_up(self._n_positions)
-        old = [[self._view(buffer, self.rows) for buffer in buffers] for buffers in self._buffers]
+        old = [[self._view(buffer, self.num_slots) for buffer in buffers] for buffers in self._buffers]
         self.capacity = max(_round_up(capacity), min(2 * self.capacity, most))
-        self._stored_rows, self._spare = self.rows, None
-        num_old = self._slots
+        self._stored_slots, self._spare = self.num_slots, None
+        num_old = self._laid_out
         if not self._on_cpu:
-            self._slots = self.capacity
+            self._laid_out = self.capacity
         for buffers, olds in zip(self._buffers, old, strict=True):
-            for layer, old_RHSK in enumerate(olds):
+            for layer, old_SHPK in enumerate(olds):
                 buffers[layer] = self._buffer()
-                new_RHSK = self._view(buffers[layer])
-                new_RHSK[:, :, :num_old] = old_RHSK
-                new_RHSK[:, :, num_old:] = 0
+                new_SHPK = self._view(buffers[layer])
+                new_SHPK[:, :, :num_old] = old_SHPK
+                new_SHPK[:, :, num_old:] = 0
 
-    def _move(self, sources, targets):
+    def _move(self, sources: torch.Tensor, targets: torch.Tensor) -> None:
         used = self.longest
-        for stored_RHSK in self._all_stored():  # by layer: the temporary copy stays small
-            stored_RHSK[targets, :, :used] = stored_RHSK[sources, :, :used]
+        for stored_SHPK in self._all_stored():  # by layer: the temporary copy stays small
+            stored_SHPK[targets, :, :used] = stored_SHPK[sources, :, :used]
 
-    def _tighten(self):
+    def _tighten(self) -> None:
         # On a GPU reading the longest length would wait for the device; the bound is good enough there.
         if self._on_cpu:
             self.longest = int(self.lengths.max())
 
 
-def _round_up(number):
-    return -(-number // _SLOTS) * _SLOTS
+def _round_up(number: int) -> int:
+    return -(-number // _BLOCK) * _BLOCK

@@ -1,12 +1,13 @@
 """Linear layers in the dtype of their input, with the CPU's faster float32 products in both directions.
 
-Legend: N rows (any number of leading dimensions), I width in, O width out.
+Legend: N positions (any number of leading dimensions), I width in, O width out.
 
     y_NO = x_NI @ weight_OI.T + bias_O
     dx_NI = dy_NO @ weight_OI;  dweight_OI = dy_NO.T @ x_NI;  dbias_O = dy_NO.sum(0)
 """
 
 import functools
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -23,15 +24,15 @@ class Linear(nn.Linear):
         gelu: GELU, in its tanh form, follows.
     """
 
-    def __init__(self, num_in, num_out, gelu=False):
+    def __init__(self, num_in: int, num_out: int, gelu: bool = False) -> None:
         super().__init__(num_in, num_out)
         self._gelu = gelu
         self._weight_cast, self._bias_cast = Cast(packed=True), Cast()
 
-    def reset_parameters(self):
+    def reset_parameters(self) -> None:
         """Leave the weights as allocated: the network fills them all."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight_OI, bias_O = self._weight_cast(self.weight, x.dtype), self._bias_cast(self.bias, x.dtype)
         if self._gelu and _fuses_gelu(x):
             return torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "gelu", [], "tanh")
@@ -39,7 +40,7 @@ class Linear(nn.Linear):
         return F.gelu(y, approximate="tanh") if self._gelu else y
 
 
-def _fuses_gelu(x):
+def _fuses_gelu(x: torch.Tensor) -> bool:
     """Whether oneDNN, which can apply GELU while it writes a product, is the library for this product."""
     plain = x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
     if not plain or torch.is_autocast_enabled("cpu"):
@@ -48,7 +49,7 @@ def _fuses_gelu(x):
 
 
 @functools.cache
-def packs_bf16():
+def packs_bf16() -> bool:
     """Whether weights can be kept in oneDNN's own layout for bfloat16 products."""
     mkldnn = torch.ops.mkldnn
     names = ("_linear_pointwise", "_reorder_linear_weight")
@@ -62,7 +63,7 @@ def packs_bf16():
         return False
 
 
-def linear(x, weight_OI, bias_O=None):
+def linear(x: torch.Tensor, weight_OI: torch.Tensor, bias_O: torch.Tensor | None = None) -> torch.Tensor:
     """``F.linear``, by :func:`~fairseq_plugin.core.cpu_products.fast_fp32_products` where they exist.
 
     ``weight_OI`` may also be what a :class:`Cast` has packed.
@@ -83,14 +84,16 @@ class _FastLinear(torch.autograd.Function):
     """The choice of library is one of the process, so the backward pass has to make it again."""
 
     @staticmethod
-    def forward(ctx, x, weight_OI, bias_O):
+    def forward(
+        ctx: Any, x: torch.Tensor, weight_OI: torch.Tensor, bias_O: torch.Tensor | None
+    ) -> torch.Tensor:
         ctx.save_for_backward(x, weight_OI)
         with fast_fp32_products():
             return F.linear(x, weight_OI, bias_O)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, dy):
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight_OI = ctx.saved_tensors
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad
         dy_NO = dy.flatten(0, -2)
@@ -107,42 +110,43 @@ class Cast:
 
     Args:
         packed: keep the copy of a matrix in the layout in which oneDNN multiplies (CPU, bfloat16): for the
-            few rows of a decoding step the usual rearranging costs up to as much as the product. Only
+            few texts of a decoding step the usual rearranging costs up to as much as the product. Only
             :func:`linear` can use such a copy. The product's bits are the same.
     """
 
-    # Rows that the packed layout is made for. It may serve any number.
+    # Texts at once that the packed layout is made for. It may serve any number.
     _PACKED_FOR = 64
 
-    def __init__(self, packed=False):
+    def __init__(self, packed: bool = False) -> None:
         self._packed = packed
-        self._of = self._copy = None
+        self._of: tuple[int, int, torch.dtype] | None = None  # what the copy was made from
+        self._copy: torch.Tensor | None = None
 
-    def __call__(self, parameter, dtype):
+    def __call__(self, parameter: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         if parameter.dtype == dtype:
             return parameter
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             self.forget()
             return parameter.to(dtype)
         of = (parameter.data_ptr(), parameter._version, dtype)
-        if self._of != of:
+        if self._copy is None or self._of != of:
             self._of, self._copy = of, self._convert(parameter.detach(), dtype)
         return self._copy
 
-    def forget(self):
+    def forget(self) -> None:
         """Convert anew next time. Optimizers that write through ``.data`` (fairseq's Adam) change a parameter
         without its version: each training step must come by here."""
         self._of = self._copy = None
 
-    def _convert(self, parameter, dtype):
+    def _convert(self, parameter: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         copy = parameter.to(dtype)
         packs = self._packed and copy.device.type == "cpu" and dtype == torch.bfloat16 and packs_bf16()
         if not packs or torch.is_autocast_enabled("cpu"):
             return copy
         return torch.ops.mkldnn._reorder_linear_weight(copy, self._PACKED_FOR)
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Cast":
         return Cast(self._packed)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[bool]]:
         return Cast, (self._packed,)

@@ -8,7 +8,8 @@ gradient that is dense in one scalar only. With p the softmax of the position's 
 
 so no B x T x V mask is needed and the gradient can take the logits' place in memory.
 
-Legend: C positions of a block, V columns, U candidates for "seen" per position. All losses in nats.
+Legend: N positions of a batch (B x T, flattened), C positions of a block, V symbols of the vocabulary, U
+candidates for "seen" per position. All losses in nats.
 """
 
 import math
@@ -27,7 +28,7 @@ class LossParts(NamedTuple):
         nll: plain negative log-likelihood in nats, summed over the same positions, detached.
         num_scored: int64, positions with a target.
         num_correct: int64, scored positions whose largest plain logit is the target's.
-        num_novel: int64, scored positions whose target had not been seen before in its row.
+        num_novel: int64, scored positions whose target had not been seen before in its sample.
     """
 
     loss: torch.Tensor
@@ -41,15 +42,15 @@ class Predictions(NamedTuple):
     """What the model says at every position; ``ignore_index`` and rank 0 where nothing is scored.
 
     Attributes:
-        predicted_BT: int64, the column of the largest logit.
-        rank_BT: int64 from 1 on: 1 + the number of columns with a larger logit than the target's.
+        predicted_BT: int64, the symbol of the largest logit.
+        rank_BT: int64 from 1 on: 1 + the number of symbols with a larger logit than the target's.
     """
 
     predicted_BT: torch.Tensor
     rank_BT: torch.Tensor
 
 
-class Rows(NamedTuple):
+class Positions(NamedTuple):
     """What a rule may know of C positions.
 
     Attributes:
@@ -58,10 +59,11 @@ class Rows(NamedTuple):
         y_seen_C: whether the target is among the seen tokens.
         logp_y_C: log p_y; 0 where a position is not scored.
         logp_seen_CU: log p of the candidates, seen or not.
-        argmax_C, p_max_C: the most probable column and its probability.
-        rest_C: sum of all other columns' probabilities, to full relative precision also where ``p_max_C``
+        argmax_C, p_max_C: the most probable symbol and its probability.
+        rest_C: sum of all other symbols' probabilities, to full relative precision also where ``p_max_C``
             rounds to 1; None unless the rule ``needs_rest``.
-        num_allowed: columns that have a probability, an int or ``(C,)``.
+        num_allowed: symbols that have a probability, one number or one per position ``(C,)``; None unless the
+            rule ``needs_allowed``.
     """
 
     target_C: torch.Tensor
@@ -73,10 +75,10 @@ class Rows(NamedTuple):
     argmax_C: torch.Tensor
     p_max_C: torch.Tensor
     rest_C: torch.Tensor | None
-    num_allowed: object
+    num_allowed: int | torch.Tensor | None
 
 
-class RowLoss(NamedTuple):
+class PositionLoss(NamedTuple):
     """A rule's answer; the formulas are in the module's docstring. Positions that are not scored are ignored.
 
     Attributes:
@@ -97,15 +99,20 @@ class Rule(Protocol):
     Attributes:
         is_likelihood: it is maximum likelihood under its settings; loss and gradient are then to be bit-equal
             to cross-entropy where logits are given.
-        needs_rest: it reads ``Rows.rest_C``, one more pass over the block.
-        needs_allowed: it reads ``Rows.num_allowed``.
+        needs_rest: it reads ``Positions.rest_C``, one more pass over the block.
+        needs_allowed: it reads ``Positions.num_allowed``.
     """
 
-    is_likelihood: bool
-    needs_rest: bool
-    needs_allowed: bool
+    @property
+    def is_likelihood(self) -> bool: ...
 
-    def __call__(self, rows: Rows, want_gradient: bool) -> RowLoss: ...
+    @property
+    def needs_rest(self) -> bool: ...
+
+    @property
+    def needs_allowed(self) -> bool: ...
+
+    def __call__(self, positions: Positions, want_gradient: bool) -> PositionLoss: ...
 
 
 class Scored(NamedTuple):
@@ -114,14 +121,14 @@ class Scored(NamedTuple):
     Attributes:
         target_N: int64.
         scored_N: bool.
-        seen: :class:`~fairseq_plugin.core.seen_tokens.SeenTokens` of the batch's rows.
+        seen: the seen tokens of the batch's samples.
     """
 
     target_N: torch.Tensor
     scored_N: torch.Tensor
     seen: SeenTokens
 
-    def positions(self):
+    def positions(self) -> torch.Tensor:
         """Those to visit. Leaving out what is not scored needs the count on the host: on CUDA, a wait."""
         if self.target_N.device.type == "cpu":
             return self.scored_N.nonzero().squeeze(1)
@@ -139,20 +146,25 @@ class BlockResult(NamedTuple):
     rank_C: torch.Tensor | None
 
 
-def block_to_gradient(z_CV, positions_C, scored, rule, num_allowed, want_gradient, want_predictions):
+def block_to_gradient(
+    z_CV: torch.Tensor,
+    positions_C: torch.Tensor,
+    scored: Scored,
+    rule: Rule,
+    num_allowed: int | torch.Tensor | None,
+    want_gradient: bool,
+    want_predictions: bool,
+) -> BlockResult:
     """Apply a rule to a block of logits and put dloss/dlogits in their place.
 
     Args:
-        z_CV: float32 or float64, -inf in columns without probability; overwritten, by the gradient or by
+        z_CV: float32 or float64, -inf at symbols without probability; overwritten, by the gradient or by
             something without meaning.
-        positions_C: int64, the flat positions of the rows.
-        scored: the :class:`Scored` that the positions belong to.
-        rule: a :class:`Rule`.
+        positions_C: int64, the flat positions of the block.
+        scored: what the positions belong to.
+        rule: the objective.
         num_allowed: for the rule.
         want_gradient, want_predictions: what is to be computed besides the loss.
-
-    Returns:
-        :class:`BlockResult`.
 
     Raises:
         ValueError: on the CPU, a target with probability 0.
@@ -163,8 +175,8 @@ def block_to_gradient(z_CV, positions_C, scored, rule, num_allowed, want_gradien
     is_y_CU = tokens_CU == target_C[:, None]
     y_seen_C = (is_y_CU & seen_CU).any(dim=1)
 
-    columns = torch.cat([target_C[:, None], tokens_CU], dim=1)
-    picked = z_CV.gather(1, columns)
+    symbols = torch.cat([target_C[:, None], tokens_CU], dim=1)
+    picked = z_CV.gather(1, symbols)
     rank_C = (z_CV > picked[:, :1]).sum(dim=1) + 1 if want_predictions else None
     top_C1, argmax_C1 = z_CV.max(dim=1, keepdim=True)
     torch.softmax(z_CV, dim=1, out=z_CV)
@@ -173,7 +185,7 @@ def block_to_gradient(z_CV, positions_C, scored, rule, num_allowed, want_gradien
     logp_y_C = torch.where(scored_C, picked[:, 0], 0.0)
     if z_CV.device.type == "cpu":
         refuse_impossible_targets(logp_y_C, target_C)
-    rows = Rows(
+    positions = Positions(
         target_C,
         tokens_CU,
         seen_CU,
@@ -185,9 +197,9 @@ def block_to_gradient(z_CV, positions_C, scored, rule, num_allowed, want_gradien
         _rest(z_CV, argmax_C1, p_max_C1) if rule.needs_rest else None,
         num_allowed,
     )
-    answer = rule(rows, want_gradient)
+    answer = rule(positions, want_gradient)
     if want_gradient:
-        _write_gradient(z_CV, columns, is_y_CU | ~seen_CU, scored_C, logp_y_C, answer)
+        _write_gradient(z_CV, symbols, is_y_CU | ~seen_CU, scored_C, logp_y_C, answer)
     argmax_C = argmax_C1[:, 0]
     return BlockResult(
         torch.where(scored_C, answer.loss_C, 0.0),
@@ -199,7 +211,7 @@ def block_to_gradient(z_CV, positions_C, scored, rule, num_allowed, want_gradien
     )
 
 
-def _rest(p_CV, argmax_C1, p_max_C1):
+def _rest(p_CV: torch.Tensor, argmax_C1: torch.Tensor, p_max_C1: torch.Tensor) -> torch.Tensor:
     """1 - p_max as the sum of the others: 1 minus a float32 near 1 would keep no digit of it."""
     p_CV.scatter_(1, argmax_C1, 0.0)
     rest_C = p_CV.sum(dim=1)
@@ -207,12 +219,20 @@ def _rest(p_CV, argmax_C1, p_max_C1):
     return rest_C
 
 
-def _write_gradient(p_CV, columns, elsewhere_CU, scored_C, logp_y_C, answer):
+def _write_gradient(
+    p_CV: torch.Tensor,
+    symbols: torch.Tensor,
+    elsewhere_CU: torch.Tensor,
+    scored_C: torch.Tensor,
+    logp_y_C: torch.Tensor,
+    answer: PositionLoss,
+) -> None:
     """p * dense, then the exact values at target and seen tokens.
 
     Set and not added: near p = 1 the dense part and a correction would be large and cancel. Unused places of
     the list of seen tokens point to the target and repeat its value.
     """
+    assert answer.dense_C is not None and answer.at_y_C is not None and answer.at_seen_CU is not None
     scored_C1 = scored_C[:, None]
     # A target without probability must never train silently: 0 * -inf is NaN, and the trainer's check of the
     # gradients stops the update (on the CPU the target was refused by name). Elsewhere this adds 0.
@@ -221,11 +241,11 @@ def _write_gradient(p_CV, columns, elsewhere_CU, scored_C, logp_y_C, answer):
     at_y_C1 = (answer.at_y_C + alarm_C)[:, None]
     at_seen_CU = torch.where(elsewhere_CU, at_y_C1, answer.at_seen_CU)
     values = torch.where(scored_C1, torch.cat([at_y_C1, at_seen_CU], dim=1), 0.0)
-    columns[:, 1:] = torch.where(elsewhere_CU, columns[:, :1], columns[:, 1:])
-    p_CV.scatter_(1, columns, values)
+    symbols[:, 1:] = torch.where(elsewhere_CU, symbols[:, :1], symbols[:, 1:])
+    p_CV.scatter_(1, symbols, values)
 
 
-def refuse_impossible_targets(logp_y_N, target_N):
+def refuse_impossible_targets(logp_y_N: torch.Tensor, target_N: torch.Tensor) -> None:
     """Name a target that the model gives no probability. Reads the values: meant for tensors on the CPU.
 
     Raises:
@@ -235,6 +255,6 @@ def refuse_impossible_targets(logp_y_N, target_N):
     if impossible_N.any():
         token = int(target_N[impossible_N][0])
         raise ValueError(
-            f"target token {token} has probability 0: its column of the output layer is banned or its logit "
-            "is -inf. Prepare the data again with this model's dictionary, or do not score the position"
+            f"target token {token} has probability 0: the output layer bans it or its logit is -inf. "
+            "Prepare the data again with this model's dictionary, or do not score the position"
         )

@@ -10,8 +10,8 @@ Legend: K texts, L tokens of each, M = L - n + 1 n-grams of each.
 import torch
 
 
-def repeated_ngrams(tokens_KL, n):
-    """Find the n-grams that stood earlier in the same text, overlapping ones included.
+def repeated_ngrams(tokens_KL: torch.Tensor, n: int) -> torch.Tensor:
+    """Find the n-grams that occurred earlier in the same text, overlapping ones included.
 
     Args:
         tokens_KL: int64 ``(K, L)``, texts of equal length without padding.
@@ -35,7 +35,7 @@ def repeated_ngrams(tokens_KL, n):
     return same_KMM.tril(-1).any(dim=2)
 
 
-def mark_repeats(tokens_KL, n):
+def mark_repeats(tokens_KL: torch.Tensor, n: int) -> torch.Tensor:
     """Mark every token of every n-gram of :func:`repeated_ngrams`, the last n-gram included.
 
     Returns:

@@ -1,11 +1,11 @@
 """Which tokens have been seen before a position, without a B x T x V mask.
 
-Legend: B rows of the batch, T positions, U distinct tokens of a row (at most min(T, vocabulary)), N = any
+Legend: B texts of the batch, T positions, U distinct tokens of a text (at most min(T, num_symbols)), N = any
 selection of the B * T positions, flattened.
 
-A token is *seen* at position t of a row once it stood among that row's tokens at positions 0 .. t-1; it is
-*novel* otherwise. So all that has to be known of a row is each distinct token and the position of its first
-occurrence: duplicates count once by construction, rows never mix, padding is never listed.
+A token is *seen* at position t of a text once it stood among that text's tokens at positions 0 .. t-1; it is
+*novel* otherwise. So all that has to be known of a text is each distinct token and the position of its first
+occurrence: duplicates count once by construction, texts never mix, padding is never listed.
 
     seen_BT = [[7, 9, 7, pad]]   ->   tokens_BU = [[7, 9]], first_BU = [[0, 1]]
     position 0: nothing seen; position 1: {7}; position 2: {7, 9}; position 3: {7, 9}
@@ -17,7 +17,7 @@ import torch
 
 
 class SeenTokens(NamedTuple):
-    """The distinct tokens of every row, in order of first occurrence.
+    """The distinct tokens of every text, in order of first occurrence.
 
     Attributes:
         tokens_BU: int64 ``(B, U)``, token ids; 0 in unused places.
@@ -30,7 +30,7 @@ class SeenTokens(NamedTuple):
     first_BU: torch.Tensor
     num_positions: int
 
-    def at(self, positions_N):
+    def at(self, positions_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The candidates and the mask of what is seen at flat positions ``b * T + t``.
 
         Args:
@@ -39,24 +39,21 @@ class SeenTokens(NamedTuple):
         Returns:
             ``tokens_NU`` int64 and ``seen_NU`` bool, both ``(N, U)``.
         """
-        row_N = positions_N // self.num_positions
+        text_N = positions_N // self.num_positions
         time_N = positions_N % self.num_positions
-        return self.tokens_BU[row_N], self.first_BU[row_N] < time_N[:, None]
+        return self.tokens_BU[text_N], self.first_BU[text_N] < time_N[:, None]
 
 
-def list_seen_tokens(seen_BT, ignore_index, num_columns):
-    """Find each row's distinct tokens and first occurrences with one stable sort.
+def list_seen_tokens(seen_BT: torch.Tensor, ignore_index: int, num_symbols: int) -> SeenTokens:
+    """Find each text's distinct tokens and first occurrences with one stable sort.
 
     No T x T comparison and, on CUDA, no synchronisation with the host: there U is the bound
-    min(T, num_columns); on the CPU it is the true largest number of distinct tokens.
+    min(T, num_symbols); on the CPU it is the true largest number of distinct tokens.
 
     Args:
         seen_BT: int64 ``(B, T)``; the token that becomes seen *after* its position.
         ignore_index: marks positions that add nothing to the seen set.
-        num_columns: size of the vocabulary; ids are in 0 .. num_columns-1 (checked on the CPU).
-
-    Returns:
-        A :class:`SeenTokens`.
+        num_symbols: size of the vocabulary; ids are in 0 .. num_symbols-1 (checked on the CPU).
 
     Raises:
         ValueError: a token outside the vocabulary.
@@ -68,22 +65,22 @@ def list_seen_tokens(seen_BT, ignore_index, num_columns):
     starts_BT &= sorted_BT != ignore_index
     first_BT, order_BT = torch.where(starts_BT, time_BT, num_positions).sort(dim=1)
     tokens_BT = sorted_BT.gather(1, order_BT).masked_fill_(first_BT == num_positions, 0)
-    num_kept = min(num_positions, num_columns)
+    num_kept = min(num_positions, num_symbols)
     if tokens_BT.device.type == "cpu" and tokens_BT.numel():
-        check_tokens(tokens_BT, num_columns, "seen token")
+        check_tokens(tokens_BT, num_symbols, "seen token")
         num_kept = int((first_BT < num_positions).sum(1).max())
     return SeenTokens(tokens_BT[:, :num_kept], first_BT[:, :num_kept], num_positions)
 
 
-def check_tokens(tokens, num_columns, what):
-    """Refuse token ids outside 0 .. num_columns-1. Reads the values: meant for tensors on the CPU.
+def check_tokens(tokens: torch.Tensor, num_symbols: int, what: str) -> None:
+    """Refuse token ids outside 0 .. num_symbols-1. Reads the values: meant for tensors on the CPU.
 
     Raises:
         ValueError: naming the first such id and the vocabulary's size.
     """
-    outside = tokens[(tokens < 0) | (tokens >= num_columns)]
+    outside = tokens[(tokens < 0) | (tokens >= num_symbols)]
     if outside.numel():
         raise ValueError(
-            f"{what} {int(outside.flatten()[0])} is outside the vocabulary (0 .. {num_columns - 1}): "
+            f"{what} {int(outside.flatten()[0])} is outside the vocabulary (0 .. {num_symbols - 1}): "
             "does the dictionary belong to this model?"
         )

@@ -1,7 +1,7 @@
 """Single-token metrics under teacher forcing: repetition of the arg max, of the human text, hits, ranks.
 
 Welleck et al. (ICLR 2020), section 5, with l in {16, 32, 128, 512}; position by position, P = the most
-probable token, y = the target, W = {targets at positions t-l .. t-1 of the same row}:
+probable token, y = the target, W = {targets at positions t-l .. t-1 of the same text}:
 
     rep/l        share of positions with P in W
     wrep/l       share of positions with P in W and P != y
@@ -14,15 +14,24 @@ Distance is counted in positions; a position without target adds nothing to W an
     targets_BT = [[7, 9, 7, 5]], predicted_BT = [[7, 7, 9, 5]]
     position 1: P = 7 in {7} and not y: rep and wrep; position 2: P = 9 in {7, 9}: both; y = 7: human rep
 
-Legend: B batch (rows never mix), T time.
+Legend: B texts of the batch (they never mix), T time.
 """
+
+from collections.abc import Sequence
 
 import torch
 
 WINDOWS = (16, 32, 128, 512)  # positions
 
 
-def single_token_counts(predicted_BT, target_BT, rank_BT=None, *, ignore_index, windows=WINDOWS):
+def single_token_counts(
+    predicted_BT: torch.Tensor,
+    target_BT: torch.Tensor,
+    rank_BT: torch.Tensor | None = None,
+    *,
+    ignore_index: int,
+    windows: Sequence[int] = WINDOWS,
+) -> dict[str, torch.Tensor]:
     """Count what the metrics are shares of.
 
     Args:
@@ -33,7 +42,7 @@ def single_token_counts(predicted_BT, target_BT, rank_BT=None, *, ignore_index, 
         windows: lengths l >= 1 in positions.
 
     Returns:
-        dict of int64 tensors without dimensions, sums over the scored positions, to be divided by
+        Int64 tensors without dimensions by name, sums over the scored positions, to be divided by
         ``num_scored``: ``num_scored``, ``hits1``; for every l ``rep_l``, ``wrep_l``, ``human_rep_l``; with
         ranks ``hits10`` and ``rank_sum``. No synchronisation with the host.
 
@@ -62,8 +71,10 @@ def single_token_counts(predicted_BT, target_BT, rank_BT=None, *, ignore_index, 
     return counts
 
 
-def since_last_target(token_BT, target_BT, scored_BT):
-    """How many positions before t the token asked for at t last stood as a target of the same row.
+def since_last_target(
+    token_BT: torch.Tensor, target_BT: torch.Tensor, scored_BT: torch.Tensor
+) -> torch.Tensor:
+    """How many positions before t the token asked for at t last stood as a target of the same text.
 
     One sort of queries and targets together by (token, position), a query before the target of its own
     position; a running maximum then carries the latest target of the same token to each query.
@@ -77,7 +88,7 @@ def since_last_target(token_BT, target_BT, scored_BT):
         int64 ``(B, T)``, from 1 on; larger than 2^60 where it stood nowhere before.
     """
     num_positions = target_BT.size(1)
-    # Twice the position, plus one for targets: the order within a token. What is no target stands far away.
+    # Twice the position, plus one for targets: the order within a token. What is not a target is far away.
     time_T = torch.arange(num_positions, device=target_BT.device)
     stride = 2 * num_positions + 2
     query_BT = torch.where(scored_BT, token_BT, -1) * stride + 2 * time_T

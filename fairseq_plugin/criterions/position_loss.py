@@ -1,11 +1,10 @@
-"""What the criterions over row rules share: models with and without a fused loss, prompts, checks, meters.
+"""What our criterions share: models with and without a fused loss, prompts, checks, meters.
 
 Legend: B batch, T time, D width, V vocabulary.
 
 A model with the attribute ``supports_fused_loss`` answers ``forward(..., for_loss=True)`` with ``(hidden_BTD,
-extra)``, where ``extra`` holds ``head_weight`` (rows >= V x D), ``num_columns`` (V), optionally ``banned``
-(columns without probability) and ``compute_dtype`` (type of the products). The loss then never sees
-B x T x V. Calling the model's ``forward``, not its parts, keeps distributed wrappers and their gradient hooks
+extra)``, where ``extra["output_layer"]`` is an :class:`~fairseq_plugin.core.chunked_loss.OutputLayer`. The loss then
+never sees B x T x V. Calling the model's ``forward``, not its parts, keeps distributed wrappers and their gradient hooks
 in the path.
 """
 
@@ -31,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class RowLossConfig(FairseqDataclass):
+class PositionLossConfig(FairseqDataclass):
     prompt_seen: bool = field(
         default=False,
         metadata={"help": "prompt tokens (label, separator) count as seen; off: only the sentence's own do"},
@@ -46,7 +45,7 @@ class RowLossConfig(FairseqDataclass):
     sentence_avg: bool = II("optimization.sentence_avg")
 
 
-class RowLossCriterion(FairseqCriterion):
+class PositionLossCriterion(FairseqCriterion):
     """A rule's loss in training; in validation the true negative log-likelihood, which chooses checkpoints.
 
     Logged, losses in bits: ``loss`` (what is minimised, per token or with ``--sentence-avg`` per sentence; in
@@ -57,7 +56,7 @@ class RowLossCriterion(FairseqCriterion):
 
     Args:
         task: the fairseq task; its target dictionary names the padding.
-        cfg: a :class:`RowLossConfig`.
+        cfg: a :class:`PositionLossConfig`.
 
     Attributes:
         rule_loss: name of the rule's own loss in the logs, and of the criterion in messages.
@@ -156,16 +155,7 @@ class RowLossCriterion(FairseqCriterion):
         with addressed_to_the_user(ValueError):
             if not fused:
                 return loss_from_logits(output, target_BT, seen_BT, **settings)
-            return loss_from_hidden(
-                output,
-                extra["head_weight"],
-                target_BT,
-                seen_BT,
-                num_columns=extra["num_columns"],
-                banned=extra.get("banned"),
-                product_dtype=extra.get("compute_dtype"),
-                **settings,
-            )
+            return loss_from_hidden(output, extra["output_layer"], target_BT, seen_BT, **settings)
 
     def _seen(self, sample, target_BT):
         """The token that becomes seen after each position: ``--prompt-seen`` alone decides over prompt

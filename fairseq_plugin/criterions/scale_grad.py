@@ -8,11 +8,11 @@ from fairseq.logging import metrics
 
 from fairseq_plugin.core.gamma_schedule import SCHEDULES, GammaSchedule
 from fairseq_plugin.core.scale_grad_rule import ScaleGradRule, check_settings
-from fairseq_plugin.criterions.position_loss import RowLossConfig, RowLossCriterion, at_least_one
+from fairseq_plugin.criterions.position_loss import PositionLossConfig, PositionLossCriterion, at_least_one
 
 
 @dataclass
-class ScaleGradCriterionConfig(RowLossConfig):
+class ScaleGradCriterionConfig(PositionLossConfig):
     gamma: float = field(
         default=0.5,
         metadata={
@@ -48,10 +48,10 @@ class ScaleGradCriterionConfig(RowLossConfig):
 
 
 @register_criterion("scale_grad", dataclass=ScaleGradCriterionConfig)
-class ScaleGradCriterion(RowLossCriterion):
+class ScaleGradCriterion(PositionLossCriterion):
     """ScaleGrad loss in training, the true negative log-likelihood in validation.
 
-    Logged besides what :class:`~fairseq_plugin.criterions.position_loss.RowLossCriterion` says:
+    Logged besides what :class:`~fairseq_plugin.criterions.position_loss.PositionLossCriterion` says:
     ``scale_grad_loss`` (bits per token; in validation always under the final ``--gamma``, so that validations
     compare) and, in training under a schedule, ``gamma`` (of the latest update).
 

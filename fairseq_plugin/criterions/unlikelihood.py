@@ -18,7 +18,7 @@ from omegaconf import II
 from fairseq_plugin.core.repeated_ngrams import mark_repeats, repeated_ngrams
 from fairseq_plugin.core.unlikelihood_rule import PenaltyRule, UnlikelihoodRule
 from fairseq_plugin.criterions.greedy import continue_greedily, unwrapped
-from fairseq_plugin.criterions.position_loss import RowLossConfig, RowLossCriterion, at_least_one
+from fairseq_plugin.criterions.position_loss import PositionLossConfig, PositionLossCriterion, at_least_one
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
 
@@ -35,7 +35,7 @@ _SEQUENCE_NUMBERS = ("sequence_tokens", "sequence_ngrams", "sequence_fallbacks")
 
 
 @dataclass
-class UnlikelihoodCriterionConfig(RowLossConfig):
+class UnlikelihoodCriterionConfig(PositionLossConfig):
     alpha: float = field(
         default=1.0,
         metadata={
@@ -66,7 +66,7 @@ class UnlikelihoodCriterionConfig(RowLossConfig):
 
 
 @register_criterion("unlikelihood", dataclass=UnlikelihoodCriterionConfig)
-class UnlikelihoodCriterion(RowLossCriterion):
+class UnlikelihoodCriterion(PositionLossCriterion):
     """Unlikelihood loss in training, the true negative log-likelihood in validation.
 
     A share of the updates is sequence-level: up to ``--sequence-prefixes`` stretches of ``--sequence-prefix``
@@ -76,7 +76,7 @@ class UnlikelihoodCriterion(RowLossCriterion):
     *all* continuation tokens, K x L (with ``--sentence-avg`` by the K continuations), repeated or not. A
     batch without a stretch that long gives its token-level loss instead, which is counted.
 
-    Logged besides what :class:`~fairseq_plugin.criterions.position_loss.RowLossCriterion` says:
+    Logged besides what :class:`~fairseq_plugin.criterions.position_loss.PositionLossCriterion` says:
     ``unlikelihood_loss`` (likelihood and alpha times unlikelihood, bits per token) and, with sequence-level
     updates, ``sequence_loss`` (bits per continuation token), ``sequence_repeats`` (share of the
     continuations' n-grams that stood earlier in them), ``sequence_fallbacks`` (batches that gave their

@@ -15,6 +15,7 @@ from fairseq.models import (
     register_model_architecture,
 )
 
+from fairseq_plugin.core.chunked_loss import OutputLayer
 from fairseq_plugin.core.gpt2 import GPT2, KVCache
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.models.gpt2_config import (
@@ -219,21 +220,16 @@ class GPT2Decoder(FairseqIncrementalDecoder):
 
         Returns:
             ``(logits_BTV or hidden_BTD, extra)``; logits are float32 and -inf where no probability may go.
-            With ``for_loss``, ``extra`` holds ``head_weight`` (rows of the padded vocabulary x D),
-            ``num_columns``, ``banned`` and ``compute_dtype`` (of the products).
+            With ``for_loss``, ``extra["output_layer"]`` makes logits of the hidden states.
 
         Raises:
             SystemExit: a text longer than the positions, or damaged weights.
         """
         hidden_BTD, extra = self.extract_features(prev_output_tokens, incremental_state=incremental_state)
         if for_loss:
-            return hidden_BTD, {
-                **extra,
-                "head_weight": self.gpt2.wte.weight,
-                "num_columns": len(self.dictionary),
-                "banned": self.gpt2.banned,
-                "compute_dtype": self.gpt2.compute_dtype,
-            }
+            gpt2 = self.gpt2
+            layer = OutputLayer(gpt2.wte.weight, len(self.dictionary), gpt2.banned, gpt2.compute_dtype)
+            return hidden_BTD, {**extra, "output_layer": layer}
         if features_only:
             return hidden_BTD, extra
         return self.output_layer(hidden_BTD), extra

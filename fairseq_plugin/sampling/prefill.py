@@ -89,7 +89,7 @@ def prefill(model, prompts, capacity, with_hidden=False):
         part = cache if one_group else KVCache(model.config, len(rows), width, device, model.compute_dtype)
         hidden_RTD = model(tokens_RT.to(device), cache=part, lengths_B=lengths_R)
         if part is not cache:
-            cache.copy_rows(torch.tensor(rows, device=device), part)
+            cache.copy_slots(torch.tensor(rows, device=device), part)
         last_RD = hidden_RTD[torch.arange(len(rows), device=device), lengths_R - 1]
         logits_RV = model.logits(last_RD[fill_up(torch.arange(len(rows), device=device))]).float()
         for i, row in enumerate(rows):

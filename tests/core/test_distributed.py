@@ -12,7 +12,7 @@ def test_a_single_process_may_train(environment):
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [("4", "--distributed-world-size 4"), ("4", r"process R of 0 \.\. 3"), ("many", "is no number")],
+    [("4", "--distributed-world-size 4"), ("4", r"process R of 0 \.\. 3"), ("many", "is not a number")],
 )
 def test_one_of_several_processes_may_not_train_alone(size, words):
     with pytest.raises(RuntimeError, match=words):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from fairseq_plugin.core.scale_grad import fused_scale_grad_loss, scale_grad_loss
+from tests.core.losses import fused_scale_grad_loss, scale_grad_loss
 
 PAD = 1
 HALF = [torch.bfloat16, torch.float16]
@@ -35,10 +35,10 @@ def gradients(loss, *inputs):
 
 
 @pytest.mark.parametrize("eps", [0.0, 1e-4])
-@pytest.mark.parametrize("chunk_rows", [1, 2, 7, 29, 30, 31, 1000, None])
-def test_chunk_size_does_not_matter(chunk_rows, eps):
+@pytest.mark.parametrize("chunk_size", [1, 2, 7, 29, 30, 31, 1000, None])
+def test_chunk_size_does_not_matter(chunk_size, eps):
     hidden, weight, target = batch()
-    parts = fused(hidden, weight, target, chunk_rows=chunk_rows, eps=eps)
+    parts = fused(hidden, weight, target, chunk_size=chunk_size, eps=eps)
     truth = scale_grad_loss(hidden @ weight.t(), target, gamma=0.3, ignore_index=PAD, eps=eps)
     for a, b in zip(parts, truth):
         assert torch.allclose(a.double(), b.double(), rtol=1e-13)
@@ -87,20 +87,20 @@ class LargestTensor(TorchDispatchMode):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_no_tensor_of_batch_by_time_by_vocabulary_is_ever_made(dtype):
-    rows, steps, vocabulary, width, chunk_rows = 4, 32, 640, 8, 16
+    rows, steps, vocabulary, width, chunk_size = 4, 32, 640, 8, 16
     hidden, weight, target = batch(rows, steps, vocabulary, width, dtype)
     with LargestTensor() as ours:
-        fused(hidden, weight, target, chunk_rows=chunk_rows).loss.backward()
+        fused(hidden, weight, target, chunk_size=chunk_size).loss.backward()
     with LargestTensor() as plain:
         scale_grad_loss(hidden @ weight.t(), target, gamma=0.3, ignore_index=PAD).loss.backward()
     assert plain.numel >= rows * steps * vocabulary  # the watch sees what it should
-    assert ours.numel <= max(chunk_rows * vocabulary, vocabulary * width)
+    assert ours.numel <= max(chunk_size * vocabulary, vocabulary * width)
 
 
 def test_seen_tokens_take_no_more_than_the_vocabulary_allows():
     hidden, weight, target = batch(rows=1, steps=1024, vocabulary=16, width=4)
     with LargestTensor() as watch:
-        fused(hidden, weight, target, chunk_rows=64).loss.backward()
+        fused(hidden, weight, target, chunk_size=64).loss.backward()
     assert watch.numel <= 1024 * 16
 
 
@@ -123,7 +123,7 @@ def test_half_precision_errs_no_more_than_the_plain_version(product_dtype, weigh
     exact = [x.detach().float().requires_grad_() for x in (hidden, weight)]
     true = dense_autograd(*exact, target, torch.float32)
     plain = dense_autograd(hidden, weight, target, product_dtype)
-    loss = fused(hidden, weight, target, chunk_rows=40).loss
+    loss = fused(hidden, weight, target, chunk_size=40).loss
     ours = (loss, *gradients(loss, hidden, weight))
     assert ours[0].dtype == torch.float32 and ours[2].dtype == weight.dtype
     for a, b, t in zip(ours, plain, true):
@@ -136,7 +136,7 @@ def test_float32_errs_no_more_than_the_plain_version():
     doubles = [x.detach().double().requires_grad_() for x in (hidden, weight)]
     truth = scale_grad_loss(doubles[0] @ doubles[1].t(), target, gamma=0.3, ignore_index=PAD).loss
     plain = scale_grad_loss(hidden @ weight.t(), target, gamma=0.3, ignore_index=PAD).loss
-    ours = fused(hidden, weight, target, chunk_rows=100).loss
+    ours = fused(hidden, weight, target, chunk_size=100).loss
     true_all = (truth, *gradients(truth, *doubles))
     ours_all = (ours, *gradients(ours, hidden, weight))
     plain_all = (plain, *gradients(plain, hidden, weight))
@@ -211,7 +211,7 @@ def test_banned_columns_and_padding_rows_get_no_probability_and_no_gradient(eps)
     hidden, weight, target = batch(vocabulary=20)
     target = target.clamp(max=13)
     banned = torch.tensor([0, 14])
-    parts = fused(hidden, weight, target, num_columns=16, banned=banned, eps=eps, chunk_rows=8)
+    parts = fused(hidden, weight, target, num_symbols=16, banned=banned, eps=eps, chunk_size=8)
     logits = (hidden @ weight.t())[..., :16].index_fill(-1, banned, -torch.inf)
     truth = scale_grad_loss(logits, target, gamma=0.3, ignore_index=PAD, eps=eps)
     for a, b in zip(parts, truth):
@@ -261,15 +261,28 @@ def test_gamma_outside_its_range_is_refused_by_flag(gamma):
         scale_grad_loss(hidden @ weight.t(), target, gamma=gamma, ignore_index=PAD)
 
 
+def test_a_gamma_that_float32_cannot_hold_is_refused_and_the_smallest_allowed_one_is_exact():
+    hidden, weight, target = batch()
+    for gamma in (1e-31, 1e-45, 5e-324):
+        with pytest.raises(ValueError, match=r"--gamma .* at least 1e-30"):
+            fused(hidden, weight, target, gamma=gamma)
+    truth = fused(hidden, weight, target, gamma=1e-30).loss
+    floats = [x.detach().float().requires_grad_() for x in (hidden, weight)]
+    loss = fused(*floats, target, gamma=1e-30).loss
+    assert torch.allclose(loss.double(), truth, rtol=1e-5)
+    assert all(gradient.isfinite().all() for gradient in gradients(loss, *floats))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"eps": -1e-8}, "--parity-eps"),
+        ({"eps": 1e300}, "--parity-eps"),
         ({"eps": float("nan")}, "--parity-eps"),
-        ({"num_columns": 14}, "num_columns 14"),
-        ({"num_columns": 0}, "num_columns 0"),
-        ({"chunk_rows": 0}, "chunk_rows 0"),
-        ({"num_columns": 5}, "target token .* outside the vocabulary"),
+        ({"num_symbols": 14}, "num_symbols 14"),
+        ({"num_symbols": 0}, "num_symbols 0"),
+        ({"chunk_size": 0}, "chunk_size 0"),
+        ({"num_symbols": 5}, "target token .* outside the vocabulary"),
         ({"seen": torch.full((3, 11), 13)}, "seen token 13 is outside the vocabulary"),
         ({"seen": torch.full((3, 11), -7)}, "seen token -7 is outside the vocabulary"),
     ],

@@ -71,7 +71,7 @@ def test_rows_can_be_dropped_repeated_and_reordered(model):
     cache = KVCache(CONFIG, 5, 30)
     model(tokens_BT, cache=cache, lengths_B=torch.tensor([12, 3, 7, 9, 1]))
     cache.keep(order)
-    assert cache.rows == 4 and cache.lengths.tolist() == [9, 12, 12, 1] and cache.longest == 12
+    assert cache.num_slots == 4 and cache.lengths.tolist() == [9, 12, 12, 1] and cache.longest == 12
     next_B1 = torch.tensor([[1], [2], [3], [4]])
     hidden_BTD = model(next_B1, cache=cache)
     for row, (source, length) in enumerate(zip(order.tolist(), [9, 12, 12, 1], strict=True)):
@@ -131,7 +131,7 @@ def logits_of_one_row(model, rows, longest):
     own.keep(torch.tensor([0]))
     cache = KVCache(model.config, rows, 80)
     model(texts(rows, longest, seed=rows), cache=cache, lengths_B=torch.arange(rows) % longest + 1)
-    cache.copy_rows(torch.tensor([rows // 2]), own)
+    cache.copy_slots(torch.tensor([rows // 2]), own)
     tokens_BT = texts(rows, 20, seed=rows + 1)
     tokens_BT[rows // 2] = texts(1, 20, seed=1)[0]
     return model.logits(read_one_by_one(model, cache, tokens_BT))[rows // 2]
@@ -143,7 +143,7 @@ def test_leftovers_of_longer_rows_are_never_seen(model):
     model(tokens_BT, cache=cache)
     short = KVCache(CONFIG, 1, 4)
     model(tokens_BT[:1, :4], cache=short)
-    cache.copy_rows(torch.tensor([1]), short)  # 26 old tokens still stand behind these 4
+    cache.copy_slots(torch.tensor([1]), short)  # 26 old tokens still stand behind these 4
     hidden_BTD = model(torch.tensor([[5], [6]]), cache=cache)
     text_1T = torch.cat([tokens_BT[:1, :4], torch.tensor([[6]])], dim=1)
     with torch.no_grad():
@@ -188,13 +188,13 @@ def test_padding_may_reach_beyond_the_last_position(model):
 def test_what_does_not_fit_is_refused(model):
     cache = KVCache(CONFIG, 1, 32)
     model(texts(1, cache.capacity - 2), cache=cache)
-    with pytest.raises(ValueError, match=f"{cache.capacity} slots per row; {cache.capacity + 1} are needed"):
+    with pytest.raises(ValueError, match=f"{cache.capacity} positions per slot; {cache.capacity + 1} are needed"):
         model(texts(1, 3), cache=cache)
     cache = KVCache(CONFIG, 1, 96)
     model(texts(1, 80), cache=cache)
     with pytest.raises(ValueError, match="81 tokens exceed the model's 80 positions"):
         model(texts(1, 1), cache=cache)
-    with pytest.raises(ValueError, match="at least one row"):
+    with pytest.raises(ValueError, match="at least one slot"):
         KVCache(CONFIG, 0, 5)
 
 
@@ -220,7 +220,7 @@ def test_alternatives_are_read_as_if_each_stood_alone(model, lengths):
         with torch.no_grad():
             expected_D = model(torch.tensor([[*text, texts(4, 1, seed=2)[row].item()]]))[0, -1]
         torch.testing.assert_close(next_B1D[row, 0], expected_D, atol=1e-5, rtol=0)
-    with pytest.raises(ValueError, match="slots per row"):
+    with pytest.raises(ValueError, match="positions per slot"):
         model.read_alternatives(texts(4, cache.capacity), cache)
 
 

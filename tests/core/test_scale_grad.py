@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_plugin.core.scale_grad import fused_scale_grad_loss, scale_grad_loss
 from fairseq_plugin.core.seen_tokens import list_seen_tokens
+from tests.core.losses import fused_scale_grad_loss, scale_grad_loss
 from tests.reference.scale_grad_oracle import dense_loss, literal_loss
 
 PAD = 1
@@ -70,14 +70,14 @@ def test_loss_and_gradient_equal_the_literal_definition(batch, gamma, eps):
 
 @settings(max_examples=100, deadline=None)
 @given(batches(), GAMMAS, st.sampled_from([0.0, 1e-3]), st.integers(1, 8))
-def test_the_fused_path_equals_the_literal_definition(batch, gamma, eps, chunk_rows):
+def test_the_fused_path_equals_the_literal_definition(batch, gamma, eps, chunk_size):
     hidden, target, seen = batch  # "hidden" of width V through an invertible output layer
     width = hidden.size(-1)
     weight = torch.randn(width + 3, width, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     ours = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
     dense = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
     parts = fused_scale_grad_loss(
-        *ours, target, seen, gamma=gamma, ignore_index=PAD, num_columns=width, eps=eps, chunk_rows=chunk_rows
+        *ours, target, seen, gamma=gamma, ignore_index=PAD, num_symbols=width, eps=eps, chunk_size=chunk_size
     )
     logits = (dense[0] @ dense[1].t())[..., :width]
     truth = literal_loss(logits.tolist(), target.tolist(), seen.tolist(), gamma, PAD, eps)
@@ -103,7 +103,7 @@ def test_gradients_pass_gradcheck(eps):
         (hidden @ weight.t()).detach().requires_grad_(),
     )
     assert torch.autograd.gradcheck(
-        lambda h, w: fused(h, w, target, eps=eps, chunk_rows=3).loss * 1.7, (hidden, weight)
+        lambda h, w: fused(h, w, target, eps=eps, chunk_size=3).loss * 1.7, (hidden, weight)
     )
 
 
@@ -141,7 +141,7 @@ def test_gamma_one_is_bit_equal_to_cross_entropy(shape, dtype):
 
 def test_the_fused_path_at_gamma_one_is_cross_entropy_of_a_linear_layer():
     hidden, weight, target = example()
-    parts = fused(hidden, weight, target, gamma=1.0, chunk_rows=4)
+    parts = fused(hidden, weight, target, gamma=1.0, chunk_size=4)
     logits = (hidden @ weight.t()).view(-1, 13)
     truth = F.cross_entropy(logits, target.view(-1), reduction="sum", ignore_index=PAD)
     assert torch.allclose(parts.loss, truth, rtol=1e-14)
@@ -183,7 +183,7 @@ def test_rows_never_leak_into_each_other(path):
 
     def loss(rows):
         if path == "fused":
-            return fused(hidden[rows], weight, target[rows], chunk_rows=5)
+            return fused(hidden[rows], weight, target[rows], chunk_size=5)
         return scale_grad_loss((hidden @ weight.t())[rows], target[rows], gamma=0.3, ignore_index=PAD)
 
     together, alone = loss([0, 1, 2]), [loss([row]) for row in range(3)]
@@ -197,7 +197,7 @@ def test_padding_changes_nothing_and_gets_no_gradient(path):
 
     def run(hidden, target):
         if path == "fused":
-            return fused(hidden, weight, target, chunk_rows=4)
+            return fused(hidden, weight, target, chunk_size=4)
         return scale_grad_loss(hidden @ weight.t(), target, gamma=0.3, ignore_index=PAD)
 
     padded_hidden = torch.cat([hidden.detach(), torch.full((2, 5, 5), 9.0)], dim=1).requires_grad_()

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.core.repeated_ngrams import mark_repeats, repeated_ngrams
-from fairseq_plugin.core.unlikelihood import (
+from fairseq_plugin.core.unlikelihood_rule import SMALLEST_REST
+from tests.core.losses import (
     fused_penalty_loss,
     fused_unlikelihood_loss,
     penalty_loss,
     unlikelihood_loss,
 )
-from fairseq_plugin.core.unlikelihood_rule import SMALLEST_REST
 from tests.core.test_scale_grad import batches, example, gradient
 from tests.reference.unlikelihood_oracle import dense_loss, literal_loss, literal_penalty, literal_repeats
 
@@ -70,14 +70,14 @@ def test_loss_and_gradient_equal_the_literal_definition(batch, alpha):
 
 @settings(max_examples=100, deadline=None)
 @given(batches(), ALPHAS, st.integers(1, 8))
-def test_the_fused_path_equals_the_literal_definition(batch, alpha, chunk_rows):
+def test_the_fused_path_equals_the_literal_definition(batch, alpha, chunk_size):
     hidden, target, seen = batch
     width = hidden.size(-1)
     weight = torch.randn(width + 3, width, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     ours = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
     plain = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
     options = {"alpha": alpha, "ignore_index": PAD}
-    parts = fused_unlikelihood_loss(*ours, target, seen, num_columns=width, chunk_rows=chunk_rows, **options)
+    parts = fused_unlikelihood_loss(*ours, target, seen, num_symbols=width, chunk_size=chunk_size, **options)
     logits = (plain[0] @ plain[1].t())[..., :width]
     truth = literal_loss(logits.tolist(), target.tolist(), seen.tolist(), alpha, PAD)
     assert abs(parts.loss.item() - truth["loss"]) <= 1e-12 * max(1.0, truth["loss"])
@@ -107,15 +107,15 @@ def test_the_worked_example_of_the_docstring():
 @PATHS
 def test_gradients_pass_gradcheck(path):
     hidden, weight, target = example(rows=2, steps=4, vocabulary=6)
-    options = {"chunk_rows": 3} if path in (fused, fused_penalty) else {}
+    options = {"chunk_size": 3} if path in (fused, fused_penalty) else {}
     assert torch.autograd.gradcheck(lambda h, w: path(h, w, target, **options).loss * 1.7, (hidden, weight))
 
 
 @FUSED
-@pytest.mark.parametrize("chunk_rows", [1, 2, 7, 29, 30, 31, 1000, None])
-def test_chunk_size_does_not_matter(path, plain, chunk_rows):
+@pytest.mark.parametrize("chunk_size", [1, 2, 7, 29, 30, 31, 1000, None])
+def test_chunk_size_does_not_matter(path, plain, chunk_size):
     hidden, weight, target = example()
-    parts, truth = path(hidden, weight, target, chunk_rows=chunk_rows), plain(hidden, weight, target)
+    parts, truth = path(hidden, weight, target, chunk_size=chunk_size), plain(hidden, weight, target)
     for a, b in zip(parts, truth):
         assert torch.allclose(a.double(), b.double(), rtol=1e-13)
     for a, b in zip(gradient(parts.loss, hidden, weight), gradient(truth.loss, hidden, weight)):

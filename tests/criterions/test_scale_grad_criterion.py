@@ -9,8 +9,8 @@ from fairseq import criterions
 from fairseq.distributed import ModuleProxyWrapper
 from omegaconf import OmegaConf
 
-from fairseq_plugin.core.scale_grad import scale_grad_loss
 from fairseq_plugin.criterions.scale_grad import ScaleGradCriterion, ScaleGradCriterionConfig
+from tests.core.losses import scale_grad_loss
 from tests.criterions.criterion_setup import (
     build_encoder_decoder,
     build_gpt2,
@@ -137,7 +137,7 @@ def test_prompt_seen_alone_decides_whether_prompts_count(lm_task, prompt_seen, s
     if not prompt_seen:
         seen[:, :3] = 1
     loss, _, logged = build_criterion(lm_task, prompt_seen=prompt_seen)(model, sample)
-    expected = direct(model, sample, seen_BT=seen)
+    expected = direct(model, sample, seen=seen)
     assert torch.equal(loss, expected.loss) and torch.equal(logged["num_novel"], expected.num_novel)
 
 

@@ -10,8 +10,8 @@ from fairseq import criterions
 from fairseq.distributed import ModuleProxyWrapper
 from omegaconf import OmegaConf
 
-from fairseq_plugin.core.unlikelihood import penalty_loss, unlikelihood_loss
 from fairseq_plugin.criterions.greedy import continue_greedily
+from tests.core.losses import penalty_loss, unlikelihood_loss
 from tests.criterions.criterion_setup import (
     build_encoder_decoder,
     build_gpt2,

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
-from fairseq_plugin.core.scale_grad import fused_scale_grad_loss, scale_grad_loss
 from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.sampling.sample import continue_prompts
+from tests.core.losses import fused_scale_grad_loss, scale_grad_loss
 
 pytestmark = pytest.mark.gpu
 
@@ -30,7 +30,7 @@ def test_logits_and_loss_are_those_of_the_cpu(models):
         hidden_BTD = model(tokens_BT.to(device))
         target_BT = tokens_BT.roll(-1, 1).to(device)
         options = {"gamma": 0.3, "ignore_index": 1}
-        fused = fused_scale_grad_loss(hidden_BTD, model.wte.weight, target_BT, num_columns=500, **options)
+        fused = fused_scale_grad_loss(hidden_BTD, model.wte.weight, target_BT, num_symbols=500, **options)
         plain = scale_grad_loss(model.logits(hidden_BTD), target_BT, **options)
         torch.testing.assert_close(fused.loss, plain.loss, rtol=1e-4, atol=1e-3)
         fused.loss.backward()
@@ -62,7 +62,7 @@ def test_bf16_training_steps_lower_the_loss():
             tokens_BT[:, 1:],
             gamma=0.5,
             ignore_index=1,
-            num_columns=500,
+            num_symbols=500,
         ).loss
         optimizer.zero_grad()
         loss.backward()

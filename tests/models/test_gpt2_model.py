@@ -62,8 +62,9 @@ def test_features_and_loss_inputs_lead_to_the_same_logits(data):
     assert torch.equal(model.extract_features(tokens_BT)[0], hidden_BTD)
     assert torch.equal(model.output_layer(hidden_BTD), logits_BTV)
     hidden_BTD, extra = model(tokens_BT, for_loss=True)
-    scores_BTV = (hidden_BTD @ extra["head_weight"].t())[..., : extra["num_columns"]]
-    scores_BTV[..., extra["banned"]] = -torch.inf
+    layer = extra["output_layer"]
+    scores_BTV = (hidden_BTD @ layer.weight_VD.t())[..., : layer.num_symbols]
+    scores_BTV[..., layer.banned] = -torch.inf
     torch.testing.assert_close(scores_BTV, logits_BTV, atol=1e-5, rtol=1e-5)
 
 

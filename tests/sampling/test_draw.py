@@ -14,9 +14,9 @@ from tests.reference.drawing_oracle import allowed_probabilities, draw_one, gumb
 MODES = [(1.0, 0, 1.0), (0.7, 0, 1.0), (1.0, 5, 1.0), (1.3, 0, 0.8), (1.0, 40, 0.5), (0.9, 700, 0.95)]
 
 
-def random_logits(seed, num_rows=16, num_columns=700, banned=True):
+def random_logits(seed, num_rows=16, num_symbols=700, banned=True):
     generator = torch.Generator().manual_seed(seed)
-    logits_BV = torch.randn(num_rows, num_columns, generator=generator) * 3
+    logits_BV = torch.randn(num_rows, num_symbols, generator=generator) * 3
     if banned:
         logits_BV[:, [0, 1, 3, -1]] = -math.inf
     return logits_BV
@@ -24,9 +24,9 @@ def random_logits(seed, num_rows=16, num_columns=700, banned=True):
 
 @pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**31), num_columns=st.sampled_from([5, 64, 65, 300, 700]))
-def test_a_draw_is_the_literal_inverse_cdf(mode, seed, num_columns):
-    logits_BV = random_logits(seed, 8, num_columns)
+@given(seed=st.integers(0, 2**31), num_symbols=st.sampled_from([5, 64, 65, 300, 700]))
+def test_a_draw_is_the_literal_inverse_cdf(mode, seed, num_symbols):
+    logits_BV = random_logits(seed, 8, num_symbols)
     uniform_B = torch.rand(8, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
     tokens_B = draw(logits_BV.clone(), uniform_B, Sampling(*mode))
     for row, token in enumerate(tokens_B.tolist()):
@@ -151,9 +151,9 @@ def test_gumbel_noise_does_not_depend_on_what_else_is_allowed():
         draw_gumbel(logits_BV, 7, ids_B, steps_B, Sampling(gumbel=True))
 
 
-@pytest.mark.parametrize("num_columns", [1, 63, 64, 127, 128, 129, 700, 50257])
-def test_the_arg_max_is_the_first_of_the_greatest(num_columns):
-    logits_BV = random_logits(1, 9, num_columns, banned=num_columns > 4).round()  # rounded: with ties
+@pytest.mark.parametrize("num_symbols", [1, 63, 64, 127, 128, 129, 700, 50257])
+def test_the_arg_max_is_the_first_of_the_greatest(num_symbols):
+    logits_BV = random_logits(1, 9, num_symbols, banned=num_symbols > 4).round()  # rounded: with ties
     logits_BV[8] = logits_BV[8].flip(0)
     expected = [row.index(max(row)) for row in logits_BV.tolist()]
     assert arg_max(logits_BV).tolist() == expected
