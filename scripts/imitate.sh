@@ -27,17 +27,15 @@ What it chooses, by the size of FILE (from scratch; a tokenizer is trained on th
 A short trial run measures this machine's speed; the number of updates is what fits into the time, and at the most
 40 passes over the text (3 with --from). The learning rate falls to zero at the last update, validation comes
 25 times (6 with --from), and five (two) validations without a better loss end the training.
+
+Exit status: 0; 3 if the model has learnt nothing worth reading (the last lines begin with the reason); else 1.
 TEXT
 }
 
 ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-FILE='' TO='' MINUTES=15 FROM='' GAMMA=1 SEED=1 STEP=0
+. "$ROOT/scripts/common.sh"
+FILE='' TO='' MINUTES=15 FROM='' GAMMA=1 SEED=1
 PROMPTS=()
-
-die() {
-  printf 'error: %s\n' "$*" >&2
-  exit 1
-}
 
 while [ $# -gt 0 ]; do
   case $1 in
@@ -63,87 +61,48 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$FILE" ] || die "which text? bash scripts/imitate.sh FILE; see --help"
 [ -f "$FILE" ] || die "there is no file $FILE"
-[[ $MINUTES =~ ^[0-9]*\.?[0-9]+$ && $MINUTES =~ [1-9] ]] || die "--minutes $MINUTES must be a number above 0"
+check_number --minutes "$MINUTES"
+check_number --gamma "$GAMMA"
+check_whole_number --seed "$SEED" 0
 [ -z "$FROM" ] || [ -d "$FROM" ] || die "--from $FROM is not a folder"
-
-# Absolute, or relative to the repository where it lies inside, so that the shown commands are short.
-path_of() {
-  local path
-  path=$(cd -P "$(dirname "$1")" 2>/dev/null && pwd)/$(basename "$1") || die "the folder of $1 does not exist"
-  printf '%s' "${path#"$ROOT/"}"
-}
-
-# title WORDS / shown COMMAND...: what comes, and the command as one could type it.
-title() {
-  STEP=$((STEP + 1))
-  printf '\n== %d. %s\n' "$STEP" "$1"
-}
-
-shown() {
-  printf '$'
-  printf ' %q' "$@"
-  printf '\n'
-}
-
-# step TITLE COMMAND...
-step() {
-  local start=$SECONDS
-  title "$1"
-  shift
-  shown "$@"
-  "$@" </dev/null
-  printf '(%d s)\n' $((SECONDS - start))
-}
-
-# quiet LOG COMMAND...: all it says goes to LOG; where it fails, its error line, or else its last words.
-quiet() {
-  local log=$1
-  shift
-  "$@" >"$log" 2>&1 </dev/null && return
-  ! grep -E '^error: ' "$log" >&2 || exit 1
-  tail -n 15 "$log" >&2
-  die "step $STEP failed; everything it said stands in $log"
-}
 
 FILE=$(path_of "$FILE")
 [ -z "$FROM" ] || FROM=$(path_of "$FROM")
 name=$(basename "$FILE")
 [ "$name" != input.txt ] || name=$(basename "$(dirname "$FILE")")
 : "${TO:=$ROOT/runs/${name%.*}}"
-mkdir -p "$TO" 2>/dev/null || die "cannot make the folder --to $TO"
+make_folder "$TO"
 TO=$(path_of "$TO")
-
-started=$SECONDS
-bash "$ROOT/scripts/setup_env.sh"
-cd "$ROOT"
-# The stock commands greet everybody with seven warnings about Hydra; errors and logs are not warnings.
-export PYTHONWARNINGS=ignore
-# Threads that wait without spinning: on a machine with other work, training is ten times faster so.
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
-bin=.venv/bin
-exec 9>"$TO/.lock"
-$bin/python -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null ||
-  die "another imitate.sh works in $TO; wait for it, or name another --to"
-ready=$SECONDS
+begin imitate.sh "$TO"
 
 # setting NAME: of the run's recipe, one "name value" per line, written once.
 setting() {
   sed -n "s/^$1 //p" "$TO/recipe"
 }
 
+# A run that is there goes on with its own settings only; this is seen before anything is written.
+if [ -f "$TO/recipe" ]; then
+  for name in gamma seed minutes from; do
+    flag=${name^^} begun=$(setting $name)
+    grep -q "^$name " "$TO/recipe" || continue  # older runs do not tell
+    [ "$begun" = "${!flag}" ] ||
+      die "$TO was begun with --$name ${begun:-nothing}, not ${!flag:-nothing}: give the same, or another --to"
+  done
+fi
+
 bytes=$(wc -c <"$FILE")
 if [ -n "$FROM" ]; then
   codec=(--codec gpt2 --gpt2-bpe "$FROM")
-  layers='' heads='' width='' dropout=0.1 lr=5e-5 context=128 rows=8 passes=3 decay=0.01 looks=6 patience=2
+  layers='' heads='' width='' dropout=0.1 lr=5e-5 context=128 batch=8 passes=3 decay=0.01 validations=6 patience=2
 elif [ "$bytes" -lt 300000 ]; then
   codec=(--codec bytes --vocab-size 512)
-  layers=4 heads=4 width=128 dropout=0.3 lr=2e-3 context=128 rows=8 passes=40 decay=0.1 looks=25 patience=5
+  layers=4 heads=4 width=128 dropout=0.3 lr=2e-3 context=128 batch=8 passes=40 decay=0.1 validations=25 patience=5
 elif [ "$bytes" -lt 5000000 ]; then
   codec=(--codec bytes --vocab-size 1000)
-  layers=6 heads=4 width=256 dropout=0.2 lr=2e-3 context=128 rows=16 passes=40 decay=0.1 looks=25 patience=5
+  layers=6 heads=4 width=256 dropout=0.2 lr=2e-3 context=128 batch=16 passes=40 decay=0.1 validations=25 patience=5
 else
   codec=(--codec bytes --vocab-size 4000)
-  layers=6 heads=6 width=384 dropout=0.1 lr=1e-3 context=128 rows=16 passes=40 decay=0.1 looks=25 patience=5
+  layers=6 heads=6 width=384 dropout=0.1 lr=1e-3 context=128 batch=16 passes=40 decay=0.1 validations=25 patience=5
 fi
 
 step "Cut the text and encode it" $bin/python scripts/prepare_text.py "$FILE" --split 0.9,0.1 --to "$TO/data" "${codec[@]}"
@@ -174,38 +133,28 @@ model=(--arch gpt2_mini --n-layer "$layers" --n-head "$heads" --n-embd "$width" 
 train=($bin/fairseq-train "$TO/data" --user-dir fairseq_plugin --task open_ended_generation --sample-break-mode none
   --tokens-per-sample "$context" "${model[@]}" --dropout "$dropout" --compute-dtype bf16
   --criterion scale_grad --gamma "$GAMMA" --optimizer fused_adamw --adam-betas '(0.9, 0.99)' --weight-decay "$decay" --clip-norm 1.0
-  --lr "$lr" --batch-size "$rows" --seed "$SEED" --log-format json)
+  --lr "$lr" --batch-size "$batch" --seed "$SEED" --log-format json)
 
 if [ ! -f "$TO/recipe" ]; then
   title "Try 40 updates: how many fit into $MINUTES minutes?"
-  quiet "$TO/trial.console" "${train[@]}" --max-update 40 --no-save --disable-validation --no-plot --num-sample-prefixes 0 \
+  quiet "$TO/trial.console" "" "${train[@]}" --max-update 40 --no-save --disable-validation --no-plot --num-sample-prefixes 0 \
     --log-interval 20 --save-dir "$TO/trial"
   rm -rf "$TO/trial"
   speed=$(grep -o '"ups": "[0-9.]*"' "$TO/trial.console" | tail -n 1 | tr -dc 0-9. || true)
   tokens=$(count train tokens)
   # A tenth of the time for validations and samples; whole numbers, at least 25 updates.
-  updates=$(awk -v t="$tokens" -v p="$passes" -v n="$((rows * context))" -v s="${speed:-1}" -v m="$MINUTES" 'BEGIN {
+  updates=$(awk -v t="$tokens" -v p="$passes" -v n="$((batch * context))" -v s="${speed:-1}" -v m="$MINUTES" 'BEGIN {
     most = p * t / n; fit = 0.9 * 60 * m * s; u = int(most < fit ? most : fit); print (u < 25 ? 25 : u) }')
   printf '%s updates a second: %s updates, %s passes over %s tokens\n' "$speed" "$updates" \
-    "$(awk -v u="$updates" -v n="$((rows * context))" -v t="$tokens" 'BEGIN { printf "%.1f", u * n / t }')" "$tokens"
-  every=$(((updates + looks - 1) / looks))
+    "$(awk -v u="$updates" -v n="$((batch * context))" -v t="$tokens" 'BEGIN { printf "%.1f", u * n / t }')" "$tokens"
+  every=$(((updates + validations - 1) / validations))
   printf '%s\n' "updates $updates" "every $every" "minutes $MINUTES" "warmup $((updates / 20 < 100 ? updates / 20 + 1 : 100))" \
-    "gamma $GAMMA" "seed $SEED" "layers $layers" "width $width" "heads $heads" "dropout $dropout" >"$TO/recipe.new"
+    "gamma $GAMMA" "seed $SEED" "from $FROM" "layers $layers" "width $width" "heads $heads" "dropout $dropout" >"$TO/recipe.new"
   mv "$TO/recipe.new" "$TO/recipe"
 fi
-for name in gamma seed minutes; do
-  given=${name^^}
-  [ "$(setting $name)" = "${!given}" ] ||
-    die "$TO was begun with --$name $(setting $name), not ${!given}: give the same, or another --to"
-done
-
 checkpoints=$TO/checkpoints
 mkdir -p "$checkpoints"
 if [ ! -f "$TO/trained" ]; then
-  # fairseq copies the newest checkpoint to checkpoint_last.pt in place: a kill meanwhile leaves half of it, or none.
-  restore=$($bin/python -c 'import sys; sys.modules["fairseq"] = None
-from fairseq_plugin.storage.checkpoints import go_on_from; print(go_on_from(sys.argv[1]) or "")' "$checkpoints")
-  [ -z "$restore" ] || train+=(--restore-file "$restore")
   # One update more in the cosine's period: fairseq's begins anew at its end.
   train+=(--lr-scheduler cosine --warmup-updates "$(setting warmup)" --max-update "$(setting updates)"
     --lr-period-updates $(($(setting updates) - $(setting warmup) + 1))
@@ -215,40 +164,25 @@ from fairseq_plugin.storage.checkpoints import go_on_from; print(go_on_from(sys.
     --validate-interval 1000000 --save-interval 1000000 --no-epoch-checkpoints --save-dir "$checkpoints"
     --log-interval "$((($(setting every) + 4) / 5))" --log-file "$checkpoints/train.log" --no-plot)
   # After a kill in the middle of writing, the newest checkpoint that is whole.
-  restore=$($bin/python - "$checkpoints" <<'PYTHON'
-import sys
-sys.modules["fairseq"] = None  # not needed here, and slow to import
-sys.path.insert(0, ".")
-from fairseq_plugin.storage.checkpoints import go_on_from
-print(go_on_from(sys.argv[1]) or "")
-PYTHON
-  )
+  whole='import sys; from fairseq_plugin.storage.checkpoints import go_on_from; print(go_on_from(sys.argv[1]) or "")'
+  restore=$($bin/python -c "$whole" "$checkpoints")
   [ -z "$restore" ] || train+=(--restore-file "$restore")
-  title "Train"
-  shown "${train[@]}"
   said='s/.*"epoch": ([0-9]+), "valid_loss".*"valid_accuracy": "([^"]*)".*"valid_ppl": "([^"]*)".*"valid_num_updates": "([0-9]+)".*/update \4, epoch \1: validation perplexity \3, next-token accuracy \2/p'
-  start=$SECONDS
-  if ! "${train[@]}" </dev/null 2>&1 | tee "$TO/train.console" | sed -unE "$said"; then
-    ! grep -E '^error: ' "$TO/train.console" >&2 || exit 1
-    tail -n 15 "$TO/train.console" >&2
-    die "step $STEP failed; everything it said stands in $TO/train.console"
-  fi
-  printf '(%d s; everything it said: %s)\n' $((SECONDS - start)) "$TO/train.console"
+  step_quiet "$TO/train.console" "$said" "Train" "${train[@]}"
   touch "$TO/trained"
 fi
 
 title "Draw the curves"
 draw=($bin/python scripts/plot_training.py "$checkpoints/train.log" --names "$(basename "$TO")" --to "$TO/training")
 shown "${draw[@]}"
-quiet "$TO/draw.console" "${draw[@]}"
-cat "$TO/draw.console"
+quiet "$TO/draw.console" p "${draw[@]}"
 
 best=$checkpoints/checkpoint_best.pt
 title "Measure the best checkpoint on the last tenth of the text"
 measure=($bin/fairseq-eval-lm "$TO/data" --user-dir fairseq_plugin --task open_ended_generation --sample-break-mode none
   --path "$best" --gen-subset valid --tokens-per-sample "$context" --batch-size 32)
 shown "${measure[@]}"
-quiet "$TO/eval-lm.console" "${measure[@]}"
+quiet "$TO/eval-lm.console" "" "${measure[@]}"
 bits=$(grep -oE 'Loss \(base 2\): [0-9.]+' "$TO/eval-lm.console" | tr -dc '0-9.\n' | sed 's/^2//')
 per_character=$(awk -v b="$bits" -v t="$(count valid tokens)" -v c="$(count valid characters)" 'BEGIN { printf "%.4f", b * log(2) * t / c }')
 printf 'validation loss: %s bits per token, %s nats per character\n' "$bits" "$per_character"
@@ -259,14 +193,20 @@ for temperature in 0.5 0.8 1.0; do
     --gen-subset prompts --prompts "$TO/prompts.txt" --sampling --sampling-topp 0.9 --temperature "$temperature"
     --beam 1 --nbest 1 --max-len-b "$context" --seed "$SEED" --results-path "$TO/samples/temperature-$temperature")
   shown "${write[@]}"
-  quiet "$TO/generate.console" "${write[@]}"
+  quiet "$TO/generate.console" "" "${write[@]}"
 done
 $bin/python scripts/show_samples.py "$TO"/samples/temperature-* --to "$TO/samples.md" --title "In the style of $(basename "$FILE")"
 
-printf '\nDone in %d s (and %d s for the environment).\n' $((SECONDS - ready)) $((ready - started))
+# The verdict comes first: a model that has learnt nothing must not look like a success.
+verdict=0
+printf '\n'
+$bin/python scripts/verdict.py text "$TO/data" --bits "$bits" || verdict=$?
+[ "$verdict" -eq 0 ] || [ "$verdict" -eq 3 ] || exit "$verdict"
+finished
 sed -n '1s/^/  /p' "$TO/draw.console"
 printf '  validation loss per character: %s nats\n' "$per_character"
 printf '  curves:   %s\n  samples:  %s (while training: %s)\n  model:    %s\n' "$TO/training.png" "$TO/samples.md" "$checkpoints/samples.md" "$best"
 printf 'A sample, temperature 0.8:\n'
 printf '%b\n' "$(sed -n 2p "$TO/samples/temperature-0.8/test_samples.tsv" | tr -d '\t')" |
   tr -d '\001-\010\013-\037\177' | sed 's/^/  /'
+exit "$verdict"

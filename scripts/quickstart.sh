@@ -17,16 +17,14 @@ fairseq's own commands; each command is shown as it runs. Run it again to go on 
   --samples N  new sentences per label (default: 500)
   --gamma G    ScaleGrad's gamma in (0, 1]; 1 is maximum likelihood (default: 0.5)
   --seed N     of training and of the samples (default: 1)
+
+Exit status: 0; 3 if the new set is there and not worth using (the last lines begin with the reason); else 1.
 TEXT
 }
 
 ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-DATA='' TO='' EPOCHS='' SAMPLES=500 GAMMA=0.5 SEED=1 STEP=0
-
-die() {
-  printf 'error: %s\n' "$*" >&2
-  exit 1
-}
+. "$ROOT/scripts/common.sh"
+DATA='' TO='' EPOCHS='' SAMPLES=500 GAMMA=0.5 SEED=1
 
 while [ $# -gt 0 ]; do
   case $1 in
@@ -45,6 +43,11 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
+# A slip is refused here, before anything is written.
+[ -z "$EPOCHS" ] || check_whole_number --epochs "$EPOCHS" 1
+check_whole_number --samples "$SAMPLES" 1
+check_whole_number --seed "$SEED" 0
+check_number --gamma "$GAMMA"
 
 # The one file DIR/NAME.tsv, .csv or .jsonl; nothing if there is none.
 table() {
@@ -57,50 +60,6 @@ table() {
   [ ${#found[@]} -eq 0 ] || printf '%s' "${found[0]}"
 }
 
-# Absolute, or relative to the repository where it lies inside, so that the shown commands are short.
-path_of() {
-  local path
-  path=$(cd -P "$(dirname "$1")" 2>/dev/null && pwd)/$(basename "$1") || die "the folder of $1 does not exist"
-  printf '%s' "${path#"$ROOT/"}"
-}
-
-# title WORDS / shown COMMAND...: what comes, and the command as one could type it.
-title() {
-  STEP=$((STEP + 1))
-  printf '\n== %d. %s\n' "$STEP" "$1"
-}
-
-shown() {
-  printf '$'
-  printf ' %q' "$@"
-  printf '\n'
-}
-
-# step TITLE COMMAND...
-step() {
-  local start=$SECONDS
-  title "$1"
-  shift
-  shown "$@"
-  "$@" </dev/null
-  printf '(%d s)\n' $((SECONDS - start))
-}
-
-# step_quiet LOG SED TITLE COMMAND...: for commands that say much. All of it goes to LOG, what the sed script
-# picks out is shown; where the command fails, its error line, or else its last words.
-step_quiet() {
-  local log=$1 pick=$2 start=$SECONDS
-  title "$3"
-  shift 3
-  shown "$@"
-  if ! "$@" </dev/null 2>&1 | tee "$log" | sed -unE "$pick"; then
-    ! grep -E '^error: ' "$log" >&2 || exit 1
-    tail -n 15 "$log" >&2
-    die "step $STEP failed; everything it said stands in $log"
-  fi
-  printf '(%d s; everything it said: %s)\n' $((SECONDS - start)) "$log"
-}
-
 if [ -n "$DATA" ]; then
   [ -d "$DATA" ] || die "--data $DATA is not a folder"
   train=$(table "$DATA" train)
@@ -109,21 +68,9 @@ if [ -n "$DATA" ]; then
   : "${TO:=$ROOT/runs/$(basename "$DATA")}"
 fi
 : "${TO:=$ROOT/runs/reviews}"
-mkdir -p "$TO" 2>/dev/null || die "cannot make the folder --to $TO"
+make_folder "$TO"
 TO=$(path_of "$TO")
-
-started=$SECONDS
-bash "$ROOT/scripts/setup_env.sh"
-cd "$ROOT"
-# The stock commands greet everybody with seven warnings about Hydra; errors and logs are not warnings.
-export PYTHONWARNINGS=ignore
-# Threads that wait without spinning: on a machine with other work, training is ten times faster so.
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
-bin=.venv/bin
-exec 9>"$TO/.lock"
-$bin/python -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null ||
-  die "another quickstart works in $TO; wait for it, or name another --to"
-ready=$SECONDS
+begin quickstart.sh "$TO"
 
 if [ -z "$DATA" ]; then
   DATA=$TO/source
@@ -140,8 +87,8 @@ step "Prepare it for fairseq" \
   $bin/python scripts/prepare_labelled.py "${prepare[@]}" --to "$TO/data" --codec bytes --vocab-size 2000 --max-tokens 256
 
 # A small model on a small set wants many passes; the best checkpoint is taken by validation, not the last.
-passes="import json; rows = json.load(open('$TO/data/manifest.json'))['splits']['train']"
-passes="$passes; print(min(40, max(3, 1_600_000 // rows['tokens'])))"
+passes="import json; train = json.load(open('$TO/data/manifest.json'))['splits']['train']"
+passes="$passes; print(min(40, max(3, 1_600_000 // train['tokens'])))"
 [ -n "$EPOCHS" ] || EPOCHS=$($bin/python -c "$passes")
 
 # One folder per setting: results stand side by side, and no run goes on with another's model.
@@ -170,10 +117,17 @@ step "Collect them: drop copies and duplicates, write the set and its report" \
   $bin/python scripts/collect.py "$RUN/generated" --data "$TO/data" --to "$RUN/augmented" --overwrite
 
 step "Ask an independent classifier, trained on the real set, whether it agrees with the labels" \
-  $bin/python scripts/judge_agreement.py --data "$TO/data" --samples "$RUN/augmented"
+  $bin/python scripts/judge_agreement.py --data "$TO/data" --samples "$RUN/augmented" \
+  --json "$RUN/judge.json"
 
-printf '\nDone in %d s (and %d s for the environment).\n' $((SECONDS - ready)) $((ready - started))
+# The verdict comes first: a set that is not worth using must not look like a success.
+verdict=0
+printf '\n'
+$bin/python scripts/verdict.py labels "$RUN/judge.json" || verdict=$?
+[ "$verdict" -eq 0 ] || [ "$verdict" -eq 3 ] || exit "$verdict"
+finished
 printf '  the new set:  %s\n' "$(table "$RUN/augmented" train)"
 printf '  its report:   %s\n' "$RUN/augmented/report.html"
 printf 'A handful of it:\n'
 head -n 9 "$(table "$RUN/augmented" train)" | sed 's/^/  /'
+exit "$verdict"

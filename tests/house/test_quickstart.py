@@ -45,6 +45,10 @@ def test_quickstart_runs_on_own_data_and_again(ready_root, own_data, tmp_path):
     done = quickstart(ready_root, *words)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     run = tmp_path / "out" / "gamma-0.5-seed-1"
+    verdict = done.stdout.split("\nDone in")[0].split("\n")[
+        -1
+    ]  # before everything else that looks like success
+    assert verdict.startswith("The new labels fit the sentences: ")
     assert (run / "augmented" / "report.html").read_text("utf-8").startswith("<!")
     with open(run / "augmented" / "train.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.reader(stream))
@@ -87,6 +91,10 @@ def test_an_error_of_a_stock_command_is_the_last_line(ready_root, own_data, tmp_
             "error: --data {two} holds {two}/train.tsv {two}/train.csv: keep one of them\n",
         ),
         (("--gamma",), "error: --gamma needs a value; see --help\n"),
+        (("--samples", "many"), "error: --samples many must be a whole number, at least 1\n"),
+        (("--epochs", "0"), "error: --epochs 0 must be a whole number, at least 1\n"),
+        (("--seed", "-1"), "error: --seed -1 must be a whole number, at least 0\n"),
+        (("--gamma", "half"), "error: --gamma half must be a number above 0\n"),
         (("--epoch", "3"), "error: unknown option '--epoch'; see bash scripts/quickstart.sh --help\n"),
     ],
 )

@@ -86,9 +86,11 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
     assert re.search(r"fairseq-train .* --restore-file \S+/checkpoint_\w+\.pt", torn.stdout)
     assert "Loaded checkpoint" in (out / "train.console").read_text("utf-8")
 
-    other = imitate(ready_root, *words, "--gamma", "0.5")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    other = imitate(ready_root, *words[:-1], "another prompt", "--gamma", "0.5")
     assert other.returncode == 1
     assert "was begun with --gamma 1, not 0.5" in other.stderr
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,8 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
         (("no-such-file",), "there is no file no-such-file"),
         (("{text}", "--minutes", "soon"), "--minutes soon must be a number above 0"),
         (("{text}", "--minutes", "0"), "--minutes 0 must be a number above 0"),
+        (("{text}", "--gamma", "none"), "--gamma none must be a number above 0"),
+        (("{text}", "--seed", "1.5"), "--seed 1.5 must be a whole number, at least 0"),
         (("{text}", "--from", "no-such-folder"), "--from no-such-folder is not a folder"),
         (("{text}", "--minutes"), "--minutes needs a value; see --help"),
         (("{text}", "--minute", "3"), "unknown option '--minute'; see bash scripts/imitate.sh --help"),

@@ -13,6 +13,7 @@ SHELL = (
     "scripts/imitate.sh",
     ".ci/run",
 )
+SOURCED = "scripts/common.sh"  # by quickstart.sh and imitate.sh
 
 
 @pytest.mark.parametrize("name", SHELL)
@@ -27,7 +28,13 @@ def test_shell_script_parses_and_can_be_run(repo_root, name):
 
 def test_there_is_no_other_shell_script(repo_root):
     found = {str(path.relative_to(repo_root)) for path in (repo_root / "scripts").glob("*.sh")}
-    assert found | {".ci/run"} == set(SHELL)
+    assert found | {".ci/run"} == {*SHELL, SOURCED}
+
+
+def test_the_sourced_file_parses_and_is_no_command(repo_root):
+    path = repo_root / SOURCED
+    subprocess.run(["bash", "-n", path], check=True)
+    assert not path.stat().st_mode & 0o111
 
 
 @pytest.mark.parametrize("name", SHELL[:-1])

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Say whether a result is worth using; quickstart.sh and imitate.sh end with it.
+
+    python scripts/verdict.py labels runs/reviews/gamma-0.5-seed-1/judge.json   # of judge_agreement.py --json
+    python scripts/verdict.py text data-bin/my-text --bits 5.27      # validation loss in bits per token
+
+Prints one sentence. Exit status: 0; 3 if the result is not worth using; 1 for an error.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fairseq_plugin.augment.verdict import Verdict, verdict
+from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.evaluation.unigram import unigram_entropy
+
+NOT_WORTH_USING = 3
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    labels = kinds.add_parser("labels", help="of an augmented set")
+    labels.add_argument("judged", metavar="FILE", help="what judge_agreement.py --json wrote")
+    text = kinds.add_parser("text", help="of a model of running text")
+    text.add_argument("data", metavar="DIR", help="prepared text folder")
+    text.add_argument("--bits", type=float, required=True, help="validation loss, bits per token")
+    return parser
+
+
+def of_labels(path: Path) -> Verdict:
+    """The verdict on an augmented set, from the judge's figures."""
+    try:
+        judged = json.loads(path.read_text("utf-8"))
+        labels, valid, synthetic = judged["labels"], judged["valid"], judged["synthetic"]["confusion"]
+        real = valid and valid["confusion"]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} was not written by judge_agreement.py --json") from error
+    return verdict(labels, real, synthetic)
+
+
+def of_text(folder: Path, bits: float) -> Verdict:
+    """The verdict on a language model: does it know more than how often each token occurs?"""
+    path = folder / "dict.txt"
+    try:
+        counts = [int(line.rpartition(" ")[2]) for line in path.read_text("utf-8").split("\n") if line]
+        entropy = unigram_entropy(counts)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not a dictionary with counts; prepare the text again") from error
+    figures = f"{bits:.2f} bits per token, {entropy:.2f} from the frequencies of tokens alone"
+    if not bits < entropy:
+        return Verdict(
+            f"Not worth using: the model has learnt no context ({figures}). More minutes or more text help.",
+            False,
+        )
+    return Verdict(f"The model has learnt context: {figures}.", True)
+
+
+@plain_errors()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = build_parser().parse_args(arguments)
+    found = of_labels(Path(args.judged)) if args.kind == "labels" else of_text(Path(args.data), args.bits)
+    print(found.sentence)
+    if found.is_worth_using is False:
+        sys.exit(NOT_WORTH_USING)
+
+
+if __name__ == "__main__":
+    main()

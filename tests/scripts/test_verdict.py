@@ -1,0 +1,63 @@
+"""``scripts/verdict.py``: the first line and the exit status tell whether a result is worth using."""
+
+import json
+
+import pytest
+
+from scripts.verdict import main
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """``judged(counts on real rows, on synthetic ones)``: a file as judge_agreement.py --json writes it."""
+
+    def write(real, synthetic):
+        path = tmp_path / "judge.json"
+        parts = {"valid": real and {"confusion": real}, "synthetic": {"confusion": synthetic}}
+        path.write_text(json.dumps({"labels": ["a", "b"], **parts}))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A dictionary whose token frequencies alone give 1.5 bits per token."""
+    (tmp_path / "dict.txt").write_text("12 200\n7 100\n40 100\n")
+    return str(tmp_path)
+
+
+def test_good_labels_end_with_status_0(judged, capsys):
+    main(["labels", judged([[95, 5], [4, 96]], [[90, 10], [8, 92]])])
+    assert capsys.readouterr().out.startswith(
+        "The new labels fit the sentences: a judge agrees with 91.0\u00a0%"
+    )
+
+
+def test_labels_like_noise_end_with_status_3(judged, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["labels", judged([[95, 5], [4, 96]], [[50, 50], [50, 50]])])
+    assert end.value.code == 3
+    assert capsys.readouterr().out.startswith("Not worth using: ")
+
+
+def test_a_model_that_knows_no_context_ends_with_status_3(data, capsys):
+    main(["text", data, "--bits", "1.4"])
+    for bits in ("1.5", "9", "nan"):
+        with pytest.raises(SystemExit) as end:
+            main(["text", data, "--bits", bits])
+        assert end.value.code == 3
+    lines = capsys.readouterr().out.split("\n")
+    assert (
+        lines[0]
+        == "The model has learnt context: 1.40 bits per token, 1.50 from the frequencies of tokens alone."
+    )
+    assert [line.startswith("Not worth using: ") for line in lines[1:4]] == [True] * 3
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"valid": 1}'])
+def test_another_file_is_an_error_and_no_verdict(tmp_path, text):
+    path = tmp_path / "judge.json"
+    path.write_text(text)
+    with pytest.raises(SystemExit, match="was not written by judge_agreement.py --json"):
+        main(["labels", str(path)])
