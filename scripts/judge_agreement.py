@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fairseq_plugin.augment.agreement import describe, judge_samples
+from fairseq_plugin.augment.judge import describe, judge_samples
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.files import atomic_write
 

@@ -17,7 +17,8 @@ from fairseq_plugin.files import atomic_write, sha256
 from fairseq_plugin.labelled.binary import read_texts, write_label_folders
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import Row, read_rows, representable, write_rows
-from fairseq_plugin.reports import facts, page
+from fairseq_plugin.reports import facts as report_facts
+from fairseq_plugin.reports import page
 from fairseq_plugin.reports.training_log import find_training_log
 from fairseq_plugin.storage.folders import whole_folder
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
@@ -65,7 +66,7 @@ def collect(folders, data, destination, wishes=Wishes(), overwrite=False):
     prompts = [label.text + manifest.separator for label in manifest.labels]
     manifest_sha256 = sha256(data / MANIFEST)
     generation = gather(folders, codec.decode, prompts, names, manifest_sha256, data)
-    curves, log = find_training_log(wishes.train_log, generation.settings["checkpoint"][0])
+    curves, log = find_training_log(wishes.train_log, next(iter(generation.facts.checkpoint), None))
     real = {
         split: read_texts(data, split) for split in ("train", "valid", "test") if split in manifest.splits
     }
@@ -87,7 +88,7 @@ def collect(folders, data, destination, wishes=Wishes(), overwrite=False):
     with whole_folder(destination) as folder:
         record["files"] = _write_sets(folder, data, kept, real, names, manifest, record["seed"], wishes)
         if wishes.report:
-            measured = facts.measure([label.text for label in manifest.labels], real, kept, record["seed"])
+            measured = report_facts.measure([label.text for label in manifest.labels], real, kept, record["seed"])
             record["statistics"] = _statistics(measured)
             rejected = _examples(samples, reasons)
             report = _report(data, manifest, record, measured, rejected, curves, log, generation)
@@ -164,7 +165,7 @@ def _check_reads_back(path, written, source):
 
 
 def _record(manifest, manifest_sha256, generation, counts, wishes, data):
-    settings, tokens, seconds = generation.settings, generation.tokens, generation.seconds
+    facts, tokens, seconds = generation.facts, generation.tokens, generation.seconds
     choices = asdict(wishes) | {"keep_copies": list(wishes.keep_copies)}
     return {
         "format": FORMAT,
@@ -173,11 +174,11 @@ def _record(manifest, manifest_sha256, generation, counts, wishes, data):
         "source": manifest.source.to_json(),
         "checkpoint": [
             {"path": path, "sha256": digest}
-            for path, digest in zip(settings["checkpoint"], settings["checkpoint_sha256"])
+            for path, digest in zip(facts.checkpoint, facts.checkpoint_sha256)
         ],
-        "seed": settings["seed"],
-        "settings": settings["settings"],
-        "runs": generation.parts,
+        "seed": facts.seed,
+        "settings": facts.settings,
+        "runs": [part.to_json() for part in generation.parts],
         "tokens": tokens,
         "seconds": seconds,
         "tokens_per_second": round(tokens / seconds, 1) if seconds else None,
@@ -239,7 +240,7 @@ def _report(data, manifest, record, measured, rejected, curves, log, generation)
             "tokens",
             f"{record['tokens']:,} in {record['seconds']} s of {len(record['runs'])} run(s), added up",
         ),
-        ("started", ", ".join(str(part["started"]) for part in generation.parts)),
+        ("started", ", ".join(str(part.started) for part in generation.parts)),
         (
             "versions",
             ", ".join(f"{name} {version}" for name, version in record["versions"].items() if version),

@@ -5,16 +5,14 @@ where an earlier one stopped (``--first-sample``), in any order.
 """
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fairseq_plugin.augment.read_generation import (
-    GENERATED,
-    SETTINGS,
-    ids_asked_for,
-    read_samples,
-    read_settings,
-)
+from fairseq_plugin.augment.label_counts import SampleIds
+from fairseq_plugin.augment.read_generation import Sample
+from fairseq_plugin.augment.results import Decode, Results
+from fairseq_plugin.augment.run_facts import RunFacts
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 
@@ -23,34 +21,69 @@ _SHARED = ("manifest_sha256", "labels", "checkpoint_sha256", "seed", "settings")
 
 
 @dataclass(frozen=True)
+class Part:
+    """What one results folder contributed.
+
+    Attributes:
+        folder: its name.
+        file, sha256: of the samples.
+        verified: whether checksums cover them; not so for what an older version printed.
+        first_sample, counts, shard: what was asked for.
+        samples, tokens: what was found.
+        seconds, started: of the run; None where it does not tell.
+    """
+
+    folder: str
+    file: str
+    sha256: str
+    verified: bool
+    first_sample: int
+    counts: list[int]
+    shard: tuple[int, int]
+    samples: int
+    tokens: int
+    seconds: float | None
+    started: str | None
+
+    def to_json(self) -> dict[str, object]:
+        return {**asdict(self), "shard": list(self.shard)}
+
+
+@dataclass(frozen=True)
 class Generation:
     """All samples that were asked for.
 
     Attributes:
-        samples: list of :class:`~.read_generation.Sample` in the order of their ids.
+        samples: in the order of their ids.
         labels: their label indices.
-        settings: ``augment.json`` of the first folder.
-        parts: per results folder ``{"folder", "first_sample", "counts", "shard", "samples", "tokens",
-            "seconds", "started", "generate_sha256", "augment_sha256"}``.
+        facts: of the first folder.
+        parts: what each folder contributed.
     """
 
-    samples: list
-    labels: list
-    settings: dict
-    parts: list
+    samples: list[Sample]
+    labels: list[int]
+    facts: RunFacts
+    parts: list[Part]
 
     @property
-    def tokens(self):
-        return sum(part["tokens"] for part in self.parts)
+    def tokens(self) -> int:
+        return sum(part.tokens for part in self.parts)
 
     @property
-    def seconds(self):
+    def seconds(self) -> float | None:
         """Seconds of all folders added up, or None where one does not tell."""
-        seconds = [part["seconds"] for part in self.parts]
-        return None if None in seconds else round(sum(seconds), 3)
+        seconds = [part.seconds for part in self.parts if part.seconds is not None]
+        return round(sum(seconds), 3) if len(seconds) == len(self.parts) else None
 
 
-def gather(folders, decode, prompts, label_names, manifest_sha256, data):
+def gather(
+    folders: Sequence[str | Path],
+    decode: Decode,
+    prompts: Sequence[str],
+    label_names: Sequence[str],
+    manifest_sha256: str,
+    data: str | Path,
+) -> Generation:
     """Read and check the results folders.
 
     Args:
@@ -61,131 +94,125 @@ def gather(folders, decode, prompts, label_names, manifest_sha256, data):
         manifest_sha256: hash of the data's ``manifest.json``.
         data: the data folder, for messages.
 
-    Returns:
-        :class:`Generation`.
-
     Raises:
         UserError: a folder of other data or of another model, a shard or a sample missing or there twice.
     """
-    settings = _read_all_settings([Path(folder) for folder in folders])
-    for folder, own in settings.items():
-        if own["manifest_sha256"] != manifest_sha256 or own["labels"] != label_names:
+    results = _read_all([Path(folder) for folder in folders])
+    for own in results:
+        if own.facts.manifest_sha256 != manifest_sha256 or own.facts.labels != list(label_names):
             raise UserError(
-                f"{folder / SETTINGS} was made with the data {own.get('data')!r} (manifest "
-                f"{own['manifest_sha256'][:12]}), --data {data} is another (manifest "
+                f"{own.folder} was made with the data {own.facts.data!r} (manifest "
+                f"{own.facts.manifest_sha256[:12]}), --data {data} is another (manifest "
                 f"{manifest_sha256[:12]}); give the data the samples were made with"
             )
-    _check_one_kind(settings)
-    runs = _all_ids(settings)
-    found, home, parts = {}, {}, []
-    for folder, own in settings.items():
-        here, path = 0, folder / GENERATED
-        asked, tokens = ids_asked_for(own), 0
-        for sample in read_samples(
-            path, decode, lambda sample_id, asked=asked: prompts[asked.label_of(sample_id)]
-        ):
+    _check_one_kind(results)
+    runs = _all_ids(results)
+    found: dict[int, Sample] = {}
+    home: dict[int, Path] = {}
+    parts = []
+    for own in results:
+        num_samples, num_tokens = 0, 0
+        for sample in own.samples(decode, prompts):
             if sample.id in home:
                 raise UserError(
-                    f"sample {sample.id} stands twice: in {home[sample.id]} and in {path}; give each run "
+                    f"sample {sample.id} is there twice: in {home[sample.id]} and in {own.path}; give each "
+                    f"run "
                     "once, and generate with --nbest 1"
                 )
-            found[sample.id], home[sample.id] = sample, path
-            here, tokens = here + 1, tokens + sample.num_tokens
-        parts.append(_part(folder, own, here, tokens))
-    _check_complete(runs, found, settings)
+            found[sample.id], home[sample.id] = sample, own.path
+            num_samples, num_tokens = num_samples + 1, num_tokens + sample.num_tokens
+        parts.append(_part(own, num_samples, num_tokens))
+    _check_complete(runs, found, results)
     ids = sorted(found)
-    first = next(iter(settings.values()))
-    return Generation([found[i] for i in ids], [i % len(label_names) for i in ids], first, parts)
+    # Sample k of label i of L has the id k * L + i.
+    return Generation([found[i] for i in ids], [i % len(label_names) for i in ids], results[0].facts, parts)
 
 
-def _read_all_settings(folders):
-    """``augment.json`` of every folder, sorted by first sample and shard."""
-    settings = {}
+def _read_all(folders: list[Path]) -> list[Results]:
+    """Every folder, sorted by first sample and shard."""
+    results: dict[Path, Results] = {}
     for folder in folders:
-        if not folder.is_dir():
-            raise UserError(
-                f"the results folder {folder} does not exist; give fairseq-generate's --results-path"
-            )
-        if folder in settings:
+        if folder in results:
             raise UserError(f"the results folder {folder} is given twice; give each one once")
-        settings[folder] = read_settings(folder)
-        shard = settings[folder]["shard"]
-        if len(shard) != 2 or not all(isinstance(n, int) for n in shard) or not 0 <= shard[0] < shard[1]:
-            raise UserError(f"{folder / SETTINGS}: shard is {shard!r}, not [number, count]; generate again")
-    return dict(sorted(settings.items(), key=lambda item: (item[1]["first_sample"], item[1]["shard"])))
+        results[folder] = Results.read(folder)
+    return sorted(results.values(), key=lambda own: (own.facts.first_sample, own.facts.shard))
 
 
-def _check_one_kind(settings):
+def _check_one_kind(results: list[Results]) -> None:
     """Same data, model, seed and settings everywhere."""
-    (first_folder, first), *others = settings.items()
-    for folder, own in others:
+    first, *others = results
+    for own in others:
         for part in _SHARED:
-            if own[part] != first[part]:
+            left, right = getattr(first.facts, part), getattr(own.facts, part)
+            if left != right:
                 raise UserError(
-                    f"{first_folder} and {folder} do not belong together: their {part} differ "
-                    f"({_brief(first[part])} and {_brief(own[part])}); collect them one by one"
+                    f"{first.folder} and {own.folder} do not belong together: their {part} differ "
+                    f"({_brief(left)} and {_brief(right)}); collect them one by one"
                 )
 
 
-def _all_ids(settings):
-    """:class:`~.label_counts.SampleIds` of all runs; every run with all its shards, no id in two runs."""
-    runs = {}
-    for folder, own in settings.items():
-        run = (own["first_sample"], tuple(own["counts"]), own["shard"][1])
-        shards = runs.setdefault(run, {})
-        if own["shard"][0] in shards:
+def _all_ids(results: list[Results]) -> list[SampleIds]:
+    """The ids of all runs; every run with all its shards, no id in two runs."""
+    runs: dict[tuple[int, tuple[int, ...], int], dict[int, Results]] = {}
+    for own in results:
+        facts, (number, count) = own.facts, own.facts.shard
+        shards = runs.setdefault((facts.first_sample, tuple(facts.counts), count), {})
+        if number in shards:
             raise UserError(
-                f"{shards[own['shard'][0]]} and {folder} hold the same samples (shard {own['shard'][0]} of "
-                f"{own['shard'][1]} from --first-sample {own['first_sample']}); give one of them"
+                f"{shards[number].folder} and {own.folder} hold the same samples (shard {number} of {count} "
+                f"from "
+                f"--first-sample {facts.first_sample}); give one of them"
             )
-        shards[own["shard"][0]] = folder
-    every = []
-    for (first, _, count), shards in runs.items():
-        missing = [str(number) for number in range(count) if number not in shards]
+        shards[number] = own
+    every: list[SampleIds] = []
+    for (first, counts, count), shards in runs.items():
+        missing = list(itertools.islice((str(n) for n in range(count) if n not in shards), 20))
         if missing:
             raise UserError(
                 f"shard {', '.join(missing)} of {count} (--first-sample {first}) is missing; give the "
                 "--results-path of every shard"
             )
-        asked = ids_asked_for(settings[shards[0]])
-        twice = min((i for other in every if (i := asked.first_shared(other)) is not None), default=None)
-        if twice is not None:
+        asked = SampleIds(counts, first)
+        shared = [i for other in every if (i := asked.first_shared(other)) is not None]
+        if shared:
             raise UserError(
-                f"sample {twice} was asked for in two runs, one of them {shards[0]}; collect runs whose "
-                "--first-sample and --samples-per-label do not overlap"
+                f"sample {min(shared)} was asked for in two runs, one of them "
+                f"{next(iter(shards.values())).folder}; "
+                "collect runs whose --first-sample and --samples-per-label do not overlap"
             )
         every.append(asked)
     return every
 
 
-def _check_complete(runs, found, settings):
+def _check_complete(runs: list[SampleIds], found: Mapping[int, Sample], results: list[Results]) -> None:
     # Every id that was found was asked for, and no two runs share one: the numbers tell.
     expected = sum(map(len, runs))
     if len(found) < expected:
         missing = list(itertools.islice((i for ids in runs for i in ids if i not in found), 6))
         shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        folders = ", ".join(str(own.folder) for own in results)
         raise UserError(
-            f"{expected - len(found):,} of {expected:,} samples are missing from {', '.join(map(str, settings))} "
+            f"{expected - len(found):,} of {expected:,} samples are missing from {folders} "
             f"(ids {shown}); the file was cut short or --quiet was given: run fairseq-generate again"
         )
 
 
-def _part(folder, settings, num_samples, tokens):
-    seconds = settings.get("seconds")
-    return {
-        "folder": folder.name,
-        "first_sample": settings["first_sample"],
-        "counts": settings["counts"],
-        "shard": settings["shard"],
-        "samples": num_samples,
-        "tokens": tokens,
-        "seconds": seconds if isinstance(seconds, (int, float)) else None,
-        "started": settings.get("started"),
-        "generate_sha256": sha256(folder / GENERATED),
-        "augment_sha256": sha256(folder / SETTINGS),
-    }
+def _part(own: Results, num_samples: int, num_tokens: int) -> Part:
+    return Part(
+        folder=own.folder.name,
+        file=own.path.name,
+        sha256=sha256(own.path),
+        verified=own.verified,
+        first_sample=own.facts.first_sample,
+        counts=own.facts.counts,
+        shard=own.facts.shard,
+        samples=num_samples,
+        tokens=num_tokens,
+        seconds=own.seconds,
+        started=own.facts.started,
+    )
 
 
-def _brief(value):
+def _brief(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else shown[:77] + "..."

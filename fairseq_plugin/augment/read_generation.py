@@ -14,16 +14,16 @@ label, the other one from the ids in H-. What is printed must be exactly that te
 at it, and a forged line is never taken for a record.
 """
 
-import json
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn, TextIO
 
-from fairseq_plugin.augment.label_counts import SampleIds
+from fairseq_plugin.augment.run_facts import RECORD
 from fairseq_plugin.errors import UserError
 
 GENERATED = "generate-augment.txt"
-SETTINGS = "augment.json"
 
 _START = re.compile(r"([SH])-([0-9]{1,12})\t")
 _HYPOTHESIS = re.compile(r"H-([0-9]{1,12})\t([^\t]*)\t([^\t]*)")
@@ -40,7 +40,7 @@ class Sample:
         text: decoded from the ids; empty where ``special``.
         num_tokens: tokens drawn, the end token included.
         ended: whether the end token was reached.
-        special: whether a symbol that is no text (``<unk>``, a filler word) stands in it.
+        special: whether it holds a symbol that is not text (``<unk>``, a filler word).
     """
 
     id: int
@@ -53,14 +53,14 @@ class Sample:
 class _Lines:
     """The lines of a file with one line of look-ahead; only a line feed ends a line."""
 
-    def __init__(self, stream, path):
+    def __init__(self, stream: TextIO, path: Path) -> None:
         self.stream, self.path = stream, path
         self.number = 0
-        self.line = None
+        self.line: str | None = None
         self.whole = True  # the line read last ended in a line feed: nothing cut it short
         self.next()
 
-    def next(self):
+    def next(self) -> str | None:
         """Return the current line and move on; ``None`` at the end of the file."""
         line, raw = self.line, self.stream.readline()
         self.number += 1
@@ -68,7 +68,7 @@ class _Lines:
         self.line = raw.removesuffix("\n") if raw else None
         return line
 
-    def skip_text(self, start, expected):
+    def skip_text(self, start: str, expected: str) -> None:
         """Pass over ``start`` + text: the expected text over as many lines as it has, or one line.
 
         ``start`` is the part of the current line before the text.
@@ -81,7 +81,7 @@ class _Lines:
                 self.fail("a text with a line break was printed in part, or changed")
             self.next()
 
-    def fail(self, what):
+    def fail(self, what: str) -> NoReturn:
         shown = "the end of the file" if self.line is None else repr(self.line[:60])
         raise UserError(
             f"{self.path}, line {self.number}: {what} (found {shown}); the file is damaged or was cut: "
@@ -89,12 +89,14 @@ class _Lines:
         )
 
 
-def read_samples(path, decode, prompt_of):
+def read_samples(
+    path: str | Path, decode: Callable[[list[int]], str], prompt_of: Callable[[int], str]
+) -> Iterator[Sample]:
     """Read the samples of one ``generate-augment.txt``, in the order of the file.
 
     Args:
         path: the file.
-        decode: ids (list of int) -> text.
+        decode: ids -> text.
         prompt_of: sample id -> the prompt's text as S- shows it; ``KeyError`` for an unknown id.
 
     Yields:
@@ -122,14 +124,19 @@ def read_samples(path, decode, prompt_of):
                 lines.next()  # a log line of fairseq, before the first sample or after the last
 
 
-def _read_sample(lines, start, decode, prompt_of):
+def _read_sample(
+    lines: _Lines,
+    start: re.Match[str],
+    decode: Callable[[list[int]], str],
+    prompt_of: Callable[[int], str],
+) -> Sample:
     """Read S-, H-, D-, P- of one sample; the current line is its first one."""
     name = start.group(2)
     sample_id = int(name)
     try:
         prompt = prompt_of(sample_id)
     except KeyError:
-        lines.fail(f"sample {sample_id} was not asked for according to {SETTINGS}")
+        lines.fail(f"sample {sample_id} was not asked for according to {RECORD}")
     if start.group(1) == "S":
         lines.skip_text(start.group(), prompt)
     found = _HYPOTHESIS.fullmatch(lines.line or "")
@@ -144,7 +151,7 @@ def _read_sample(lines, start, decode, prompt_of):
     lines.next()
     if not (lines.line or "").startswith(f"D-{name}\t{score}\t"):
         lines.fail(f"sample {sample_id} has no D- line")
-    # Where a symbol is no text we cannot know what was shown; it has no line break then or is refused.
+    # Where a symbol is not text we cannot know what was shown; it has no line break then or is refused.
     lines.skip_text(f"D-{name}\t{score}\t", text)
     found = _SCORES.fullmatch(lines.line or "")
     if found is None or found.group(1) != name or not lines.whole:
@@ -157,57 +164,3 @@ def _read_sample(lines, start, decode, prompt_of):
             "many, or one more for the end token: the file is damaged, run fairseq-generate again"
         )
     return Sample(sample_id, text, num_scores, num_scores == len(symbols) + 1, special)
-
-
-def read_settings(folder):
-    """Read and check ``augment.json`` of a results folder.
-
-    Returns:
-        The dictionary, its parts checked for their types.
-
-    Raises:
-        UserError: missing, not JSON, another format or version, or a part missing.
-    """
-    path = Path(folder) / SETTINGS
-    if not path.is_file():
-        raise UserError(
-            f"{path} does not exist; --task conditional_augmentation writes it when fairseq-generate "
-            "--gen-subset augment has finished: give that command's --results-path"
-        )
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
-        raise UserError(f"{path} is not JSON ({error}); run fairseq-generate again") from error
-    if not isinstance(settings, dict) or settings.get("format") != "augment":
-        raise UserError(f'{path} is not an augmentation record ("format": "augment"); give a --results-path')
-    if settings.get("version") != 1:
-        raise UserError(
-            f"{path} has version {settings.get('version')!r}, this program reads 1; generate again"
-        )
-    kinds = {
-        "manifest_sha256": str, "checkpoint": list, "checkpoint_sha256": list, "seed": int, "settings": dict,
-        "labels": list, "counts": list, "first_sample": int, "shard": list, "complete": bool,
-    }  # fmt: skip
-    for name, kind in kinds.items():
-        if not isinstance(settings.get(name), kind):
-            raise UserError(
-                f"{path}: {name!r} is {settings.get(name)!r}, not a {kind.__name__}; generate again"
-            )
-    counts = settings["counts"]
-    if len(counts) != len(settings["labels"]) or not all(isinstance(n, int) and n >= 0 for n in counts):
-        raise UserError(f"{path}: counts {counts!r} does not give one number per label; generate again")
-    if not settings["complete"]:
-        raise UserError(
-            f"{path}: the generation was cut short ({settings.get('done')} of {settings.get('expected')} "
-            "samples); run fairseq-generate again"
-        )
-    return settings
-
-
-def ids_asked_for(settings):
-    """The :class:`~.label_counts.SampleIds` of a generation, all its shards together.
-
-    Args:
-        settings: from :func:`read_settings`.
-    """
-    return SampleIds(tuple(settings["counts"]), settings["first_sample"])

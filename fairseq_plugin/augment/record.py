@@ -1,77 +1,118 @@
-"""What a run of ``fairseq-generate`` was, written beside its samples."""
+"""What ``fairseq-generate`` leaves in ``--results-path`` besides what it prints: the samples, and a record
+of the run.
+"""
 
-import json
-import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
-from fairseq_plugin.files import atomic_write, sha256
+import torch
 
-_SECONDS_BETWEEN_WRITES = 30
+from fairseq_plugin.files import sha256
+from fairseq_plugin.storage.sample_file import SampleLine, SampleWriter, finished_path
+from fairseq_plugin.storage.sealed import write_sealed
+
+Hypothesis = Mapping[str, torch.Tensor]
+
+
+class RunConfig(Protocol):
+    """The settings of a task that a record tells."""
+
+    data: str
+    path: str | None
+    seed: int
+    first_sample: int
+    results_path: str | None
 
 
 class GenerationRecord:
-    """Counts what was generated and keeps the record ``FORMAT.json`` up to date.
+    """Keeps every sample on disk as it comes (``KIND.samples.jsonl``); at the end writes the record
+    ``KIND.json``.
+
+    Until then whatever an earlier run has left is as it was.
 
     Args:
         folder: ``--results-path``.
         kind: what the record is called, ``"augment"`` or ``"completions"``.
-        facts: everything known before the first sample (data, checkpoint, seed, settings, counts).
+        facts: everything known before the first sample; see :func:`facts_of_run`.
         expected: number of sample ids of this shard.
+        symbols: token indices, ``(T,)`` -> the dictionary's symbols, joined by spaces.
+        nbest: texts per sample that fairseq prints, >= 1.
     """
 
-    def __init__(self, folder, kind, facts, expected):
-        self.path = Path(folder) / f"{kind}.json"
-        self.expected, self.done, self.tokens = expected, 0, 0
-        self.began = self.written = time.monotonic()
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.facts = {"format": kind, "version": 1, **facts, "started": started}
-        self._write()
+    def __init__(
+        self,
+        folder: str | Path,
+        kind: str,
+        facts: Mapping[str, object],
+        expected: int,
+        symbols: Callable[[torch.Tensor], str],
+        nbest: int = 1,
+    ) -> None:
+        self.folder, self.kind, self.expected = Path(folder), kind, expected
+        self.facts = {**facts, "started": datetime.now(UTC).isoformat(timespec="seconds")}
+        self._symbols, self._nbest = symbols, nbest
+        self._writer = SampleWriter(folder, kind, self.facts, expected)
 
     @property
-    def complete(self):
-        """Whether every sample was counted."""
-        return self.done == self.expected
+    def complete(self) -> bool:
+        """Whether every sample was added."""
+        return self._writer.num_samples == self.expected
 
-    def add(self, hypotheses):
-        """Count one batch: a list of hypotheses per sample."""
-        self.done += len(hypotheses)
-        self.tokens += sum(len(one["positional_scores"]) for many in hypotheses for one in many)
-        if self.complete or time.monotonic() - self.written > _SECONDS_BETWEEN_WRITES:
-            self._write()
+    def add(self, sample_ids: Sequence[int], hypotheses: Iterable[Sequence[Hypothesis]]) -> None:
+        """Write one batch: per sample its hypotheses, best first."""
+        self._writer.add(map(self._lines, sample_ids, hypotheses))
 
-    def _write(self):
-        self.written = time.monotonic()
-        state = {
+    def finish(self, also: Iterable[Path] = ()) -> None:
+        """Publish the samples, then the record.
+
+        Args:
+            also: other files of this run, whose digests the record shall tell.
+        """
+        seconds = self._writer.finish()
+        files = [finished_path(self.folder, self.kind), *also]
+        done = {
             "complete": self.complete,
             "expected": self.expected,
-            "done": self.done,
-            "tokens": self.tokens,
-            "seconds": round(self.written - self.began, 3),
+            "done": self._writer.num_samples,
+            "tokens": self._writer.num_tokens,
+            "seconds": seconds,
+            "files": {path.name: sha256(path) for path in files},
         }
-        with atomic_write(self.path) as stream:
-            json.dump({**self.facts, **state}, stream, indent=1, ensure_ascii=False)
-            stream.write("\n")
+        path = self.folder / f"{self.kind}.json"
+        write_sealed(path, {"format": self.kind, "version": 1, **self.facts, **done})
+
+    def _lines(self, sample_id: int, hypotheses: Sequence[Hypothesis]) -> list[SampleLine]:
+        lines = []
+        for rank, one in enumerate(hypotheses[: self._nbest]):
+            symbols, scores = self._symbols(one["tokens"]), one["positional_scores"]
+            # A text that was cut has as many scores as tokens; one that ended has the end token's too.
+            ended = len(scores) > len(one["tokens"])
+            lines.append(SampleLine(int(sample_id), rank, symbols, ended, float(scores.double().sum())))
+        return lines
 
 
-def facts_of_run(config, settings, shard, **more):
+def facts_of_run(
+    config: RunConfig, settings: Mapping[str, object], shard: Sequence[int], **more: object
+) -> dict[str, object]:
     """The unchanging part of a record.
 
     Args:
-        config: the task's configuration (``data``, ``path``, ``seed``, ``first_sample``).
+        config: the task's configuration.
         settings: the generation flags in force.
         shard: ``[rank, world size]``.
         more: what else there is to say.
     """
-    checkpoints = config.path.split(":")
+    checkpoints = (config.path or "").split(":")
     return {
         "data": str(config.data),
         "manifest_sha256": sha256(Path(config.data) / "manifest.json"),
         "checkpoint": checkpoints,
         "checkpoint_sha256": [sha256(path) for path in checkpoints],
         "seed": config.seed,
-        "settings": settings,
+        "settings": dict(settings),
         "first_sample": config.first_sample,
-        "shard": shard,
+        "shard": list(shard),
         **more,
     }

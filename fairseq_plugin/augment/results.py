@@ -1,0 +1,116 @@
+"""One results folder of ``fairseq-generate --gen-subset augment``.
+
+``augment.samples.jsonl`` is the truth where it is there: every line of it is checked, and a run that was
+refused or killed cannot have emptied it, as fairseq empties the file it prints to. Folders without it come
+from an earlier version; their ``generate-augment.txt`` is read with care, but has no checksum.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_plugin.augment.read_generation import GENERATED, Sample, read_samples
+from fairseq_plugin.augment.run_facts import KIND, RECORD, RunFacts, read_record
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.storage.sample_file import (
+    SampleFile,
+    SampleLine,
+    finished_path,
+    part_paths,
+    read_samples_file,
+)
+
+Decode = Callable[[list[int]], str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder whose facts were read.
+
+    Attributes:
+        folder: ``--results-path``.
+        path: the file that holds the samples.
+        facts: what the run was.
+        seconds: it took; None where the record does not tell.
+        verified: whether checksums cover the samples.
+    """
+
+    folder: Path
+    path: Path
+    facts: RunFacts
+    seconds: float | None
+    verified: bool
+    _file: SampleFile | None = None
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Results":
+        """Find out what a folder holds.
+
+        Raises:
+            UserError: no such folder, no finished generation in it, or a damaged file.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(
+                f"the results folder {folder} does not exist; give fairseq-generate's --results-path"
+            )
+        _refuse_unfinished(folder)
+        path = finished_path(folder, KIND)
+        if not path.is_file():
+            record = read_record(folder)
+            if record.sealed:
+                raise UserError(f"{path} is missing: restore it, or run fairseq-generate again")
+            return cls(folder, folder / GENERATED, record.facts, record.seconds, verified=False)
+        file = read_samples_file(path)
+        facts = RunFacts.parse(file.facts, path)
+        # The record repeats what the samples' own head says. It may be missing, or be of an earlier run
+        # where this one was stopped between the two; but damaged it must not be.
+        if (folder / RECORD).is_file() and not read_record(folder).sealed:
+            raise UserError(f"{folder / RECORD} is not as it was written; run fairseq-generate again")
+        return cls(folder, path, facts, file.seconds, verified=True, _file=file)
+
+    def samples(self, decode: Decode, prompts: Sequence[str]) -> Iterator[Sample]:
+        """The samples in the order of the file.
+
+        Args:
+            decode: ids -> text.
+            prompts: prompt text per label index.
+
+        Raises:
+            UserError: an id that was not asked for, ids outside the tokenizer, or a damaged text file.
+        """
+        ids = self.facts.ids
+        if self._file is None:
+            yield from read_samples(self.path, decode, lambda sample_id: prompts[ids.label_of(sample_id)])
+            return
+        for line in self._file.lines:
+            if line.id not in ids:
+                raise UserError(
+                    f"{self.path}: sample {line.id} was not asked for; run fairseq-generate again"
+                )
+            yield _sample(line, decode, self.path)
+
+
+def _sample(line: SampleLine, decode: Decode, path: Path) -> Sample:
+    symbols = line.symbols.split()
+    special = not all(symbol.isascii() and symbol.isdecimal() for symbol in symbols)
+    try:
+        text = "" if special else decode([int(symbol) for symbol in symbols])
+    except UserError as error:
+        raise UserError(f"{path}, sample {line.id}: {error}") from error
+    return Sample(line.id, text, line.num_tokens, line.ended, special)
+
+
+def _refuse_unfinished(folder: Path) -> None:
+    """A part that no finished generation contains is of a run that was cut short, or still goes on."""
+    for part in reversed(part_paths(folder, KIND)):
+        file = read_samples_file(part)
+        finished = finished_path(folder, KIND)
+        mend = "run fairseq-generate again with the same flags"
+        if finished.is_file():
+            mend += f", or remove that file to collect the finished generation in {finished.name}"
+        raise UserError(
+            f"{part} holds {file.num_samples:,} of {file.expected:,} samples: the generation was cut short, "
+            f"or is "
+            f"still running; {mend}"
+        )

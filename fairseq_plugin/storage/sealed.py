@@ -1,0 +1,32 @@
+"""A JSON file that carries its own digest, so that a flipped bit in it is seen."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from fairseq_plugin.files import atomic_write
+
+KEY = "sha256"
+
+
+def write_sealed(path: str | Path, content: Mapping[str, object]) -> None:
+    """Write ``content`` with its digest as the last key."""
+    with atomic_write(path) as stream:
+        stream.write(_text({**content, KEY: _digest(content)}))
+
+
+def is_sealed(content: Mapping[str, object], written: bytes) -> bool:
+    """Whether the file's bytes are what :func:`write_sealed` wrote; ``content`` is what they were parsed
+    to.
+    """
+    return content.get(KEY) == _digest(content) and written == _text(content).encode("utf-8")
+
+
+def _text(content: Mapping[str, object]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _digest(content: Mapping[str, object]) -> str:
+    plain = {key: value for key, value in content.items() if key != KEY}
+    return hashlib.sha256(_text(plain).encode("utf-8", errors="surrogatepass")).hexdigest()
