@@ -88,7 +88,9 @@ def collect(folders, data, destination, wishes=Wishes(), overwrite=False):
     with whole_folder(destination) as folder:
         record["files"] = _write_sets(folder, data, kept, real, names, manifest, record["seed"], wishes)
         if wishes.report:
-            measured = report_facts.measure([label.text for label in manifest.labels], real, kept, record["seed"])
+            measured = report_facts.measure(
+                [label.text for label in manifest.labels], real, kept, record["seed"]
+            )
             record["statistics"] = _statistics(measured)
             rejected = _examples(samples, reasons)
             report = _report(data, manifest, record, measured, rejected, curves, log, generation)

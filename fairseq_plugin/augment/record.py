@@ -2,7 +2,9 @@
 of the run.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +12,7 @@ from typing import Protocol
 import torch
 
 from fairseq_plugin.files import sha256
+from fairseq_plugin.storage.lock import FolderLock
 from fairseq_plugin.storage.sample_file import SampleLine, SampleWriter, finished_path
 from fairseq_plugin.storage.sealed import write_sealed
 
@@ -54,6 +57,8 @@ class GenerationRecord:
         self.facts = {**facts, "started": datetime.now(UTC).isoformat(timespec="seconds")}
         self._symbols, self._nbest = symbols, nbest
         self._writer = SampleWriter(folder, kind, self.facts, expected)
+        self._lock = generation_lock(folder, kind)
+        self._began = time.monotonic()
 
     @property
     def complete(self) -> bool:
@@ -61,8 +66,18 @@ class GenerationRecord:
         return self._writer.num_samples == self.expected
 
     def add(self, sample_ids: Sequence[int], hypotheses: Iterable[Sequence[Hypothesis]]) -> None:
-        """Write one batch: per sample its hypotheses, best first."""
+        """Write one batch: per sample its hypotheses, best first.
+
+        Raises:
+            UserError: another process writes there, or the disk is full.
+        """
+        if not self._writer.num_samples:
+            self._lock.acquire()
         self._writer.add(map(self._lines, sample_ids, hypotheses))
+
+    def close(self) -> None:
+        """Let others write there; the samples so far stay where they are."""
+        self._lock.release()
 
     def finish(self, also: Iterable[Path] = ()) -> None:
         """Publish the samples, then the record.
@@ -70,7 +85,8 @@ class GenerationRecord:
         Args:
             also: other files of this run, whose digests the record shall tell.
         """
-        seconds = self._writer.finish()
+        seconds = round(time.monotonic() - self._began, 3)
+        self._writer.finish(seconds)
         files = [finished_path(self.folder, self.kind), *also]
         done = {
             "complete": self.complete,
@@ -82,6 +98,7 @@ class GenerationRecord:
         }
         path = self.folder / f"{self.kind}.json"
         write_sealed(path, {"format": self.kind, "version": 1, **self.facts, **done})
+        self.close()
 
     def _lines(self, sample_id: int, hypotheses: Sequence[Hypothesis]) -> list[SampleLine]:
         lines = []
@@ -91,6 +108,22 @@ class GenerationRecord:
             ended = len(scores) > len(one["tokens"])
             lines.append(SampleLine(int(sample_id), rank, symbols, ended, float(scores.double().sum())))
         return lines
+
+
+@contextmanager
+def closing_on_error(record: GenerationRecord | None) -> Iterator[None]:
+    """Close a record, if there is one, when the block ends in an error."""
+    try:
+        yield
+    except BaseException:
+        if record is not None:
+            record.close()
+        raise
+
+
+def generation_lock(folder: str | Path, kind: str) -> FolderLock:
+    """The lock that a generation holds while it writes to ``--results-path``; it is inside that folder."""
+    return FolderLock(Path(folder) / kind, "--results-path")
 
 
 def facts_of_run(

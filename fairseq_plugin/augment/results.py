@@ -12,13 +12,7 @@ from pathlib import Path
 from fairseq_plugin.augment.read_generation import GENERATED, Sample, read_samples
 from fairseq_plugin.augment.run_facts import KIND, RECORD, RunFacts, read_record
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.storage.sample_file import (
-    SampleFile,
-    SampleLine,
-    finished_path,
-    part_paths,
-    read_samples_file,
-)
+from fairseq_plugin.storage.sample_file import SampleFile, SampleLine, finished_path, newest_sample_file
 
 Decode = Callable[[list[int]], str]
 
@@ -54,20 +48,19 @@ class Results:
             raise UserError(
                 f"the results folder {folder} does not exist; give fairseq-generate's --results-path"
             )
-        _refuse_unfinished(folder)
-        path = finished_path(folder, KIND)
-        if not path.is_file():
+        file = newest_sample_file(folder, KIND)
+        if file is None:
             record = read_record(folder)
             if record.sealed:
+                path = finished_path(folder, KIND)
                 raise UserError(f"{path} is missing: restore it, or run fairseq-generate again")
             return cls(folder, folder / GENERATED, record.facts, record.seconds, verified=False)
-        file = read_samples_file(path)
-        facts = RunFacts.parse(file.facts, path)
-        # The record repeats what the samples' own head says. It may be missing, or be of an earlier run
-        # where this one was stopped between the two; but damaged it must not be.
+        facts = RunFacts.parse(file.facts, file.path)
+        # The record repeats what the samples' own head says. It may be missing, or be of an earlier run where
+        # this one was stopped between the two; but damaged it must not be.
         if (folder / RECORD).is_file() and not read_record(folder).sealed:
             raise UserError(f"{folder / RECORD} is not as it was written; run fairseq-generate again")
-        return cls(folder, path, facts, file.seconds, verified=True, _file=file)
+        return cls(folder, file.path, facts, file.seconds, verified=True, _file=file)
 
     def samples(self, decode: Decode, prompts: Sequence[str]) -> Iterator[Sample]:
         """The samples in the order of the file.
@@ -99,18 +92,3 @@ def _sample(line: SampleLine, decode: Decode, path: Path) -> Sample:
     except UserError as error:
         raise UserError(f"{path}, sample {line.id}: {error}") from error
     return Sample(line.id, text, line.num_tokens, line.ended, special)
-
-
-def _refuse_unfinished(folder: Path) -> None:
-    """A part that no finished generation contains is of a run that was cut short, or still goes on."""
-    for part in reversed(part_paths(folder, KIND)):
-        file = read_samples_file(part)
-        finished = finished_path(folder, KIND)
-        mend = "run fairseq-generate again with the same flags"
-        if finished.is_file():
-            mend += f", or remove that file to collect the finished generation in {finished.name}"
-        raise UserError(
-            f"{part} holds {file.num_samples:,} of {file.expected:,} samples: the generation was cut short, "
-            f"or is "
-            f"still running; {mend}"
-        )

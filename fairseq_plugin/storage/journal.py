@@ -110,14 +110,22 @@ class Journal:
         )
 
 
-def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The first line and the entries of any journal, for who only reads; nothing is cut off.
+def read_journal(
+    path: str | os.PathLike[str], may_be_torn: bool = False
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The first line and the entries of any journal, for who only reads; the file is not touched.
+
+    Args:
+        path: the file.
+        may_be_torn: leave out a last line that was not written to its end, instead of refusing it.
 
     Raises:
         UserError: an empty, torn or damaged file; the message names the line.
     """
     content = Path(path).read_bytes()
     whole = content if content.endswith(b"\n") else content + b"\n"
+    if may_be_torn and not content.endswith(b"\n"):
+        whole = content[: content.rfind(b"\n") + 1] or whole
     (head, *entries), _ = _verified(Path(path), whole)
     return head, entries
 

@@ -11,10 +11,10 @@ from fairseq import utils
 from fairseq.data import Dictionary, data_utils
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
-from omegaconf import II, MISSING
+from omegaconf import II, MISSING, DictConfig
 
 from fairseq_plugin.augment.label_counts import SampleIds, check_sample_ids, samples_per_label
-from fairseq_plugin.augment.record import GenerationRecord, facts_of_run
+from fairseq_plugin.augment.record import GenerationRecord, closing_on_error, facts_of_run
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.datasets.label_prompts import LabelPrompts
 from fairseq_plugin.datasets.labelled_rows import LabelledRows
@@ -23,7 +23,13 @@ from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.labelled.binary import check_split
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.storage.checkpoints import require_for_generation, require_for_restart
-from fairseq_plugin.tasks.decoding_flags import SETTINGS, check_limits, choose_decoder, least_length
+from fairseq_plugin.tasks.decoding_flags import (
+    SETTINGS,
+    check_flags,
+    check_limits,
+    choose_decoder,
+    least_length,
+)
 from fairseq_plugin.tasks.label_perplexity import LabelPerplexity
 from fairseq_plugin.tasks.prompted import Prompted, continue_all
 from fairseq_plugin.tasks.stock_search import StockSearch
@@ -67,13 +73,15 @@ class ConditionalAugmentationConfig(FairseqDataclass):
 class ConditionalAugmentationTask(Prompted, FairseqTask):
     """One sample per row: the label's text and a separator as prompt, a sentence, the end token."""
 
+    record_kind = AUGMENT
+
     def __init__(self, cfg, dictionary, manifest):
         super().__init__(cfg)
         self.dictionary = dictionary
         self.manifest = manifest
         self._codec = None
         self._model = None  # the last model built; eval-lm does not hand it to the data loader
-        self._record = None
+        self._record: GenerationRecord | None = None
         self._sample_ids = SampleIds(())  # of --gen-subset augment, once it is loaded
 
     @classmethod
@@ -126,6 +134,14 @@ class ConditionalAugmentationTask(Prompted, FairseqTask):
         prompts = [label.prompt for label in self.manifest.labels]
         max_new = self._max_new(1 + max(map(len, prompts)))  # </s> comes first
         return LabelPrompts(ids, prompts, ids.labels(), self.dictionary.pad(), self.dictionary.eos(), max_new)
+
+    def check_generation(self, config: DictConfig) -> None:
+        """See :meth:`~.before_generation.ChecksBeforeGeneration.check_generation`."""
+        check_flags(config.generation)
+        if config.dataset.gen_subset == AUGMENT:
+            self._ids_asked_for(self.cfg, self.manifest)
+        else:
+            check_split(self.cfg.data, config.dataset.gen_subset)
 
     @staticmethod
     def _ids_asked_for(cfg: ConditionalAugmentationConfig, manifest: Manifest) -> SampleIds:
@@ -231,16 +247,21 @@ class ConditionalAugmentationTask(Prompted, FairseqTask):
         facts = facts_of_run(
             self.cfg, settings, self.shard, labels=labels, counts=list(self._sample_ids.counts)
         )
-        self._record = GenerationRecord(self.cfg.results_path, AUGMENT, facts, self.num_expected)
+        self._record = GenerationRecord(
+            self.cfg.results_path, AUGMENT, facts, self.num_expected, self.symbols_of, args.nbest
+        )
 
     @torch.no_grad()
     @plain_errors()
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
         """Continue each row's prompt; a beginning given by the user is part of the returned text."""
         prompts, ids = self.prompts_of(sample)
-        hypotheses = continue_all(generator, prompts, ids)
-        if self._record is not None:
-            self._record.add(hypotheses)
+        with closing_on_error(self._record):
+            hypotheses = continue_all(generator, prompts, ids)
+            if self._record is not None:
+                self._record.add(ids, hypotheses)
+                if self._record.complete:
+                    self._record.finish()
         for prompt, found in zip(prompts, hypotheses):
             self._put_beginning(prompt, found)
         return hypotheses

@@ -3,6 +3,7 @@
 import logging
 from argparse import Namespace
 from dataclasses import dataclass
+from typing import Any
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.sampling.draw import Sampling
@@ -71,6 +72,24 @@ def least_length(args):
             f"--min-len {least} leaves no room for the end token within --max-len-b {args.max_len_b}"
         )
     return least
+
+
+def check_flags(args: Any, own: OwnFlags | None = None) -> None:
+    """Refuse generation flags as :func:`choose_decoder` would, as far as they can be judged without a model.
+
+    Args:
+        args: fairseq's generation flags.
+        own: :class:`OwnFlags`.
+
+    Raises:
+        UserError: naming the flag.
+    """
+    own = own or OwnFlags()
+    check_limits(args)
+    least_length(args)
+    _check_decoding(args, own)
+    if args.sampling or not _stock_only(args):
+        sampling_from_flags(args, own.gumbel)
 
 
 def choose_decoder(models, args, stock, dictionary, *, seed, min_new, own=None):

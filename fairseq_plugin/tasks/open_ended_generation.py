@@ -2,14 +2,16 @@
 
 import logging
 import sys
+from typing import Any
 
 import torch
 from fairseq import utils
 from fairseq.distributed import utils as distributed_utils
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingTask
+from omegaconf import DictConfig
 
-from fairseq_plugin.augment.record import GenerationRecord, facts_of_run
+from fairseq_plugin.augment.record import GenerationRecord, closing_on_error, facts_of_run
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.corpus.folder import check_split, load_codec, read_stream
 from fairseq_plugin.corpus.manifest import TextManifest
@@ -21,6 +23,7 @@ from fairseq_plugin.tasks import prompt_sources
 from fairseq_plugin.tasks.decoding_flags import (
     SETTINGS,
     OwnFlags,
+    check_flags,
     check_limits,
     choose_decoder,
     gpt2_of,
@@ -38,6 +41,7 @@ from fairseq_plugin.text.one_line import CodecBpe, OneLineBpe
 logger = logging.getLogger(__name__)
 
 TASK = "open_ended_generation"
+COMPLETIONS = "completions"  # what a generation's files are called
 PROMPTS, UNCONDITIONAL = "prompts", "unconditional"  # what --gen-subset may name besides a split
 
 
@@ -45,13 +49,16 @@ PROMPTS, UNCONDITIONAL = "prompts", "unconditional"  # what --gen-subset may nam
 class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
     """fairseq's language modelling over a prepared text, with one prompt per sample in generation."""
 
+    record_kind = COMPLETIONS
+
     def __init__(self, args, dictionary, output_dictionary=None, targets=None):
         super().__init__(args, dictionary, output_dictionary, targets)
         self.codec = load_codec(args.data)
         self._bpe = CodecBpe(self.codec)
         self._models = []
         self._training_samples = None
-        self._record = self._table = None  # of fairseq-generate
+        self._record: GenerationRecord | None = None  # of fairseq-generate
+        self._table: SampleTable | None = None
         self._epoch = None
 
     @classmethod
@@ -87,27 +94,33 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
         super().load_dataset(split, epoch=epoch or 1, combine=combine, **kwargs)
         self.datasets[split] = TextBlocks(self.datasets[split])
 
-    def _prompts_to_continue(self, subset):
+    def _prompts_to_continue(self, subset: str) -> Prompts:
+        ids, prompts = self._ids_and_prompts(subset)
+        prompt_sources.check_room(prompts, self.args.max_len_b, self._positions)
+        return Prompts(ids, prompts, self.dictionary.pad(), self.args.max_len_b)
+
+    def _ids_and_prompts(self, subset: str) -> tuple[range, Any]:
         args, eos = self.args, self.dictionary.eos()
         first, number = args.first_sample, args.num_samples
         prompt_sources.check_range(first, number)
         if subset == UNCONDITIONAL:
             ids = range(first, first + (number or 1))
-            prompts = [[eos] for _ in ids]
-        elif subset == PROMPTS:
+            return ids, [[eos]] * len(ids)
+        if subset == PROMPTS:
             given = prompt_sources.read_prompts(args.prompts, "--prompts", self._encode)
-            ids, prompts = prompt_sources.take(
-                [[eos, *tokens] for _, tokens in given], first, number, "prompts"
-            )
-        else:
-            check_split(args.data, subset, deep=True)
-            found, left = prompt_sources.prefixes(read_stream(args.data, subset), args.prefix_tokens, subset)
-            logger.info(
-                "%s: %d prefixes of %d tokens; %d tokens at the end are left over", subset, *found.shape, left
-            )
-            ids, prompts = prompt_sources.take(found, first, number, "prefixes")
-        prompt_sources.check_room(prompts, args.max_len_b, self._positions)
-        return Prompts(ids, prompts, self.dictionary.pad(), args.max_len_b)
+            return prompt_sources.take([[eos, *tokens] for _, tokens in given], first, number, "prompts")
+        check_split(args.data, subset, deep=True)
+        found, left = prompt_sources.prefixes(read_stream(args.data, subset), args.prefix_tokens, subset)
+        logger.info(
+            "%s: %d prefixes of %d tokens; %d tokens at the end are left over", subset, *found.shape, left
+        )
+        return prompt_sources.take(found, first, number, "prefixes")
+
+    def check_generation(self, config: DictConfig) -> None:
+        """See :meth:`~.before_generation.ChecksBeforeGeneration.check_generation`."""
+        check_flags(config.generation, self._own_flags())
+        self._check_least_length(config.generation)
+        self._ids_and_prompts(config.dataset.gen_subset)
 
     @plain_errors()
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
@@ -194,19 +207,26 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
     @plain_errors()
     def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, **kwargs):
         """Our decoders for one GPT-2; fairseq's own generator for everything else."""
-        own = OwnFlags(self.args.gumbel, self.args.contrastive_alpha, self.args.contrastive_k)
+        own = self._own_flags()
         generator = self._decoder(models, args, own, seq_gen_cls, extra_gen_cls_kwargs, **kwargs)
         if self.prompts_asked is not None and self.args.results_path:
             self._start_record(args, own, generator)
         return generator
 
-    def _decoder(self, models, args, own, seq_gen_cls=None, extra=None, **kwargs):
-        check_limits(args)
+    def _own_flags(self) -> OwnFlags:
+        return OwnFlags(self.args.gumbel, self.args.contrastive_alpha, self.args.contrastive_k)
+
+    def _check_least_length(self, args: Any) -> int:
         least = least_length(args)
         if least and not self.args.stop_at_end:
             raise UserError(
                 f"--min-len {least}: every sample has --max-len-b tokens; add --stop-at-end, or leave it out"
             )
+        return least
+
+    def _decoder(self, models, args, own, seq_gen_cls=None, extra=None, **kwargs):
+        check_limits(args)
+        least = self._check_least_length(args)
 
         def stock(flags, more):
             build = super(OpenEndedGenerationTask, self).build_generator
@@ -222,7 +242,9 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
         settings["stop_at_end"] = self.args.stop_at_end
         settings["sampler"] = "fairseq" if isinstance(generator, StockSearch) else "keyed"
         facts = facts_of_run(self.args, settings, self.shard, **self._what_was_asked())
-        self._record = GenerationRecord(self.args.results_path, "completions", facts, self.num_expected)
+        self._record = GenerationRecord(
+            self.args.results_path, COMPLETIONS, facts, self.num_expected, self.symbols_of, args.nbest
+        )
         self._nbest = args.nbest
         self._table = SampleTable(self.args.results_path, self._decode)
 
@@ -241,13 +263,14 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
         """Continue each prompt; what is returned are the new tokens alone."""
         prompts, ids = self.prompts_of(sample)
-        hypotheses = continue_all(generator, prompts, ids)
-        if self._record is not None:
-            for one, prompt, found in zip(ids, prompts, hypotheses):
-                self._table.add(one, prompt, [text["tokens"].tolist() for text in found[: self._nbest]])
-            self._record.add(hypotheses)
-            if self._record.complete:
-                self._table.write()
+        with closing_on_error(self._record):
+            hypotheses = continue_all(generator, prompts, ids)
+            if self._record is not None and self._table is not None:
+                for one, prompt, found in zip(ids, prompts, hypotheses):
+                    self._table.add(one, prompt, [text["tokens"].tolist() for text in found[: self._nbest]])
+                self._record.add(ids, hypotheses)
+                if self._record.complete:
+                    self._record.finish([self._table.write()])
         return hypotheses
 
     # -- text --------------------------------------------------------------------------------------------

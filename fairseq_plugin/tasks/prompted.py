@@ -1,14 +1,18 @@
 """What our tasks have in common: batches made in the main process, prompts and ids out of a batch, one log line."""
 
 import logging
+from typing import Any
+
+import torch
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.tasks.before_generation import ChecksBeforeGeneration
 from fairseq_plugin.tasks.typed_lines import TypedLines
 
 logger = logging.getLogger(__name__)
 
 
-class Prompted:
+class Prompted(ChecksBeforeGeneration):
     """A mixin for tasks whose ``self.prompts_asked`` are the prompts of ``fairseq-generate``, if it runs."""
 
     prompts_asked = None
@@ -47,6 +51,11 @@ class Prompted:
             return prompts, sample["id"].tolist()
         return prompts, [self.typed.number(prompt) for prompt in prompts]
 
+    def symbols_of(self, tokens: torch.Tensor) -> str:
+        """The dictionary's symbols of token indices, joined by spaces, without ``</s>``."""
+        symbols, end = self.target_dictionary.symbols, self.target_dictionary.eos()
+        return " ".join(symbols[index] for index in tokens.tolist() if index != end)
+
     def tell_once(self, message):
         """Log a message the first time it comes."""
         if message not in self._told:
@@ -54,8 +63,8 @@ class Prompted:
             self._told.add(message)
 
 
-def continue_all(generator, prompts, ids):
-    """Hypotheses of a generator.
+def continue_all(generator: Any, prompts: list[list[int]], ids: list[int]) -> list[list[dict[str, Any]]]:
+    """Hypotheses of a generator, per prompt, best first.
 
     Raises:
         UserError: a damaged model.

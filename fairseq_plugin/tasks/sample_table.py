@@ -1,5 +1,6 @@
 """``test_samples.tsv``: one line per sample, the context, a tab, the continuation."""
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fairseq_plugin.files import atomic_write
@@ -11,25 +12,25 @@ FILE_NAME = "test_samples.tsv"
 class SampleTable:
     """Collects the samples of a run and writes them when the last one is there, by sample id.
 
-    The file is there and whole, or not there at all: one of an earlier run goes at the start.
+    Until then the table of an earlier run is as it was.
 
     Args:
         folder: ``--results-path``.
         decode: token indices -> text.
     """
 
-    def __init__(self, folder, decode):
+    def __init__(self, folder: str | Path, decode: Callable[[Sequence[int]], str]) -> None:
         self.path, self.decode = Path(folder) / FILE_NAME, decode
-        self._rows = []
-        self.path.unlink(missing_ok=True)
+        self._lines: list[tuple[int, int, str]] = []  # sample id, rank, what is written
 
-    def add(self, sample_id, prompt, continuations):
+    def add(self, sample_id: int, prompt: Sequence[int], continuations: Iterable[Sequence[int]]) -> None:
         """Add the texts of one sample: token indices of the prompt and of each continuation, best first."""
         context = escape(self.decode(prompt))
         for rank, tokens in enumerate(continuations):
-            self._rows.append((sample_id, rank, f"{context}\t{escape(self.decode(tokens))}\n"))
+            self._lines.append((sample_id, rank, f"{context}\t{escape(self.decode(tokens))}\n"))
 
-    def write(self):
-        """Write the file."""
+    def write(self) -> Path:
+        """Write the file; its path."""
         with atomic_write(self.path) as stream:
-            stream.writelines(row[-1] for row in sorted(self._rows))
+            stream.writelines(line for _, _, line in sorted(self._lines))
+        return self.path

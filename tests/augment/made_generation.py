@@ -6,6 +6,8 @@ from pathlib import Path
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.prepare import Request, prepare
+from fairseq_plugin.storage.sample_file import SampleLine, SampleWriter
+from fairseq_plugin.storage.sealed import write_sealed
 from fairseq_plugin.text.codec import load_codec
 from fairseq_plugin.text.one_line import escape
 
@@ -68,8 +70,10 @@ def sample_lines(sample_id, prompt, made, codec, shown=escape):
     )
 
 
-def write_generation(folder, data, samples, shard=(0, 1), first_sample=0, shown=escape, **changed):
-    """Write ``generate-augment.txt`` and ``augment.json``.
+def write_generation(
+    folder, data, samples, shard=(0, 1), first_sample=0, shown=escape, printed_only=False, **changed
+):
+    """Write what a run leaves in its results folder.
 
     Args:
         folder: results folder to make.
@@ -77,7 +81,8 @@ def write_generation(folder, data, samples, shard=(0, 1), first_sample=0, shown=
         samples: one list of :class:`Made` per label.
         shard: this folder gets every ``shard[1]``-th sample from ``shard[0]`` on.
         shown: how D- shows a text: escaped, or as it stands.
-        changed: entries of ``augment.json`` that shall differ.
+        printed_only: as an older version left it: what fairseq prints, and a record without digests.
+        changed: facts of the run that shall differ.
     """
     folder, manifest, codec = Path(folder), Manifest.load(data), load_codec(data)
     folder.mkdir(parents=True)
@@ -93,9 +98,7 @@ def write_generation(folder, data, samples, shard=(0, 1), first_sample=0, shown=
             prompt = manifest.labels[label].text + manifest.separator
             stream.write(sample_lines(sample_id, prompt, made, codec, shown))
         stream.write(f"{LOG}NOTE: hypothesis and token scores are output in base 2\n")
-    record = {
-        "format": "augment",
-        "version": 1,
+    facts = {
         "data": str(data),
         "manifest_sha256": sha256(Path(data) / "manifest.json"),
         "checkpoint": ["checkpoints/checkpoint_best.pt"],
@@ -117,14 +120,29 @@ def write_generation(folder, data, samples, shard=(0, 1), first_sample=0, shown=
         "first_sample": first_sample,
         "shard": list(shard),
         "started": "2026-01-01T00:00:00+00:00",
+    } | changed
+    end = {
         "complete": True,
         "expected": len(everything),
         "done": len(everything),
         "tokens": 0,
         "seconds": 2.5,
     }
-    (folder / "augment.json").write_text(json.dumps(record | changed), encoding="utf-8")
+    record = {"format": "augment", "version": 1, **facts, **end} | changed
+    if printed_only:
+        (folder / "augment.json").write_text(json.dumps(record), encoding="utf-8")
+        return folder
+    writer = SampleWriter(folder, "augment", facts, len(everything))
+    writer.add([sample_line(sample_id, made, codec)] for sample_id, _, made in everything)
+    writer.finish(seconds=2.5)
+    write_sealed(folder / "augment.json", record)
     return folder
+
+
+def sample_line(sample_id, made, codec):
+    """A sample as our own file holds it."""
+    symbols = made.symbols if made.symbols is not None else " ".join(map(str, codec.encode(made.text)))
+    return SampleLine(sample_id, 0, symbols, made.ended, -0.25)
 
 
 GOOD = [

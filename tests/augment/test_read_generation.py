@@ -6,7 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairseq_plugin.augment.read_generation import ids_asked_for, read_samples, read_settings
+from fairseq_plugin.augment.read_generation import read_samples
+from fairseq_plugin.augment.results import Results
+from fairseq_plugin.augment.run_facts import read_record
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.text.codec import load_codec
 from fairseq_plugin.text.one_line import escape
@@ -125,8 +127,7 @@ def test_a_damaged_record_is_named(old, new, complaint, codec, tmp_path):
 
 def test_ids_follow_the_label(data, tmp_path):
     samples = [[Made("a")] * 3, [Made("b")] * 2]
-    stated = read_settings(write_generation(tmp_path / "r", data, samples, first_sample=4))
-    ids = ids_asked_for(stated)
+    ids = Results.read(write_generation(tmp_path / "r", data, samples, first_sample=4)).facts.ids
     assert {i: ids.label_of(i) for i in ids} == {8: 0, 10: 0, 12: 0, 9: 1, 11: 1}
 
 
@@ -142,21 +143,24 @@ def test_ids_follow_the_label(data, tmp_path):
     ],
 )
 def test_a_damaged_augment_json_is_named(change, complaint, data, tmp_path):
-    folder = write_generation(tmp_path / "r", data, [[Made("a")], [Made("b")]], **change)
-    with pytest.raises(UserError, match=complaint):
-        read_settings(folder)
+    for number, only in enumerate((True, False)):
+        folder = write_generation(
+            tmp_path / str(number), data, [[Made("a")], [Made("b")]], printed_only=only, **change
+        )
+        with pytest.raises(UserError, match=complaint):
+            read_record(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
 def test_an_augment_json_that_is_none_is_refused(content, tmp_path):
     (tmp_path / "augment.json").write_bytes(content)
     with pytest.raises(UserError, match=r"augment\.json"):
-        read_settings(tmp_path)
+        read_record(tmp_path)
 
 
 def test_a_missing_file_says_which_command_writes_it(codec, tmp_path):
     with pytest.raises(UserError, match="--results-path"):
-        read_settings(tmp_path)
+        read_record(tmp_path)
     with pytest.raises(UserError, match="--gen-subset augment"):
         read(tmp_path / "generate-augment.txt", codec, {})
 

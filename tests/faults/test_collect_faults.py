@@ -19,7 +19,7 @@ def data(tmp_path_factory):
 
 def broken_world(fault, data, folder):
     """Results that hold one fault; returns folders to collect and words of the complaint."""
-    results = write_generation(folder / "r", data, GOOD)
+    results = write_generation(folder / "r", data, GOOD, printed_only=True)
     text, record = results / "generate-augment.txt", results / "augment.json"
     lines = text.read_text(encoding="utf-8").split("\n")
     if fault == "missing id":
@@ -27,7 +27,7 @@ def broken_world(fault, data, folder):
         return [results], "1 of 5 samples are missing .* \\(ids 2\\)"
     if fault == "double id":
         text.write_text("\n".join(lines[:-1] + lines[1:5] + [""]), encoding="utf-8")
-        return [results], "sample 0 stands twice"
+        return [results], "sample 0 is there twice"
     if fault == "truncated":
         text.write_bytes(text.read_bytes()[:-200])
         return [results], "cut"

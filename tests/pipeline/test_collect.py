@@ -78,7 +78,8 @@ def test_in_is_out_plus_rejected_for_any_generation(data, tmp_path_factory, samp
     folder = tmp_path_factory.mktemp("any")
     shown = {"shown": str} if raw else {}
     runs = [
-        write_generation(folder / str(n), data, samples, shard=(n, shards), **shown) for n in range(shards)
+        write_generation(folder / str(n), data, samples, shard=(n, shards), printed_only=raw, **shown)
+        for n in range(shards)
     ]
     wishes = Wishes(compare=compare, report=False, binary=False)
     try:
@@ -171,7 +172,7 @@ def test_the_manifest_tells_where_everything_comes_from(data, tmp_path):
     assert record["checkpoint"] == [{"path": "checkpoints/checkpoint_best.pt", "sha256": "c" * 64}]
     assert record["data"]["manifest_sha256"] == sha256(data / "manifest.json")
     assert record["files"]["train.tsv"]["sha256"] == sha256(tmp_path / "out" / "train.tsv")
-    assert record["runs"][0]["generate_sha256"] == sha256(results / "generate-augment.txt")
+    assert record["runs"][0]["sha256"] == sha256(results / "augment.samples.jsonl")
     stated = json.loads((results / "augment.json").read_text())
     assert record["settings"] == stated["settings"] and record["seed"] == 7
     tokens = sum(len(load_codec(data).encode(made.text)) + 1 for row in GOOD for made in row)

@@ -7,6 +7,8 @@ import re
 import pytest
 import torch
 
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.storage.sample_file import newest_sample_file
 from tests.pipeline.open_ended import in_process, texts_of
 
 GREEDY = ("--beam", 1)
@@ -99,13 +101,14 @@ def test_a_run_leaves_a_record_and_a_table(complete, text, learnt, tmp_path):
     assert (tmp_path / "test_samples.tsv").read_text("utf-8") == "".join(rows)
 
 
-def test_a_cut_run_leaves_no_table_of_an_earlier_one(complete, tmp_path, monkeypatch):
-    """The table is there and whole, or not there at all; a rerun doubles nothing."""
+def test_a_cut_run_loses_nothing_of_an_earlier_one(complete, tmp_path, monkeypatch):
+    """Table, samples and record stay; what the cut run had written is counted; a rerun doubles nothing."""
     from fairseq_plugin.tasks.prompt_decoders import KeyedSampler
 
     words = ("--gen-subset", "valid", "--num-samples", 6, "--batch-size", 2, *TOP_P)
     complete(tmp_path, *words)
-    whole = (tmp_path / "test_samples.tsv").read_bytes()
+    names = ("test_samples.tsv", "completions.json", "completions.samples.jsonl")
+    whole = {name: (tmp_path / name).read_bytes() for name in names}
     real, calls = KeyedSampler.continue_, []
 
     def stops(self, *args, **limits):
@@ -117,10 +120,12 @@ def test_a_cut_run_leaves_no_table_of_an_earlier_one(complete, tmp_path, monkeyp
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(KeyedSampler, "continue_", stops)
         complete(tmp_path, *words)
-    assert not (tmp_path / "test_samples.tsv").exists()
-    assert json.loads((tmp_path / "completions.json").read_text())["complete"] is False
+    assert {name: (tmp_path / name).read_bytes() for name in names} == whole
+    with pytest.raises(UserError, match="completions.part-1.jsonl holds 4 of 6 samples"):
+        newest_sample_file(tmp_path, "completions")
     complete(tmp_path, *words)
-    assert (tmp_path / "test_samples.tsv").read_bytes() == whole
+    assert (tmp_path / "test_samples.tsv").read_bytes() == whole["test_samples.tsv"]
+    assert newest_sample_file(tmp_path, "completions").num_samples == 6  # and the part is gone
 
 
 @pytest.mark.parametrize(
