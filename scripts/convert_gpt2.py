@@ -10,17 +10,23 @@ The other way round needs no conversion: fairseq-train --pretrained-model models
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fairseq_plugin.errors import plain_errors
+from fairseq_plugin.checksums import read_checksums
+from fairseq_plugin.corpus.manifest import TextManifest
+from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.pretrained.export import export_checkpoint
 from fairseq_plugin.pretrained.fetch import fetch
-from fairseq_plugin.pretrained.hf_folder import read_folder
+from fairseq_plugin.pretrained.hf_config import HFConfig
+from fairseq_plugin.pretrained.hf_folder import check_folder, read_folder
+from fairseq_plugin.storage.manifest import NAME
 
 
-def parse(arguments=None):
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -40,7 +46,7 @@ def parse(arguments=None):
     return parser.parse_args(arguments)
 
 
-def sizes(config):
+def sizes(config: HFConfig) -> str:
     """One line on a model's sizes."""
     return (
         f"{config.n_layer} layers x {config.n_embd}, {config.n_head} heads, {config.n_positions} positions, "
@@ -48,17 +54,34 @@ def sizes(config):
     )
 
 
+def prompts_of(data: str) -> list[str]:
+    """How the texts of each label begin in a prepared folder; nothing for data without labels."""
+    if not (Path(data) / NAME).is_file():
+        return []
+    try:
+        TextManifest.load(data)
+        return []
+    except UserError:  # of the other kind, or damaged
+        manifest = Manifest.load(data)
+        return [label.text + manifest.separator for label in manifest.labels]
+
+
 @plain_errors()
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     if args.command == "fetch":
-        print(f"{args.to}: {sizes(fetch(args.name, args.to, args.revision))}")
+        config, provenance = fetch(args.name, args.to, args.revision)
+        print(f"{args.to}: {sizes(config)}; {provenance}")
     elif args.command == "check":
+        check_folder(args.folder, "check")
+        read_checksums(args.folder).check_all()
         config, tensors = read_folder(args.folder, "check")
         num_parameters = sum(tensors[name].numel() for name in tensors)
-        print(f"{args.folder}: {sizes(config)}; {num_parameters:,} numbers, all finite")
+        print(
+            f"{args.folder}: {sizes(config)}; {num_parameters:,} numbers, all finite; {tensors.provenance()}"
+        )
     else:
-        written = export_checkpoint(args.checkpoint, args.data, args.to)
+        written = export_checkpoint(args.checkpoint, args.data, args.to, prompts_of(args.data))
         print(
             f"{args.to}: {sizes(written.config)}; {written.num_parameters:,} parameters, "
             f"{written.codec_kind} tokenizer"

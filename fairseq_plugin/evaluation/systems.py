@@ -12,7 +12,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.pretrained.export import read_checkpoint
 from fairseq_plugin.pretrained.hf_folder import load_weights, read_sizes
-from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, banned_columns
+from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, banned_symbols
 
 _WEIGHTS = ("config.json", "*.safetensors", "pytorch_model.bin")
 
@@ -80,7 +80,7 @@ def load_system(name, path, text, device="cpu", compute_dtype=None):
         digest = _sha256_of_folder(path)
     else:
         gpt2, digest = _load_checkpoint(path, text, compute_dtype)
-    banned = banned_columns(text.symbols, len(SPECIAL_SYMBOLS), EOS, text.codec.end_id)
+    banned = banned_symbols(text.symbols, len(SPECIAL_SYMBOLS), EOS, text.codec.end_id)
     gpt2.banned = torch.tensor(banned, dtype=torch.int64)
     return System(name, str(path), digest, gpt2.to(device).eval())
 

@@ -39,7 +39,7 @@ from fairseq_plugin.models.gpt2_heads import (
 )
 from fairseq_plugin.pretrained.checkpoint_weights import check_state, require_same_dictionary
 from fairseq_plugin.pretrained.hf_folder import load_weights
-from fairseq_plugin.pretrained.vocabulary import banned_columns, fingerprint
+from fairseq_plugin.pretrained.vocabulary import banned_symbols, fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class GPT2Decoder(FairseqIncrementalDecoder):
     def __init__(self, dictionary, gpt2, end_id=None, codec=None):
         super().__init__(dictionary)
         self.gpt2 = gpt2
-        banned = banned_columns(dictionary.symbols, dictionary.nspecial, dictionary.eos(), end_id)
+        banned = banned_symbols(dictionary.symbols, dictionary.nspecial, dictionary.eos(), end_id)
         gpt2.banned = torch.tensor(banned, dtype=torch.int64)
         refused = torch.zeros(len(dictionary), dtype=torch.bool).index_fill_(0, gpt2.banned, True)
         refused[dictionary.pad()] = False

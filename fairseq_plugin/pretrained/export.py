@@ -1,15 +1,19 @@
 """A fine-tuned checkpoint as a Hugging Face GPT-2 folder, which transformers and most servers read.
 
-Legend: V rows of the folder's table, P rows of our padded table, D width.
+Legend: V ids of the folder's table, D width.
 """
 
 import json
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
+from fairseq_plugin.checksums import write_checksums
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.checkpoint_weights import (
@@ -20,7 +24,9 @@ from fairseq_plugin.pretrained.checkpoint_weights import (
 )
 from fairseq_plugin.pretrained.hf_config import CONFIG_NAME, HFConfig, config_values
 from fairseq_plugin.pretrained.hf_folder import PREFIX, expected_shapes, is_transposed
-from fairseq_plugin.pretrained.hf_tokenizer import end_id_of, num_ids_of, write_tokenizer
+from fairseq_plugin.pretrained.hf_tokenizer import end_id_of, is_byte_level, num_ids_of, write_tokenizer
+from fairseq_plugin.pretrained.model_card import NAME as CARD
+from fairseq_plugin.pretrained.model_card import CardData, card_text
 from fairseq_plugin.pretrained.new_folder import new_folder
 from fairseq_plugin.pretrained.tensor_files import SAFETENSORS
 from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, fingerprint, read_symbols
@@ -34,8 +40,8 @@ _EOS = SPECIAL_SYMBOLS.index("</s>")
 class Exported:
     """What was written.
 
-    Args:
-        config: the folder's ``HFConfig``.
+    Attributes:
+        config: the folder's.
         num_parameters: of the model, the tied table counted once.
         codec_kind: kind of the tokenizer written beside it.
     """
@@ -45,16 +51,19 @@ class Exported:
     codec_kind: str
 
 
-def export_checkpoint(checkpoint, data, to):
-    """Write a checkpoint as a Hugging Face folder.
+def export_checkpoint(
+    checkpoint: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    to: str | Path,
+    prompts: Sequence[str] = (),
+) -> Exported:
+    """Write a checkpoint as a Hugging Face folder, with a model card and the SHA-256 of every file.
 
     Args:
         checkpoint: a fairseq checkpoint of ``--arch gpt2`` or another of our sizes.
         data: the prepared data folder that it was trained on (``dict.txt`` and the tokenizer).
-        to: the folder to make; nothing may stand there.
-
-    Returns:
-        :class:`Exported`.
+        to: the folder to make; nothing may be there.
+        prompts: for the card, how the texts of each label begin; none for data without labels.
 
     Raises:
         UserError: checkpoint, data and tokenizer do not go together, or one is damaged; names it.
@@ -69,15 +78,21 @@ def export_checkpoint(checkpoint, data, to):
         end = {"bos_token_id": config.eos_token_id, "eos_token_id": config.eos_token_id}
         _write_json(folder / "generation_config.json", end)
         write_tokenizer(codec, folder, config.n_positions)
+        about = CardData(Path(data).resolve().name, prompts)
+        card = card_text(config, codec.kind, is_byte_level(codec), read_whole(checkpoint), about)
+        (folder / CARD).write_text(card, encoding="utf-8")
+        write_checksums(folder, leave_out=(CARD,))  # people edit a card
     return Exported(config, sum(tensor.numel() for tensor in tensors.values()), codec.kind)
 
 
-def to_hugging_face(weights, config, symbols):
+def to_hugging_face(
+    weights: Mapping[str, torch.Tensor], config: HFConfig, symbols: Sequence[str]
+) -> dict[str, torch.Tensor]:
     """Our weights under Hugging Face's names, in its orientation, its table in the order of token ids.
 
     Args:
-        weights: ``{name: tensor}`` of our network.
-        config: the ``HFConfig`` to write; ``eos_token_id`` takes the row of ``</s>``.
+        weights: of our network, by name.
+        config: the config to write; ``eos_token_id`` takes the row of ``</s>``.
         symbols: the dictionary's symbols in order.
 
     Raises:
@@ -87,25 +102,23 @@ def to_hugging_face(weights, config, symbols):
     for name in expected_shapes(config):
         tensor = weights[name].float()
         if name == "wte.weight":
-            tensor = tensor[_symbols_of_rows(config, symbols)]
+            tensor = tensor[_symbols_of_ids(config, symbols)]
         tensors[PREFIX + name] = (tensor.t() if is_transposed(name) else tensor).contiguous()
     return tensors
 
 
-def _symbols_of_rows(config, symbols):
+def _symbols_of_ids(config: HFConfig, symbols: Sequence[str]) -> torch.Tensor:
     index = {symbol: i for i, symbol in enumerate(symbols)}
     index[str(config.eos_token_id)] = _EOS
-    missing = [row for row in range(config.vocab_size) if str(row) not in index]
+    missing = [token for token in range(config.vocab_size) if str(token) not in index]
     if missing:
-        # A row of zeros would be no "impossible": it would score 0, above most tokens.
+        # Zeros would not mean "impossible": they would score 0, above most tokens.
         raise UserError(
             f"dict.txt has no symbol for {len(missing):,} of the tokenizer's {config.vocab_size:,} ids "
-            "(first: "
-            f"{missing[0]}), so there are no weights to write for them; train on a dictionary that lists "
-            "all ids "
-            "(scripts/prepare_labelled.py writes one)"
+            f"(first: {missing[0]}), so there are no weights to write for them; train on a dictionary that "
+            "lists all ids (scripts/prepare_labelled.py writes one)"
         )
-    return torch.tensor([index[str(row)] for row in range(config.vocab_size)])
+    return torch.tensor([index[str(token)] for token in range(config.vocab_size)])
 
 
 def read_checkpoint(path, symbols, codec):
@@ -147,5 +160,5 @@ def read_checkpoint(path, symbols, codec):
     return sizes, {name.removeprefix(NETWORK_PREFIX): value for name, value in weights.items()}
 
 
-def _write_json(path, values):
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

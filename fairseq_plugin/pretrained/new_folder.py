@@ -27,3 +27,15 @@ def new_folder(path: str | Path, flag: str = "--to") -> Iterator[Path]:
         raise UserError(f"{flag}: {path} exists already; name a new folder, or remove it first")
     with whole_folder(Place(path, None, flag)) as temporary:
         yield temporary
+        _set_modes(temporary)
+
+
+def _set_modes(folder: Path) -> None:
+    # Some libraries write for the owner alone. Files get the mode that the umask gives to any other.
+    probe = folder / ".mode"
+    probe.touch()
+    mode = probe.stat().st_mode & 0o777
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)

@@ -43,7 +43,7 @@ def read_torch_archive(path: str | os.PathLike[str], what: str, mend: str = "res
 
 
 @contextmanager
-def in_memory(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def in_memory(path: str | os.PathLike[str]) -> Iterator[io.BufferedRandom | io.BytesIO]:
     """A copy of a file in memory, open for reading at its start; freed after the block and its last tensor.
 
     Raises:
@@ -60,6 +60,11 @@ def in_memory(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             raise UserError(f"cannot read {path}: {error.strerror or error}; name another file") from error
         copy.seek(0)
         yield copy
+
+
+def name_in_memory(stream: BinaryIO) -> str | None:
+    """The name under which this process can map the copy of :func:`in_memory`; None where there is none."""
+    return None if isinstance(stream, io.BytesIO) else f"/proc/self/fd/{stream.fileno()}"
 
 
 def check_archive(
@@ -94,9 +99,8 @@ def load_archive(stream: BinaryIO, path: str | os.PathLike[str], what: str) -> o
     """
     stream.seek(0)
     try:
-        if _can_map() and not isinstance(stream, io.BytesIO):
-            copy = f"/proc/self/fd/{stream.fileno()}"
-            return torch.load(copy, map_location="cpu", weights_only=True, mmap=True)
+        if (name := name_in_memory(stream)) is not None:
+            return torch.load(name, map_location="cpu", weights_only=True, mmap=True)
         return torch.load(stream, map_location="cpu", weights_only=True)
     except MemoryError:
         raise

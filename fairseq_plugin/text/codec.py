@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+from fairseq_plugin.checksums import read_checksums
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.text.base import META, VERSION, Codec, read_file
 from fairseq_plugin.text.byte_level import bytes_codec, gpt2_codec, train_bytes_codec
@@ -41,7 +42,11 @@ def load_codec(path: str | os.PathLike[str]) -> Codec:
         return _load_saved(path)
     for encoder, merges in (FILES["gpt2"], FILES["bytes"]):
         if (path / encoder).is_file() and (path / merges).is_file():
-            return gpt2_codec(path / encoder, path / merges)
+            contents = [read_file(path / encoder), read_file(path / merges)]
+            recorded = read_checksums(path)  # of a folder that we exported
+            for name, content in zip((encoder, merges), contents, strict=True):
+                recorded.check(name, hashlib.sha256(content).hexdigest())
+            return gpt2_codec(path / encoder, path / merges, contents)
     if (path / MODEL).is_file():
         return load_sentencepiece(path / MODEL)
     raise UserError(

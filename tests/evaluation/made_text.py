@@ -10,7 +10,7 @@ from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.evaluation.split_text import load_split
 from fairseq_plugin.evaluation.systems import System
-from fairseq_plugin.pretrained.vocabulary import banned_columns
+from fairseq_plugin.pretrained.vocabulary import banned_symbols
 from fairseq_plugin.storage.dictionary import EOS, NUM_SPECIALS, dictionary_ids, index_of_id, write_dictionary
 from fairseq_plugin.storage.items import ItemWriter
 from fairseq_plugin.text.codec import train_bytes_codec
@@ -61,7 +61,7 @@ def tiny_gpt2(text, seed=0, n_positions=64, scale=8.0):
         for parameter in gpt2.parameters():
             if parameter.dim() == 2:
                 parameter.mul_(scale)
-    gpt2.banned = torch.tensor(banned_columns(text.symbols, NUM_SPECIALS, EOS, text.codec.end_id))
+    gpt2.banned = torch.tensor(banned_symbols(text.symbols, NUM_SPECIALS, EOS, text.codec.end_id))
     return gpt2
 
 

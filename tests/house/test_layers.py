@@ -12,6 +12,7 @@ LAYERS = {
     "core": 0,
     "errors": 0,
     "files": 0.5,
+    "checksums": 0.7,
     "sampling": 1,
     "text": 1,
     "storage": 2,
@@ -36,6 +37,7 @@ PURE = {
     "sampling": {"torch"},
     "errors": set(),
     "files": set(),
+    "checksums": set(),
 }  # what else than the standard library
 
 

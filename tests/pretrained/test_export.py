@@ -104,7 +104,7 @@ def test_the_folder_is_complete_or_not_there(tmp_path, checkpoint, data, monkeyp
     export_checkpoint(checkpoint, data, tmp_path / "hf")
     assert {path.name for path in (tmp_path / "hf").iterdir()} == {
         "config.json", "generation_config.json", "model.safetensors", "vocab.json", "merges.txt",
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "README.md", "checksums.json",
     }  # fmt: skip
     with pytest.raises(UserError, match="exists already"):
         export_checkpoint(checkpoint, data, tmp_path / "hf")
@@ -147,9 +147,10 @@ def test_the_script_exports_and_checks(tmp_path, checkpoint, data, run_script, o
     done = run_script("convert_gpt2.py", "export", checkpoint, "--data", data, "--to", tmp_path / "hf")
     assert "2 layers x 16, 2 heads, 24 positions, 291 tokens (end token 290)" in done.stdout
     done = run_script("convert_gpt2.py", "check", tmp_path / "hf")
-    assert "all finite" in done.stdout
+    assert "all finite" in done.stdout and "its checksums hold" in done.stdout
     values = json.loads((tmp_path / "hf" / "config.json").read_text())
     (tmp_path / "hf" / "config.json").write_text(json.dumps({**values, "n_layer": 3}))
     one_line_error(
-        run_script("convert_gpt2.py", "check", tmp_path / "hf", check=False), "'h.2.", "is missing"
+        run_script("convert_gpt2.py", "check", tmp_path / "hf", check=False),
+        "config.json is not the file that was written",
     )
