@@ -1,27 +1,35 @@
 """The completion protocol: consecutive prefixes of a split, each continued by a fixed number of tokens.
 
 Prefix i is ``stream[i * P : (i + 1) * P]``; the model reads these P tokens and nothing before them. Its human
-reference is what the stream goes on with, so the last prefixes, behind which too little text is left, are not
+reference is what the stream goes on with, so the last prefixes, after which too little text is left, are not
 used: systems and reference are then measured on the same number of tokens.
 
-Continuations are saved while they are made, one line each, and found again after a kill: a file belongs to one
-(model, decoding, text, seed, lengths), by their hashes.
+Continuations are saved while they are made, one line each, and found again after a kill: a file belongs to
+one (model, decoding, text, seed, lengths), by their hashes.
 """
 
 import hashlib
 import json
+import os
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fairseq_plugin.corpus.folder import EOS
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.evaluation.decodings import decode
+from fairseq_plugin.evaluation.decodings import Decoding, decode
+from fairseq_plugin.evaluation.split_text import SplitText
+from fairseq_plugin.evaluation.systems import System
 from fairseq_plugin.storage.journal import Journal
 
 FORMAT, VERSION = "completions", 2  # 2: every line has a check
+
+Made = dict[int, list[int]]  # dictionary indices of each continuation, by the number of its prefix
 
 
 @dataclass(frozen=True)
@@ -51,11 +59,11 @@ class Prefixes:
         num_continued: those with a whole human continuation behind them.
     """
 
-    numbers: list
+    numbers: list[int]
     num_prefixes: int
     num_continued: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         text = f"{len(self.numbers):,} of {self.num_prefixes:,} prefixes"
         left_out = self.num_prefixes - self.num_continued
         if len(self.numbers) < self.num_continued:
@@ -65,7 +73,7 @@ class Prefixes:
         return text
 
 
-def choose_prefixes(num_tokens, protocol):
+def choose_prefixes(num_tokens: int, protocol: Protocol) -> Prefixes:
     """The prefixes that a protocol takes from a stream of ``num_tokens`` tokens.
 
     Raises:
@@ -80,27 +88,27 @@ def choose_prefixes(num_tokens, protocol):
     num_continued = max(0, num_tokens - new) // size
     if not num_continued:
         raise UserError(
-            f"the split has {num_tokens:,} tokens, too few for one prefix of {size} and its human continuation of "
-            f"{new}: give another --split, or a smaller --prefix-tokens and --new-tokens"
+            f"the split has {num_tokens:,} tokens, too few for one prefix of {size} and its human "
+            f"continuation of {new}: give another --split, or a smaller --prefix-tokens and --new-tokens"
         )
-    wanted = min(protocol.max_prefixes or num_continued, num_continued)
-    numbers = [place * num_continued // wanted for place in range(wanted)]
+    num_taken = min(protocol.max_prefixes or num_continued, num_continued)
+    numbers = [place * num_continued // num_taken for place in range(num_taken)]
     return Prefixes(numbers, num_tokens // size, num_continued)
 
 
-def prefix_of(stream, number, protocol):
-    """The tokens of a prefix, a list of dictionary indices."""
+def prefix_of(stream: NDArray[np.int64], number: int, protocol: Protocol) -> list[int]:
+    """The tokens of a prefix, as dictionary indices."""
     start = number * protocol.prefix_tokens
     return stream[start : start + protocol.prefix_tokens].tolist()
 
 
-def human_continuations(stream, numbers, protocol):
-    """What the stream goes on with behind prefixes: ``{number: dictionary indices}``, ``</s>`` included."""
+def human_continuations(stream: NDArray[np.int64], numbers: Iterable[int], protocol: Protocol) -> Made:
+    """What the stream goes on with after prefixes, ``</s>`` included."""
     ends = {number: (number + 1) * protocol.prefix_tokens for number in numbers}
     return {n: stream[end : end + protocol.new_tokens].tolist() for n, end in ends.items()}
 
 
-def require_room(system, protocol):
+def require_room(system: System, protocol: Protocol) -> None:
     """Refuse prefixes and continuations that together exceed a system's positions.
 
     Raises:
@@ -114,20 +122,28 @@ def require_room(system, protocol):
         )
 
 
-def complete(system, text, decoding, protocol, numbers, folder=None, batch=32):
+def complete(
+    system: System,
+    text: SplitText,
+    decoding: Decoding,
+    protocol: Protocol,
+    numbers: Sequence[int],
+    folder: str | os.PathLike[str] | None = None,
+    batch: int = 32,
+) -> Made:
     """Continue prefixes; what ``folder`` holds already is not made again.
 
     Args:
-        system: a :class:`~fairseq_plugin.evaluation.systems.System`.
-        text: a :class:`~fairseq_plugin.evaluation.split_text.SplitText`.
-        decoding: a :class:`~fairseq_plugin.evaluation.decodings.Decoding`.
-        protocol: a :class:`Protocol`.
+        system: what continues them.
+        text: the split they are of.
+        decoding: how.
+        protocol: lengths and seed.
         numbers: of the prefixes.
         folder: where continuations are kept; None keeps none.
         batch: prefixes at once; changes the speed only.
 
     Returns:
-        ``{number: dictionary indices}``, ``new_tokens`` each.
+        ``new_tokens`` each.
 
     Raises:
         UserError: the texts do not fit into the model, or its outputs are not finite.
@@ -160,7 +176,14 @@ def complete(system, text, decoding, protocol, numbers, folder=None, batch=32):
 class _Saved:
     """A journal of continuations as tokenizer ids; see :mod:`fairseq_plugin.storage.journal`."""
 
-    def __init__(self, folder, system, text, decoding, protocol):
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        system: System,
+        text: SplitText,
+        decoding: Decoding,
+        protocol: Protocol,
+    ) -> None:
         settings = {
             "model": system.sha256,
             "text": text.sha256,
@@ -177,20 +200,19 @@ class _Saved:
         self._journal = Journal(Path(folder) / f"{name}-{key}.jsonl", FORMAT, VERSION, settings)
         self._new_tokens = protocol.new_tokens
 
-    def read(self, text):
-        """``{number: dictionary indices}`` of what was saved; begins the file if there is none."""
-        found = {}
+    def read(self, text: SplitText) -> Made:
+        """What was saved; begins the file if there is none."""
+        found: Made = {}
         for line, entry in enumerate(self._journal.read(), start=2):
             number, ids = entry.get("id"), entry.get("continuation")
-            is_valid = type(number) is int and isinstance(ids, list) and len(ids) == self._new_tokens
-            if not is_valid or not all(type(token) is int for token in ids):
+            if not isinstance(number, int) or not isinstance(ids, list) or len(ids) != self._new_tokens:
                 raise UserError(
                     f"{self._journal.path}, line {line} is damaged; remove the file, its texts are made again"
                 )
             found[number] = text.indices(ids)
         return found
 
-    def append(self, made, text):
+    def append(self, made: Mapping[int, Sequence[int]], text: SplitText) -> None:
         """Add continuations, on disk when this returns."""
         self._journal.append(
             {"id": number, "continuation": text.ids(indices)} for number, indices in made.items()

@@ -12,11 +12,15 @@ Only a line feed ends a line. An empty line is an empty continuation: it is coun
 """
 
 import json
+import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.storage.journal import read_journal
 from fairseq_plugin.text.one_line import unescape
 
 RECORD = "completions.json"  # fairseq-generate with --task open_ended_generation writes it
@@ -25,30 +29,48 @@ _HYPOTHESIS = re.compile(r"H-([0-9]{1,12})\t[^\t]*\t([0-9 ]*)")
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What the numbers of a file's continuations count, as far as the file tells.
+
+    Attributes:
+        prefix_tokens: length of the consecutive prefixes.
+        subset: the split's name.
+        text: SHA-256 of the split's stream.
+    """
+
+    prefix_tokens: int | None = None
+    subset: str | None = None
+    text: str | None = None
+
+
+UNKNOWN = Origin()
+
+
+@dataclass(frozen=True)
 class Continuations:
     """What a file holds; one of ``ids`` and ``texts`` is None.
 
     Attributes:
         path: the file.
-        ids: list of lists of tokenizer ids.
-        texts: list of str.
+        ids: tokenizer ids of each.
+        texts: text of each.
         numbers: the prefix's number of each, or None where the file does not tell.
-        origin: what the numbers count, as far as it is known: ``"prefix_tokens"``, with ``"subset"`` (a split's
-            name) or ``"text"`` (a stream's SHA-256).
+        origin: what the numbers count.
     """
 
     path: str
-    ids: list | None
-    texts: list | None
-    numbers: list | None
-    origin: dict = field(default_factory=dict)
+    ids: list[list[int]] | None
+    texts: list[str] | None
+    numbers: list[int] | None
+    origin: Origin = UNKNOWN
 
     @property
-    def count(self):
-        return len(self.ids if self.texts is None else self.texts)
+    def num_texts(self) -> int:
+        """How many there are."""
+        return len(self.texts if self.texts is not None else self.ids or ())
 
 
-def read_continuations(path):
+def read_continuations(path: str | os.PathLike[str]) -> Continuations:
     """Read a file of continuations.
 
     Raises:
@@ -67,13 +89,13 @@ def read_continuations(path):
     lines = content.removesuffix("\n").split("\n") if content else []
     generated = path.suffix == ".txt" and path.name.startswith("generate-")
     found = (_read_generated if generated else readers[path.suffix])(path, lines)
-    if not found.count:
+    if not found.num_texts:
         raise UserError(f"--continuations {path} holds no continuation: there is nothing to evaluate")
     return found
 
 
-def _read_generated(path, lines):
-    found = {}
+def _read_generated(path: Path, lines: Sequence[str]) -> Continuations:
+    found: dict[int, list[int]] = {}
     for place, line in enumerate(lines, start=1):
         if not line.startswith("H-"):
             continue
@@ -83,8 +105,8 @@ def _read_generated(path, lines):
         number = int(match[1])
         if number in found:
             raise UserError(
-                f"{path}, line {place}: sample {number} has two hypotheses; generate with --nbest 1, and one file "
-                "per run"
+                f"{path}, line {place}: sample {number} has two hypotheses; generate with --nbest 1, and one "
+                "file per run"
             )
         found[number] = [int(symbol) for symbol in match[2].split()]
     origin = _read_record(path, len(found))
@@ -92,54 +114,75 @@ def _read_generated(path, lines):
     return Continuations(str(path), [found[number] for number in numbers], None, numbers, origin)
 
 
-def _read_record(path, num_found):
-    """The origin that a record beside the file tells, if there is one; refuses a generation that was cut short."""
+def _read_record(path: Path, num_found: int) -> Origin:
+    """The origin that a record beside the file tells, if there is one; refuses a generation that was cut."""
     record = path.with_name(RECORD)
     if not record.is_file():
-        return {}
+        return UNKNOWN
     try:
         stated = json.loads(record.read_bytes())
         of_this_file = path.name == f"generate-{stated['subset']}.txt"
         complete, expected = stated["complete"], stated["expected"]
-        origin = {"subset": stated["subset"], "prefix_tokens": stated.get("prefix_tokens")}
+        origin = Origin(subset=stated["subset"], prefix_tokens=stated.get("prefix_tokens"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{record} is damaged ({error!r}); run fairseq-generate again") from error
     if not of_this_file:
-        return {}
+        return UNKNOWN
     if complete is not True or expected != num_found:
         raise UserError(
-            f"{path} holds {num_found} of {expected} samples according to {RECORD}: the generation was cut short; run "
-            "fairseq-generate again"
+            f"{path} holds {num_found} of {expected} samples according to {RECORD}: the generation was cut "
+            "short; run fairseq-generate again"
         )
     return origin
 
 
-def _read_json(path, lines):
-    rows, numbers, origin = [], [], {}
+def _read_json(path: Path, lines: Sequence[str]) -> Continuations:
+    first = _json_line(path, 1, lines[0]) if lines else None
+    if isinstance(first, dict) and "continuation" not in first and "format" in first:
+        return _read_our_journal(path)
+    texts: list[str] = []
+    ids: list[list[int]] = []
+    numbers: list[int] = []
     for place, line in enumerate(lines, start=1):
-        try:
-            stated = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}, line {place} is not JSON: {error}") from error
-        if place == 1 and isinstance(stated, dict) and "continuation" not in stated and "format" in stated:
-            settings = stated.get("settings")  # the head of a file of our own
-            origin = settings if isinstance(settings, dict) else {}
-            continue
-        row = stated.get("continuation") if isinstance(stated, dict) else None
-        if not _is_text(row) and not _is_ids(row):
+        stated = _json_line(path, place, line)
+        found = stated.get("continuation") if isinstance(stated, dict) else None
+        if _is_text(found):
+            texts.append(found)
+        elif _is_ids(found):
+            ids.append(found)
+        else:
             raise UserError(f'{path}, line {place}: "continuation" must be a text or a list of token ids')
-        rows.append(row)
-        numbers.append(stated.get("id"))
-    known = all(type(number) is int for number in numbers) and len(set(numbers)) == len(numbers)
-    if all(map(_is_text, rows)):
-        return Continuations(str(path), None, rows, numbers if known else None)
-    if all(map(_is_ids, rows)):
-        return Continuations(str(path), rows, None, numbers if known else None, origin)
-    raise UserError(f"{path}: some continuations are texts and some are lists of ids; give one kind")
+        if type(stated.get("id")) is int:
+            numbers.append(stated["id"])
+    if texts and ids:
+        raise UserError(f"{path}: some continuations are texts and some are lists of ids; give one kind")
+    are_known = len(set(numbers)) == len(lines)
+    return Continuations(
+        str(path), ids if ids else None, None if ids else texts, numbers if are_known else None
+    )
 
 
-def _read_tsv(path, lines):
-    texts = []
+def _read_our_journal(path: Path) -> Continuations:
+    """What :func:`~fairseq_plugin.evaluation.completion.complete` saved; every line has a checksum."""
+    head, entries = read_journal(path)
+    settings = head.get("settings")
+    ids = [entry["continuation"] for entry in entries if _is_ids(entry.get("continuation"))]
+    numbers = [entry["id"] for entry in entries if type(entry.get("id")) is int]
+    if not isinstance(settings, dict) or not len(ids) == len(set(numbers)) == len(entries):
+        raise UserError(f"{path} does not hold continuations; name another file")
+    origin = Origin(prefix_tokens=settings.get("prefix_tokens"), text=settings.get("text"))
+    return Continuations(str(path), ids, None, numbers, origin)
+
+
+def _json_line(path: Path, place: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}, line {place} is not JSON: {error}") from error
+
+
+def _read_tsv(path: Path, lines: Sequence[str]) -> Continuations:
+    texts: list[str] = []
     for place, line in enumerate(lines, start=1):
         fields = line.split("\t")
         if len(fields) != 2:
@@ -150,13 +193,13 @@ def _read_tsv(path, lines):
     return Continuations(str(path), None, texts, None)
 
 
-def _read_lines(path, lines):
+def _read_lines(path: Path, lines: Sequence[str]) -> Continuations:
     return Continuations(str(path), None, [unescape(line) for line in lines], None)
 
 
-def _is_text(value):
+def _is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str)
 
 
-def _is_ids(value):
+def _is_ids(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(number) is int and number >= 0 for number in value)

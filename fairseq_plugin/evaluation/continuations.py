@@ -1,30 +1,37 @@
-"""The numbers of continuations: at token and at word level, of any system and of people.
+"""The metrics of continuations: at token and at word level, of any system and of human text.
 
-Names end in ``(words)`` at word level. A word is what stands between white space in the decoded continuation. Its
-first word may be the rest of one that the prefix began; it is counted as it stands, for everybody alike. People's
-text also holds ends of documents: a token like others at token level, the end of a word at word level.
+Names end in ``(words)`` at word level. A word is a run without white space in the decoded continuation. The
+first one may be the rest of a word that the prefix began; it is counted as it is, for all systems alike.
+Human text also holds ends of documents: a token like others at token level, the end of a word at word level.
 """
 
+from collections.abc import Hashable, Sequence
+
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.evaluation.bootstrap import DEFAULT, Bootstrap
 from fairseq_plugin.evaluation.columns import Column
 from fairseq_plugin.evaluation.repetition import ORDERS, measure_repetition, variety
 
 WORDS = " (words)"
 
 
-def continuation_column(name, tokens, words, units, group=None, **bootstrap):
+def continuation_column(
+    name: str,
+    tokens: Sequence[Sequence[int]] | None,
+    words: Sequence[Sequence[str]] | None,
+    units: Hashable,
+    group: str | None = None,
+    bootstrap: Bootstrap = DEFAULT,
+) -> Column:
     """Measure continuations.
 
     Args:
         name: heading of the column.
-        tokens: list of lists of token ids, or None where they are not known.
-        words: list of lists of words, or None where they are not known.
+        tokens: token ids of each, or None where they are not known.
+        words: words of each, or None where they are not known.
         units: what was continued, in order: equal for systems that can be paired.
         group: see :class:`~fairseq_plugin.evaluation.columns.Column`.
-        **bootstrap: ``resamples``, ``seed``, ``level``.
-
-    Returns:
-        :class:`~fairseq_plugin.evaluation.columns.Column`.
+        bootstrap: of the intervals.
 
     Raises:
         UserError: there is no continuation, or nothing in any.
@@ -42,22 +49,22 @@ def continuation_column(name, tokens, words, units, group=None, **bootstrap):
         found = variety(texts)
         column.values["continuations"] = found.num_texts
         column.values[total] = found.num_tokens
-        column.take(measure_repetition(texts, units, **bootstrap), ending)
+        column.take(measure_repetition(texts, units, bootstrap=bootstrap), ending)
         column.values |= {f"distinct-{n}{ending}": found.distinct[n] for n in ORDERS}
         column.values[uniq] = found.uniq
         short = {n: count for n, count in found.too_short.items() if count}
         if short:
             listed = ", ".join(f"{count:,} for n = {n}" for n, count in short.items())
             column.notes.append(
-                f"{name}: of {found.num_texts:,} continuations, shorter than n {total} and left out of the n-gram "
-                f"metrics: {listed}"
+                f"{name}: of {found.num_texts:,} continuations, shorter than n {total} and left out of the "
+                f"n-gram metrics: {listed}"
             )
     return column
 
 
-def note_unequal_totals(columns):
-    """A sentence where columns differ in their totals; their uniq and distinct-n must not be compared then."""
-    notes = []
+def note_unequal_totals(columns: Sequence[Column]) -> list[str]:
+    """A sentence where columns differ in their totals: their uniq and distinct-n must not be compared."""
+    notes: list[str] = []
     for total, metrics in (("tokens", "uniq-seq and distinct-n"), ("words", "uniq-w and distinct-n (words)")):
         totals = {column.name: column.values[total] for column in columns if total in column.values}
         if len(set(totals.values())) > 1:

@@ -1,26 +1,34 @@
 """Files of continuations as columns of the same table."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
+from fairseq_plugin.evaluation.bootstrap import DEFAULT, Bootstrap
+from fairseq_plugin.evaluation.columns import Column
+from fairseq_plugin.evaluation.completion import Protocol
+from fairseq_plugin.evaluation.continuation_files import Continuations
 from fairseq_plugin.evaluation.continuations import continuation_column
-from fairseq_plugin.evaluation.split_text import require_ids
+from fairseq_plugin.evaluation.split_text import SplitText, require_ids
+from fairseq_plugin.text.base import Codec
 
 
-def of_protocol(found, text, protocol, numbers):
+def of_protocol(
+    found: Continuations, text: SplitText | None, protocol: Protocol, numbers: Iterable[int]
+) -> Continuations:
     """Those continuations whose prefixes a protocol takes, where the file tells that it is of this text.
 
     Args:
-        found: :class:`~fairseq_plugin.evaluation.continuation_files.Continuations`.
-        text: a :class:`~fairseq_plugin.evaluation.split_text.SplitText`, or None.
-        protocol: a :class:`~fairseq_plugin.evaluation.completion.Protocol`.
+        found: in a file.
+        text: the split, if there is one.
+        protocol: what is continued.
         numbers: of the prefixes taken.
 
     Returns:
-        ``Continuations``; the same where nothing is known of their prefixes.
+        The same where nothing is known of their prefixes.
     """
     origin = found.origin
-    same_text = text is not None and (origin.get("text") == text.sha256 or origin.get("subset") == text.split)
-    if not same_text or origin.get("prefix_tokens") != protocol.prefix_tokens or found.numbers is None:
+    same_text = text is not None and (origin.text == text.sha256 or origin.subset == text.split)
+    if not same_text or origin.prefix_tokens != protocol.prefix_tokens or found.numbers is None:
         return found
     wanted = set(numbers)
     kept = [place for place, number in enumerate(found.numbers) if number in wanted]
@@ -34,26 +42,28 @@ def of_protocol(found, text, protocol, numbers):
     )
 
 
-def file_column(name, found, codec=None, **bootstrap):
+def file_column(
+    name: str, found: Continuations, codec: Codec | None = None, bootstrap: Bootstrap = DEFAULT
+) -> tuple[Column, list[list[int]] | None]:
     """Measure a file's continuations.
 
     Args:
         name: heading of the column.
-        found: :class:`~fairseq_plugin.evaluation.continuation_files.Continuations`.
+        found: in the file.
         codec: the tokenizer; without one ids give no words and texts no tokens.
-        **bootstrap: ``resamples``, ``seed``, ``level``.
+        bootstrap: of the intervals.
 
     Returns:
-        ``(column, ids)``, ids as lists of tokenizer ids, or None.
+        The column, and the continuations' tokenizer ids where they are known.
 
     Raises:
         UserError: ids that the tokenizer does not have, or nothing to evaluate.
     """
     ids, texts, notes = found.ids, found.texts, []
-    if codec and ids is None:
+    if codec and texts is not None:
         ids = codec.encode_batch(texts)
         notes.append(f"{name}: its texts were encoded anew; the system's own tokens may have been others")
-    elif codec:
+    elif codec and ids is not None:
         for one in ids:
             require_ids(one, codec)
         texts = [codec.decode(token for token in one if token != codec.end_id) for one in ids]
@@ -63,7 +73,7 @@ def file_column(name, found, codec=None, **bootstrap):
             f"{name}: {level} only; for the {missing} level name a tokenizer with --codec-path or --data"
         )
     words = None if texts is None else [one.split() for one in texts]
-    units = ("file", *(found.numbers or range(found.count)))
-    column = continuation_column(name, ids, words, units, "files", **bootstrap)
+    units = ("file", *(found.numbers or range(found.num_texts)))
+    column = continuation_column(name, ids, words, units, "files", bootstrap)
     column.notes += notes
     return column, ids

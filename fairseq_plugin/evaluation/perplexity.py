@@ -8,17 +8,20 @@ Legend: B windows of a batch, T tokens, N scored positions, V vocabulary, D widt
 
 import itertools
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.corpus.folder import EOS
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.evaluation.windows import cut
+from fairseq_plugin.evaluation.windows import Window, cut
 
-# Logits made at once, by device. On a CPU 16 MiB: larger pieces are fetched from and given back to the system each
-# time, which took twice as long as the products. On a GPU 128 MiB.
+# Logits made at once, by device. On a CPU 16 MiB: larger pieces are fetched from and given back to the system
+# each time, which took twice as long as the products. On a GPU 128 MiB.
 _LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**25}
 
 
@@ -27,33 +30,36 @@ class Scored:
     """What a model makes of one window, at its scored positions.
 
     Attributes:
-        window: the :class:`~fairseq_plugin.evaluation.windows.Window`.
-        nll_N: float64, negative log-likelihood of each target (nats).
-        predicted_N: int64, the most probable token.
-        rank_N: int64, place of the target, 1 for the best; equal scores share the better place.
+        window: which one.
+        nll_N: negative log-likelihood of each target (nats).
+        predicted_N: the most probable token.
+        rank_N: place of the target, 1 for the best; equal scores share the better place.
     """
 
-    window: object
-    nll_N: np.ndarray
-    predicted_N: np.ndarray
-    rank_N: np.ndarray
+    window: Window
+    nll_N: NDArray[np.float64]
+    predicted_N: NDArray[np.int64]
+    rank_N: NDArray[np.int64]
 
 
 @torch.no_grad()
-def score_windows(gpt2, stream, windows, batch=8):
+def score_windows(
+    gpt2: GPT2, stream: NDArray[np.int64], windows: Sequence[Window], batch: int = 8
+) -> Iterator[list[Scored]]:
     """Score the windows of a stream.
 
     Args:
-        gpt2: a :class:`~fairseq_plugin.core.gpt2.GPT2` in evaluation mode.
-        stream: int64 array of dictionary indices.
-        windows: list of :class:`~fairseq_plugin.evaluation.windows.Window`.
+        gpt2: in evaluation mode.
+        stream: dictionary indices.
+        windows: of the stream.
         batch: windows at once; changes the speed, and the last bits of float32 at most.
 
     Yields:
-        A list of :class:`Scored` for each batch, in order.
+        What each batch of windows scored, in order.
 
     Raises:
-        UserError: a window longer than the model, a token without probability, or outputs that are not finite.
+        UserError: a window longer than the model, a token without probability, or outputs that are not
+            finite.
     """
     _check(gpt2, stream, windows, batch)
     # The token before every target; </s> stands before the first.
@@ -61,15 +67,22 @@ def score_windows(gpt2, stream, windows, batch=8):
     target = torch.from_numpy(np.ascontiguousarray(stream, dtype=np.int64))
     number = 0
     # Only the first and last windows differ in width. In batches of their own they need no padding.
-    for _, group in itertools.groupby(windows, key=lambda window: window.end - window.first):
-        group = list(group)
+    for _, same_width in itertools.groupby(windows, key=lambda window: window.end - window.first):
+        group = list(same_width)
         for begin in range(0, len(group), batch):
             part = group[begin : begin + batch]
             yield _score_batch(gpt2, source, target, part, number)
             number += len(part)
 
 
-def stream_perplexity(gpt2, stream, window, context=0, device=None, batch=8):
+def stream_perplexity(
+    gpt2: GPT2,
+    stream: NDArray[np.int64],
+    window: int,
+    context: int = 0,
+    device: str | torch.device | None = None,
+    batch: int = 8,
+) -> tuple[float, int]:
     """The negative log-likelihood of a stream, windows as ``fairseq-eval-lm`` cuts them.
 
     ``math.exp(nll_sum / num_tokens)`` is the perplexity per token, ends of documents included.
@@ -92,41 +105,46 @@ def stream_perplexity(gpt2, stream, window, context=0, device=None, batch=8):
     return math.fsum(sums), len(stream)
 
 
-def _score_batch(gpt2, source, target, windows, first_number):
+def _score_batch(
+    gpt2: GPT2, source: torch.Tensor, target: torch.Tensor, windows: Sequence[Window], first_number: int
+) -> list[Scored]:
     device = gpt2.wte.weight.device
     tokens_BT = torch.stack([source[w.first : w.end] for w in windows]).to(device)
     hidden_BTD = gpt2(tokens_BT)
-    hidden_ND = torch.cat([hidden_BTD[row, w.start - w.first :] for row, w in enumerate(windows)])
+    hidden_ND = torch.cat([hidden_TD[w.start - w.first :] for hidden_TD, w in zip(hidden_BTD, windows)])
     target_N = torch.cat([target[w.start : w.end] for w in windows]).to(device)
-    nll_N, predicted_N, rank_N = (part.cpu().numpy() for part in _score(gpt2, hidden_ND, target_N))
     places = np.cumsum([window.num_scored for window in windows])[:-1]
-    rows = zip(windows, *(np.split(part, places) for part in (nll_N, predicted_N, rank_N)), strict=True)
-    scores = [Scored(*row) for row in rows]
+    nll, predicted, rank = (
+        np.split(part.cpu().numpy(), places) for part in _score(gpt2, hidden_ND, target_N)
+    )
+    scores = [Scored(*found) for found in zip(windows, nll, predicted, rank, strict=True)]
     for number, scored in enumerate(scores, start=first_number):
         if not np.isfinite(scored.nll_N).all():
             raise UserError(
-                f"window {number:,} ({scored.window}): the model's outputs are not finite (NaN or infinite); its "
-                "weights are damaged or its training diverged: use an earlier checkpoint"
+                f"window {number:,} ({scored.window}): the model's outputs are not finite (NaN or infinite); "
+                "its weights are damaged or its training diverged: use an earlier checkpoint"
             )
     return scores
 
 
-def _score(gpt2, hidden_ND, target_N):
+def _score(
+    gpt2: GPT2, hidden_ND: torch.Tensor, target_N: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Negative log-likelihood, arg max and rank at each position, the logits made in pieces."""
     most = _LOGITS_AT_ONCE.get(hidden_ND.device.type, 2**22)
     step = max(1, most // gpt2.config.vocab_size)
-    parts = []
+    nll, predicted, rank = [], [], []
     for start in range(0, len(hidden_ND), step):
         logits_NV = gpt2.logits(hidden_ND[start : start + step])
         score_N1 = logits_NV.gather(1, target_N[start : start + step, None])
-        nll_N = logits_NV.logsumexp(1) - score_N1.squeeze(1)
-        # NaN anywhere in a row makes its logsumexp, and so its nll, NaN.
-        rank_N = 1 + (logits_NV > score_N1).sum(1, dtype=torch.int32).long()
-        parts.append((nll_N.double(), logits_NV.argmax(1), rank_N))
-    return (torch.cat(column) for column in zip(*parts, strict=True))
+        # NaN anywhere among a position's logits makes its logsumexp, and so its nll, NaN.
+        nll.append((logits_NV.logsumexp(1) - score_N1.squeeze(1)).double())
+        predicted.append(logits_NV.argmax(1))
+        rank.append(1 + (logits_NV > score_N1).sum(1, dtype=torch.int32).long())
+    return torch.cat(nll), torch.cat(predicted), torch.cat(rank)
 
 
-def _check(gpt2, stream, windows, batch):
+def _check(gpt2: GPT2, stream: NDArray[np.int64], windows: Sequence[Window], batch: int) -> None:
     if batch < 1:
         raise UserError(f"--batch-size {batch} must be at least 1")
     if not len(windows):
@@ -134,8 +152,8 @@ def _check(gpt2, stream, windows, batch):
     longest = max(window.end - window.first for window in windows)
     if longest > gpt2.config.n_positions:
         raise UserError(
-            f"windows of {longest} tokens do not fit into the model's {gpt2.config.n_positions} positions; give "
-            f"--window {gpt2.config.n_positions} or less"
+            f"windows of {longest} tokens do not fit into the model's {gpt2.config.n_positions} positions; "
+            f"give --window {gpt2.config.n_positions} or less"
         )
     outside = (stream < 0) | (stream >= gpt2.config.vocab_size)
     if outside.any():
@@ -148,6 +166,7 @@ def _check(gpt2, stream, windows, batch):
     if banned.any():
         place = int(banned.argmax())
         raise UserError(
-            f"token {place:,} of the split has index {int(stream[place])}, a symbol of the dictionary that never "
-            "gets any probability (<unk>, <pad>, a filler word): prepare the data again with the model's tokenizer"
+            f"token {place:,} of the split has index {int(stream[place])}, a symbol of the dictionary that "
+            "never gets any probability (<unk>, <pad>, a filler word): prepare the data again with the "
+            "model's tokenizer"
         )

@@ -8,23 +8,27 @@ Two ways of averaging are in use, and they differ:
 * ``rep-n``: 1 - (sum over texts of distinct) / (sum over texts of all), and ``diversity`` = the product over
   n = 2, 3, 4 of (1 - rep-n) (Su et al. 2022, SimCTG).
 
-A text shorter than n has no n-gram and so no ratio. It is left out of that n and *counted*: neither 0 nor 1 would
-be true of it.
+A text shorter than n has no n-gram and so no ratio. It is left out of that n and *counted*: neither 0 nor 1
+would be true of it.
 
-Over all texts together: ``uniq``, the number of distinct tokens, and ``distinct-n`` = distinct n-grams over all
-n-grams (Li et al. 2016). Both depend on the amount of text: compare equal totals only.
+Over all texts together: ``uniq``, the number of distinct tokens, and ``distinct-n`` = distinct n-grams over
+all n-grams (Li et al. 2016). Both depend on the amount of text: compare equal totals only.
 """
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fairseq_plugin.evaluation.bootstrap import measure
+from fairseq_plugin.evaluation.bootstrap import DEFAULT, Bootstrap, Measured, Statistic, Totals, measure
+
+Tokens = Sequence[int] | Sequence[str]  # ids or words of one text
 
 ORDERS = (1, 2, 3, 4)
 
 
-def count_ngrams(tokens, n):
+def count_ngrams(tokens: Tokens, n: int) -> tuple[int, int]:
     """``(distinct, all)`` n-grams of one text.
 
     >>> count_ngrams([7, 8, 7, 8, 7], 2)
@@ -34,7 +38,7 @@ def count_ngrams(tokens, n):
     return len(set(ngrams)), len(ngrams)
 
 
-def seq_rep(tokens, n):
+def seq_rep(tokens: Tokens, n: int) -> float | None:
     """1 - distinct / all n-grams of one text, in [0, 1); None for a text shorter than n.
 
     >>> seq_rep([7, 8, 7, 8, 7], 2)
@@ -52,22 +56,23 @@ class Variety:
         num_texts: how many.
         num_tokens: in all.
         uniq: distinct tokens.
-        distinct: ``{n: distinct n-grams / all n-grams}``; None where no text has n tokens.
-        too_short: ``{n: texts shorter than n}``, which count for no statistic of that n.
+        distinct: distinct n-grams / all n-grams, by n; None where no text has n tokens.
+        too_short: number of texts shorter than n, by n; they count for no statistic of that n.
     """
 
     num_texts: int
     num_tokens: int
     uniq: int
-    distinct: dict
-    too_short: dict
+    distinct: dict[int, float | None]
+    too_short: dict[int, int]
 
 
-def variety(texts, orders=ORDERS):
-    """:class:`Variety` of a list of token lists."""
-    distinct = {}
+def variety(texts: Sequence[Tokens], orders: Sequence[int] = ORDERS) -> Variety:
+    """What the texts hold together."""
+    distinct: dict[int, float | None] = {}
     for n in orders:
-        seen, total = set(), 0
+        seen: set[tuple[int | str, ...]] = set()
+        total = 0
         for tokens in texts:
             ngrams = [tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1)]
             seen.update(ngrams)
@@ -82,19 +87,22 @@ def variety(texts, orders=ORDERS):
     )
 
 
-def measure_repetition(texts, units, orders=ORDERS, **bootstrap):
+def measure_repetition(
+    texts: Sequence[Tokens],
+    units: Hashable,
+    orders: Sequence[int] = ORDERS,
+    bootstrap: Bootstrap = DEFAULT,
+) -> Measured:
     """seq-rep-n, rep-n and diversity of texts, with intervals over texts.
 
     Args:
-        texts: non-empty list of token lists.
+        texts: at least one.
         units: what the texts continue, see :class:`~fairseq_plugin.evaluation.bootstrap.Measured`.
         orders: the n; ``diversity`` needs 2, 3 and 4 among them.
-        **bootstrap: ``resamples``, ``seed``, ``level``.
-
-    Returns:
-        :class:`~fairseq_plugin.evaluation.bootstrap.Measured`.
+        bootstrap: of the intervals.
     """
-    sums, statistics = {}, {}
+    sums: dict[str, NDArray] = {}
+    statistics: dict[str, Statistic] = {}
     for n in orders:
         counts_U2 = np.array([count_ngrams(tokens, n) for tokens in texts], dtype=np.float64).reshape(-1, 2)
         distinct_U, total_U = counts_U2.T
@@ -107,19 +115,17 @@ def measure_repetition(texts, units, orders=ORDERS, **bootstrap):
         statistics[f"rep-{n}"] = _one_minus_quotient(f"distinct {n}", f"all {n}")
     if {2, 3, 4} <= set(orders):
         statistics["diversity"] = _diversity
-    return measure(sums, statistics, units, **bootstrap)
+    return measure(sums, statistics, units, bootstrap)
 
 
-def _quotient(above, below):
+def _quotient(above: str, below: str) -> Statistic:
     return lambda totals: totals[above] / totals[below]
 
 
-def _one_minus_quotient(above, below):
+def _one_minus_quotient(above: str, below: str) -> Statistic:
     return lambda totals: 1 - totals[above] / totals[below]
 
 
-def _diversity(totals):
-    product = 1.0
-    for n in (2, 3, 4):
-        product = product * (totals[f"distinct {n}"] / totals[f"all {n}"])
-    return product
+def _diversity(totals: Totals) -> NDArray[np.float64]:
+    two, three, four = (totals[f"distinct {n}"] / totals[f"all {n}"] for n in (2, 3, 4))
+    return two * three * four

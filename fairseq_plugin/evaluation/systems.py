@@ -1,6 +1,8 @@
 """The models that are compared: our fairseq checkpoints and Hugging Face GPT-2 folders, without fairseq."""
 
 import hashlib
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import torch
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.corpus.folder import EOS
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.evaluation.split_text import SplitText
 from fairseq_plugin.files import sha256
 from fairseq_plugin.pretrained.export import read_checkpoint
 from fairseq_plugin.pretrained.hf_folder import load_weights, read_sizes
@@ -34,8 +37,8 @@ class System:
     gpt2: GPT2
 
 
-def name_systems(given):
-    """Names and paths of what stands on the command line.
+def name_systems(given: Iterable[str]) -> list[tuple[str, str]]:
+    """Names and paths of what is given on the command line.
 
     ``NAME=PATH`` names a system; otherwise it is called by its file and the folder above.
 
@@ -45,7 +48,7 @@ def name_systems(given):
     Raises:
         UserError: two systems of one name.
     """
-    named = []
+    named: list[tuple[str, str]] = []
     for word in given:
         name, equals, path = word.partition("=")
         if not equals or Path(word).exists():
@@ -61,13 +64,19 @@ def name_systems(given):
     return named
 
 
-def load_system(name, path, text, device="cpu", compute_dtype=None):
+def load_system(
+    name: str,
+    path: str | os.PathLike[str],
+    text: SplitText,
+    device: str = "cpu",
+    compute_dtype: torch.dtype | None = None,
+) -> System:
     """Load a model over the dictionary of a text.
 
     Args:
         name: for tables.
         path: a fairseq checkpoint of ``--arch gpt2`` or another of its sizes, or a Hugging Face GPT-2 folder.
-        text: a :class:`~fairseq_plugin.evaluation.split_text.SplitText`.
+        text: the split, for its dictionary and tokenizer.
         device: where to compute.
         compute_dtype: ``torch.bfloat16`` for products in bfloat16; None for the weights' own.
 
@@ -85,12 +94,14 @@ def load_system(name, path, text, device="cpu", compute_dtype=None):
     return System(name, str(path), digest, gpt2.to(device).eval())
 
 
-def load_folder(path, text, flag, compute_dtype=None):
+def load_folder(
+    path: str | os.PathLike[str], text: SplitText, flag: str, compute_dtype: torch.dtype | None = None
+) -> GPT2:
     """The network of a Hugging Face GPT-2 folder over the dictionary of a text.
 
     Args:
         path: the folder.
-        text: a :class:`~fairseq_plugin.evaluation.split_text.SplitText`.
+        text: the split, for its dictionary and tokenizer.
         flag: what named the folder, for messages.
         compute_dtype: see :func:`load_system`.
     """
@@ -104,7 +115,7 @@ def load_folder(path, text, flag, compute_dtype=None):
     return gpt2.eval()
 
 
-def _load_checkpoint(path, text, compute_dtype):
+def _load_checkpoint(path: Path, text: SplitText, compute_dtype: torch.dtype | None) -> tuple[GPT2, str]:
     """The network of a fairseq checkpoint, and the file's SHA-256."""
     before = path.stat() if path.exists() else None
     sizes, weights = read_checkpoint(path, text.symbols, text.codec)
@@ -123,6 +134,6 @@ def _load_checkpoint(path, text, compute_dtype):
     return gpt2, digest
 
 
-def _sha256_of_folder(path):
+def _sha256_of_folder(path: Path) -> str:
     digests = [f"{file.name} {sha256(file)}" for pattern in _WEIGHTS for file in sorted(path.glob(pattern))]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()

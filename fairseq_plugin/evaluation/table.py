@@ -1,15 +1,19 @@
 """Columns of numbers as a Markdown table, which is readable in a terminal too."""
 
+from collections.abc import Sequence
+
+from fairseq_plugin.evaluation.columns import Column, Comparison
+
 # name -> digits behind the point; every other metric is a share and has 4.
 _DIGITS = {"rank": 1, "ppl": 2, "ppl per word": 2, "ppl per character": 3, "ppl per byte": 3}
 NOTHING = "–"
 
 
-def markdown(columns, corner="metric", intervals=True):
+def markdown(columns: Sequence[Column], corner: str = "metric", intervals: bool = True) -> list[str]:
     """One row per metric, one column per system.
 
     Args:
-        columns: list of :class:`~fairseq_plugin.evaluation.columns.Column`.
+        columns: of the table.
         corner: heading of the first column.
         intervals: show ``value [low, high]``.
 
@@ -23,19 +27,20 @@ def markdown(columns, corner="metric", intervals=True):
     return _aligned(rows)
 
 
-def difference_table(pair, corner="metric"):
+def difference_table(pair: Comparison, corner: str = "metric") -> list[str]:
     """One paired comparison: metric, difference, interval; a star where the interval leaves 0 out."""
-    rows = [[corner, f"{pair['second']} - {pair['first']}".replace("|", "\\|"), "95 % interval", ""]]
-    for metric, found in pair["metrics"].items():
+    rows = [[corner, f"{pair.second} - {pair.first}".replace("|", "\\|"), "95 % interval", ""]]
+    for metric, found in pair.metrics.items():
         spread, star = NOTHING, ""
-        if "low" in found:
-            spread = f"[{number(metric, found['low'], True)}, {number(metric, found['high'], True)}]"
-            star = "*" if found["low"] > 0 or found["high"] < 0 else ""
-        rows.append([metric, number(metric, found["value"], True), spread, star])
+        if found.interval is not None:
+            low, high = found.interval
+            spread = f"[{number(metric, low, True)}, {number(metric, high, True)}]"
+            star = "*" if low > 0 or high < 0 else ""
+        rows.append([metric, number(metric, found.value, True), spread, star])
     return _aligned(rows)
 
 
-def number(metric, value, signed=False):
+def number(metric: str, value: float | int | None, signed: bool = False) -> str:
     """A number as the table shows it."""
     if value is None:
         return NOTHING
@@ -46,7 +51,7 @@ def number(metric, value, signed=False):
     return f"{round(value, digits) + 0.0:{sign},.{digits}f}"  # + 0.0: no -0.0000
 
 
-def _cell(column, metric, intervals):
+def _cell(column: Column, metric: str, intervals: bool) -> str:
     text = number(metric, column.values.get(metric))
     pair = column.intervals.get(metric)
     if intervals and pair:
@@ -54,7 +59,7 @@ def _cell(column, metric, intervals):
     return text
 
 
-def _aligned(rows):
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(2, *(len(row[place]) for row in rows)) for place in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -11,8 +11,9 @@ before them::
     window 2       (t2 t3)[t4 t5]
     window 3             (t4 t5)[t6]
 
-Every target of the stream is scored exactly once, whatever W and C are. (Where a window begins inside a document
-of more than 8,191 tokens that the folder stores in pieces, and just at a piece, fairseq reads ``</s>`` before it and
+Every target of the stream is scored exactly once, whatever W and C are. (Where a window begins inside a
+document of more than 8,191 tokens that the folder stores in pieces, and just at a piece, fairseq reads
+``</s>`` before it and
 we the token that stands there: one token in W x 8,191.)
 """
 
@@ -35,23 +36,20 @@ class Window:
     end: int
 
     @property
-    def num_scored(self):
+    def num_scored(self) -> int:
         return self.end - self.start
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"tokens {self.start:,} to {self.end - 1:,}"
 
 
-def cut(num_tokens, window, context=0):
+def cut(num_tokens: int, window: int, context: int = 0) -> list[Window]:
     """Cut a stream into windows.
 
     Args:
         num_tokens: length of the stream, >= 1.
         window: W, most tokens that the model reads at once.
         context: C, tokens read again before the scored ones, in ``[0, W)``.
-
-    Returns:
-        List of :class:`Window`.
 
     Raises:
         UserError: nothing to cut, or C that leaves nothing to score.
@@ -62,8 +60,8 @@ def cut(num_tokens, window, context=0):
         raise UserError(f"--window {window} must be at least 1")
     if not 0 <= context < window:
         raise UserError(
-            f"--context {context} must lie in 0 .. {window - 1}: the windows of {window} tokens would have no new "
-            "token to score; give a smaller one, or a larger --window"
+            f"--context {context} must be in 0 .. {window - 1}: the windows of {window} tokens would have no "
+            "new token to score; give a smaller one, or a larger --window"
         )
     starts = range(0, num_tokens, window - context)
     return [

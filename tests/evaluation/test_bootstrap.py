@@ -3,13 +3,20 @@
 import numpy as np
 import pytest
 
-from fairseq_plugin.evaluation.bootstrap import differences, interval, measure, resample_sums
+from fairseq_plugin.evaluation.bootstrap import (
+    Bootstrap,
+    Difference,
+    differences,
+    interval,
+    measure,
+    resample_sums,
+)
 
 MEAN = {"mean": lambda sums: sums["x"] / sums["one"]}
 
 
 def mean_of(x, units="u", **options):
-    return measure({"x": x, "one": np.ones(len(x))}, MEAN, units, **options)
+    return measure({"x": x, "one": np.ones(len(x))}, MEAN, units, Bootstrap(**options))
 
 
 def test_a_resample_is_as_many_units_drawn_with_replacement():
@@ -64,10 +71,10 @@ def test_a_quotient_without_denominator_has_neither_value_nor_interval():
 def test_pairing_takes_out_what_the_units_have_in_common():
     hard = np.random.default_rng(4).normal(scale=10, size=100)  # units differ far more than systems
     first, second = mean_of(hard), mean_of(hard + 0.5)
-    difference, (low, high) = differences(first, second)["mean"]
-    assert difference == pytest.approx(0.5)
-    assert low == pytest.approx(0.5) and high == pytest.approx(0.5)
-    assert differences(first, first)["mean"] == (0.0, (0.0, 0.0))
+    found = differences(first, second)["mean"]
+    assert found.value == pytest.approx(0.5)
+    assert found.interval == pytest.approx((0.5, 0.5))
+    assert differences(first, first)["mean"] == Difference(0.0, (0.0, 0.0))
 
 
 def test_systems_on_different_units_are_not_paired():

@@ -70,7 +70,7 @@ def test_a_generation_that_was_cut_short_is_refused(tmp_path):
     [
         ("a.txt", "", "nothing to evaluate"),
         ("a.jsonl", "", "nothing to evaluate"),
-        ("a.jsonl", '{"format": "completions"}\n', "nothing to evaluate"),
+        ("a.jsonl", '{"format": "completions"}\n', "line 1 is damaged"),
         ("generate-x.txt", "just a log\n", "nothing to evaluate"),
         ("generate-x.txt", "H-1\t0\t5\nH-1\t0\t6\n", "line 2: sample 1 has two hypotheses"),
         ("generate-x.txt", "H-1\t0\t5 <unk>\n", "line 1: an H- line without token ids"),

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.evaluation.bootstrap import Bootstrap
 from fairseq_plugin.evaluation.continuations import continuation_column, note_unequal_totals
 from fairseq_plugin.evaluation.repetition import count_ngrams, measure_repetition, seq_rep, variety
 from tests.reference import language_model_metrics as oracle
@@ -15,7 +16,7 @@ TEXTS = st.lists(st.lists(st.integers(0, 4), max_size=14), min_size=1, max_size=
 @settings(max_examples=300, deadline=None)
 @given(TEXTS)
 def test_every_metric_is_its_literal_statement(texts):
-    values = measure_repetition(texts, units=None, resamples=0).values
+    values = measure_repetition(texts, units=None, bootstrap=Bootstrap(resamples=0)).values
     found = variety(texts)
     for n in (1, 2, 3, 4):
         assert [seq_rep(text, n) for text in texts] == [oracle.seq_rep(text, n) for text in texts]
@@ -48,7 +49,7 @@ def test_hand_made_texts(text, n, expected):
 
 def test_the_two_averages_differ_where_lengths_do():
     texts = [[1] * 5, list(range(20))]  # a short loop, a long text without repetition
-    values = measure_repetition(texts, units=None, resamples=0).values
+    values = measure_repetition(texts, units=None, bootstrap=Bootstrap(resamples=0)).values
     assert values["seq-rep-1"] == pytest.approx((4 / 5 + 0) / 2)
     assert values["rep-1"] == pytest.approx(1 - 21 / 25)
 
@@ -56,11 +57,16 @@ def test_the_two_averages_differ_where_lengths_do():
 def test_no_ngram_crosses_from_one_text_to_the_next():
     assert count_ngrams([1, 2], 2) == (1, 1)
     assert variety([[1, 2], [3, 4]]).distinct[2] == 1.0
-    assert measure_repetition([[1, 2], [1, 2]], None, resamples=0).values["seq-rep-2"] == 0.0
+    assert (
+        measure_repetition([[1, 2], [1, 2]], None, bootstrap=Bootstrap(resamples=0)).values["seq-rep-2"]
+        == 0.0
+    )
 
 
 def test_texts_shorter_than_n_are_left_out_and_counted():
-    column = continuation_column("x", [[1, 1, 1, 1], [2, 2], [3]], None, units=None, resamples=0)
+    column = continuation_column(
+        "x", [[1, 1, 1, 1], [2, 2], [3]], None, units=None, bootstrap=Bootstrap(resamples=0)
+    )
     assert column.values["seq-rep-2"] == pytest.approx((2 / 3 + 0) / 2)
     assert column.values["seq-rep-4"] == 0.0
     assert column.values["continuations"] == 3
@@ -82,14 +88,14 @@ def test_nothing_to_evaluate_is_an_error(texts):
 
 
 def test_white_space_alone_has_tokens_and_no_words():
-    column = continuation_column("x", [[9, 9, 9, 9]], [[]], units=None, resamples=0)
+    column = continuation_column("x", [[9, 9, 9, 9]], [[]], units=None, bootstrap=Bootstrap(resamples=0))
     assert column.values["seq-rep-1"] == 0.75 and column.values["words"] == 0
     assert "seq-rep-1 (words)" not in column.values and "no word" in column.notes[0]
 
 
 def test_unequal_totals_are_told():
-    short = continuation_column("short", [[1, 2]], [["a"]], None, resamples=0)
-    long = continuation_column("long", [[1, 2, 3]], [["a"]], None, resamples=0)
+    short = continuation_column("short", [[1, 2]], [["a"]], None, bootstrap=Bootstrap(resamples=0))
+    long = continuation_column("long", [[1, 2, 3]], [["a"]], None, bootstrap=Bootstrap(resamples=0))
     (note,) = note_unequal_totals([short, long])
     assert "uniq-seq" in note and "short 2, long 3" in note
     assert note_unequal_totals([short, short]) == []

@@ -25,29 +25,30 @@ def made_systems(monkeypatch):
     monkeypatch.setattr(run, "load_system", load)
 
 
-def wish(folder, **changes):
+def request_for(folder, **changes):
     given = {"checkpoints": ["a", "bb"], "data": str(folder), "protocol": SHORT, "resamples": 100} | changes
     return Request(**given)
 
 
 def test_results_stand_in_json_and_markdown(folder, made_systems, tmp_path):
-    request = wish(folder, decoding="greedy,top-k=5", to=str(tmp_path / "to"))
-    parts = evaluate(request)
+    request = request_for(folder, decoding="greedy,top-k=5", to=str(tmp_path / "to"))
+    found = evaluate(request)
     stated = json.loads((tmp_path / "to" / "results.json").read_text())
     systems = stated["completion"]["systems"]
     assert list(systems) == ["a greedy", "bb greedy", "a top-k=5", "bb top-k=5", "human"]
     assert list(stated["single_token"]["systems"]) == ["a", "bb", "human"]
-    for found in systems.values():
-        cell = found["metrics"]["seq-rep-1"]
+    for scores in systems.values():
+        cell = scores["metrics"]["seq-rep-1"]
         assert cell["low"] <= cell["value"] <= cell["high"]
         assert (
-            found["metrics"]["tokens"] == {"value": 300} and found["metrics"]["continuations"]["value"] == 25
+            scores["metrics"]["tokens"] == {"value": 300}
+            and scores["metrics"]["continuations"]["value"] == 25
         )
-        assert "low" not in found["metrics"]["uniq-seq"]
+        assert "low" not in scores["metrics"]["uniq-seq"]
     pairs = {(pair["first"], pair["second"]) for pair in stated["completion"]["differences"]}
     assert pairs == {("a greedy", "bb greedy"), ("a top-k=5", "bb top-k=5")}
     assert (
-        parts["completion"].columns[0].values["seq-rep-4"]
+        found.completion.columns[0].values["seq-rep-4"]
         == systems["a greedy"]["metrics"]["seq-rep-4"]["value"]
     )
     table = (tmp_path / "to" / "results.md").read_text()
@@ -59,15 +60,15 @@ def test_results_stand_in_json_and_markdown(folder, made_systems, tmp_path):
 
 
 def test_saved_continuations_read_as_a_file_give_the_same_numbers(folder, made_systems, tmp_path):
-    parts = evaluate(wish(folder, checkpoints=["a"], mode="completion", to=str(tmp_path)))
+    found = evaluate(request_for(folder, checkpoints=["a"], mode="completion", to=str(tmp_path)))
     (file,) = (tmp_path / "completions").iterdir()
-    again = evaluate(wish(folder, checkpoints=[], continuations=[f"f={file}"]))
-    assert again["completion"].columns[0].values == parts["completion"].columns[0].values
-    alone = evaluate(Request(continuations=[f"f={file}"], codec_path=str(folder), resamples=0))[
-        "completion"
-    ].columns
+    again = evaluate(request_for(folder, checkpoints=[], continuations=[f"f={file}"]))
+    assert again.completion.columns[0].values == found.completion.columns[0].values
+    alone = evaluate(
+        Request(continuations=[f"f={file}"], codec_path=str(folder), resamples=0)
+    ).completion.columns
     assert [column.name for column in alone] == ["f"]
-    assert alone[0].values == parts["completion"].columns[0].values
+    assert alone[0].values == found.completion.columns[0].values
 
 
 def test_of_a_file_of_the_same_prefixes_only_those_of_the_protocol_count(folder, tmp_path):
@@ -75,31 +76,31 @@ def test_of_a_file_of_the_same_prefixes_only_those_of_the_protocol_count(folder,
     (tmp_path / "generate-test.txt").write_text("".join(lines))
     stated = {"subset": "test", "complete": True, "expected": 144, "prefix_tokens": 10}
     (tmp_path / "completions.json").write_text(json.dumps(stated))
-    request = wish(folder, checkpoints=[], continuations=[f"g={tmp_path / 'generate-test.txt'}"], resamples=0)
-    column, human = evaluate(request)["completion"].columns
+    request = request_for(
+        folder, checkpoints=[], continuations=[f"g={tmp_path / 'generate-test.txt'}"], resamples=0
+    )
+    column, human = evaluate(request).completion.columns
     assert column.values["continuations"] == human.values["continuations"] == 25
     assert "119 continuations of other prefixes" in column.notes[-1]
     (tmp_path / "completions.json").write_text(
         json.dumps(stated | {"prefix_tokens": 20})
     )  # of other prefixes
-    assert evaluate(request)["completion"].columns[0].values["continuations"] == 144
+    assert evaluate(request).completion.columns[0].values["continuations"] == 144
 
 
 def test_texts_without_a_tokenizer_have_words_only(tmp_path, folder):
     (tmp_path / "a.txt").write_text("a b a b\nthe cat the dog\n")
-    (column,) = evaluate(Request(continuations=[str(tmp_path / "a.txt")], resamples=0))["completion"].columns
+    (column,) = evaluate(Request(continuations=[str(tmp_path / "a.txt")], resamples=0)).completion.columns
     assert column.values["seq-rep-1 (words)"] == pytest.approx((0.5 + 0.25) / 2)
     assert "tokens" not in column.values and "--codec-path" in column.notes[0]
     request = Request(continuations=[str(tmp_path / "a.txt")], codec_path=str(folder), resamples=0)
-    (column,) = evaluate(request)["completion"].columns
+    (column,) = evaluate(request).completion.columns
     assert column.values["tokens"] > 0 and "encoded anew" in column.notes[0]
 
 
 def test_ids_without_a_tokenizer_have_tokens_only(tmp_path, folder):
     (tmp_path / "a.jsonl").write_text('{"continuation": [5, 5, 5, 5]}\n')
-    (column,) = evaluate(Request(continuations=[str(tmp_path / "a.jsonl")], resamples=0))[
-        "completion"
-    ].columns
+    (column,) = evaluate(Request(continuations=[str(tmp_path / "a.jsonl")], resamples=0)).completion.columns
     assert column.values["seq-rep-1"] == 0.75 and "words" not in column.values
     (tmp_path / "b.jsonl").write_text('{"continuation": [999999]}\n')
     with pytest.raises(UserError, match="another tokenizer"):
@@ -125,7 +126,7 @@ def test_ids_without_a_tokenizer_have_tokens_only(tmp_path, folder):
 )
 def test_what_cannot_be_evaluated_is_refused(folder, made_systems, changes, words):
     with pytest.raises(UserError) as error:
-        evaluate(wish(folder, **changes))
+        evaluate(request_for(folder, **changes))
     assert words in str(error.value)
 
 
@@ -140,7 +141,7 @@ def test_what_cannot_be_evaluated_is_refused(folder, made_systems, changes, word
 def test_a_slip_of_the_pen_shows_before_the_work(folder, monkeypatch, slip, words):
     monkeypatch.setattr(run, "load_system", None)  # nothing is loaded, let alone scored
     with pytest.raises(UserError, match=words):
-        evaluate(wish(folder, mode="both", **slip))
+        evaluate(request_for(folder, mode="both", **slip))
 
 
 def test_mauve_stands_in_the_table(folder, made_systems, tmp_path, monkeypatch):
@@ -151,9 +152,9 @@ def test_mauve_stands_in_the_table(folder, made_systems, tmp_path, monkeypatch):
 
         return np.array([np.bincount(np.array(indices) % 8, minlength=8) for indices in texts], dtype=float)
 
-    parts = evaluate(wish(folder, mode="completion", mauve="somewhere"))
-    assert 0 < parts["completion"].columns[0].values["mauve"] <= 1
-    assert "mauve" not in parts["completion"].columns[-1].values
+    found = evaluate(request_for(folder, mode="completion", mauve="somewhere"))
+    assert 0 < found.completion.columns[0].values["mauve"] <= 1
+    assert "mauve" not in found.completion.columns[-1].values
 
 
 def test_numbers_are_shown_as_they_are():

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fairseq_plugin.evaluation.bootstrap import Bootstrap, Difference
 from fairseq_plugin.evaluation.columns import paired_differences
 from fairseq_plugin.evaluation.perplexity import Scored
 from fairseq_plugin.evaluation.single_token import Cutting, single_token_columns, window_counts
@@ -22,7 +23,9 @@ def shortened(text, num_tokens):
 def test_every_metric_is_its_literal_statement(text, window, context):
     text = shortened(text, 150)
     one = system(text, seed=4)
-    column, human = single_token_columns([one], text, Cutting(window, context), batch=3, resamples=0)
+    column, human = single_token_columns(
+        [one], text, Cutting(window, context), batch=3, bootstrap=Bootstrap(resamples=0)
+    )
     values, people = oracle.single_token(one.gpt2, text.stream.tolist(), window, context, end=2)
     for name, expected in values.items():
         if name.startswith(("rep/", "wrep/")) and int(name.partition("/")[2]) > window:
@@ -37,7 +40,7 @@ def test_every_metric_is_its_literal_statement(text, window, context):
 
 def test_perplexities_per_unit_spread_one_total(text):
     text = shortened(text, 150)
-    column, _ = single_token_columns([system(text)], text, Cutting(50), resamples=0)
+    column, _ = single_token_columns([system(text)], text, Cutting(50), bootstrap=Bootstrap(resamples=0))
     total = 150 * np.log(column.values["ppl"])
     for unit, number in (("word", 60), ("character", 400), ("byte", 420)):
         assert number * np.log(column.values[f"ppl per {unit}"]) == pytest.approx(total)
@@ -64,13 +67,13 @@ def test_context_is_seen_but_not_scored():
 
 def test_intervals_are_over_windows_and_systems_are_paired(text):
     systems = [system(text, "a", 1), system(text, "b", 1), system(text, "c", 2)]
-    columns = single_token_columns(systems, text, Cutting(32), resamples=200)
+    columns = single_token_columns(systems, text, Cutting(32), bootstrap=Bootstrap(resamples=200))
     low, high = columns[0].intervals["ppl"]
     assert low < columns[0].values["ppl"] < high
     assert "uniq" not in columns[0].intervals
     same, other = paired_differences(columns)
-    assert same["second"] == "b" and same["metrics"]["ppl"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-    found = other["metrics"]["ppl"]
-    assert found["value"] == pytest.approx(columns[2].values["ppl"] - columns[0].values["ppl"])
-    assert found["low"] < found["value"] < found["high"]
+    assert same.second == "b" and same.metrics["ppl"] == Difference(0.0, (0.0, 0.0))
+    found = other.metrics["ppl"]
+    assert found.value == pytest.approx(columns[2].values["ppl"] - columns[0].values["ppl"])
+    assert found.interval[0] < found.value < found.interval[1]
     assert len(cut(len(text.stream), 32)) > 30

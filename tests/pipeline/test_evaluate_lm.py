@@ -54,7 +54,7 @@ def test_perplexity_is_that_of_fairseq_eval_lm(made, checkpoint, run_stock, wind
         [str(checkpoint)], data=str(made), mode="single-token", window=window, context=context, resamples=0,
         batch_size=5,
     )  # fmt: skip
-    found = evaluate(request)["single_token"].columns[0].values["ppl"]
+    found = evaluate(request).single_token.columns[0].values["ppl"]
     assert found == pytest.approx(2**loss, rel=1e-4)
     assert 5 < found < 250
 
@@ -70,7 +70,7 @@ def test_continuations_are_those_of_fairseq_generate(made, checkpoint, run_stock
         [str(checkpoint)], [f"stock={tmp_path / 'generate-test.txt'}"], str(made), mode="completion",
         decoding="top-k=5", protocol=Protocol(16, 24, seed=7), resamples=0,
     )  # fmt: skip
-    ours, stock, human = evaluate(request)["completion"].columns
+    ours, stock, human = evaluate(request).completion.columns
     assert ours.values == stock.values != human.values
     assert ours.values["tokens"] == human.values["tokens"] > 1000
 
