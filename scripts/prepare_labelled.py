@@ -46,6 +46,8 @@ def build_parser():
     add("--sentencepiece-model", metavar="FILE", help="a given sentencepiece model instead of a trained one")
     add("--max-tokens", metavar="N", type=int, default=1024,
         help="longest row in tokens, label and end included; longer ones are rejected")  # fmt: skip
+    add("--max-bytes", metavar="N", type=int, default=100_000,
+        help="largest row in bytes, all columns included; larger ones are rejected")  # fmt: skip
     add("--separator", default="\\t", help="stands between label and sentence; \\t is a tab")
     add("--keep-whitespace", action="store_true", help="do not strip whitespace around sentences")
     add("--overwrite", action="store_true", help="replace other prepared data in --to")

@@ -14,7 +14,8 @@ from fairseq_plugin.augment.filters import KEYS, REASONS, SPLITS, find_reasons, 
 from fairseq_plugin.augment.gather import gather
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write, sha256
-from fairseq_plugin.labelled.binary import read_texts, write_label_folders
+from fairseq_plugin.labelled.binary import read_texts
+from fairseq_plugin.labelled.label_folders import write_label_folders
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import Row, read_rows, representable, write_rows
 from fairseq_plugin.reports import facts as report_facts

@@ -1,19 +1,21 @@
 """A prepared text folder, read back: streams of dictionary indices, ids and text, checked before use.
 
-An item of ``SPLIT.bin`` is a document's tokens and ``</s>``; a document of more than ``PIECE`` tokens stands
+An item of ``SPLIT.bin`` is a document's tokens and ``</s>``; a document of more than ``PIECE`` tokens is
 in several items, only the last of which ends with ``</s>``. Joined, the items are the split's stream.
 """
 
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.storage.dictionary import DICTIONARY, EOS, NUM_SPECIALS, id_of_index, index_of_id
-from fairseq_plugin.storage.items import agree, read_index, require_prepared, size_of
-from fairseq_plugin.text.codec import load_codec
+from fairseq_plugin.storage.dictionary import EOS, NUM_SPECIALS, id_of_index, index_of_id
+from fairseq_plugin.storage.splits import SplitFiles
+from fairseq_plugin.text.codec import Codec, load_codec
 
 __all__ = [
     "EOS", "PIECE", "check_split", "item_sizes", "load_codec", "read_stream", "read_text", "text_of",
@@ -28,7 +30,7 @@ PIECE = 8191
 SUFFIXES = (".bin", ".idx")
 
 
-def check_split(folder, split, deep=False):
+def check_split(folder: str | os.PathLike[str], split: str, deep: bool = False) -> TextManifest:
     """Refuse a split whose files disagree with each other or with the manifest.
 
     Args:
@@ -37,103 +39,97 @@ def check_split(folder, split, deep=False):
         deep: also compare the split's files and ``dict.txt`` with their SHA-256: finds any flipped bit.
 
     Returns:
-        The folder's :class:`TextManifest`.
+        The folder's manifest.
 
     Raises:
         UserError: naming the file and what is wrong with it.
     """
-    folder = Path(folder)
-    manifest = TextManifest.load(folder)
-    if split not in manifest.splits:
-        raise UserError(f"{folder} has no split {split!r}; it has {', '.join(manifest.splits)}")
+    files, manifest = _open(folder, split)
     if deep:  # first, for it names the damaged file whatever the damage
-        names = (DICTIONARY, *(split + suffix for suffix in SUFFIXES))
-        require_prepared(folder, names, manifest.files, "text")
-    sizes, dtype = read_index(folder / f"{split}.idx")
-    tokens = int(sizes.sum(dtype=np.int64))
-    agree(folder / f"{split}.idx", "tokens", tokens, manifest.splits[split]["tokens"])
-    size = size_of(folder / f"{split}.bin")
-    agree(folder / f"{split}.bin", "bytes", size, tokens * np.dtype(dtype).itemsize)
+        files.require_verified(SUFFIXES)
+    files.check()
     return manifest
 
 
-def read_stream(folder, split):
-    """All documents of a split, one after the other.
+def read_stream(folder: str | os.PathLike[str], split: str) -> NDArray[np.int64]:
+    """All documents of a split, one after the other; what is read is hashed, ``dict.txt`` too.
 
     Args:
         folder: a prepared text folder.
         split: ``"train"``, ``"valid"`` or ``"test"``.
 
     Returns:
-        int64 array ``(tokens,)`` of dictionary indices (id + 4), ``</s>`` = 2 after each document and none
-        before the first.
+        ``(tokens,)``, dictionary indices (id + 4), ``</s>`` = 2 after each document and none before the first.
 
     Raises:
         UserError: see :func:`check_split`; or an index that the dictionary does not have.
     """
-    manifest = check_split(folder, split)
-    path = Path(folder) / f"{split}.bin"
-    _, dtype = read_index(path.with_suffix(".idx"))
-    stream = np.fromfile(path, dtype=dtype).astype(np.int64)
-    strange = (stream >= manifest.vocabulary) | ((stream < NUM_SPECIALS) & (stream != EOS))
-    if strange.any():
-        where = int(strange.argmax())
+    files, manifest = _open(folder, split)
+    files.require_verified(())  # the dictionary: who reads the stream reads it beside
+    path = files.folder / f"{split}.bin"
+    _, stream = files.read()
+    is_strange = (stream >= manifest.vocabulary) | ((stream < NUM_SPECIALS) & (stream != EOS))
+    if is_strange.any():
+        where = int(is_strange.argmax())
         raise UserError(
             f"{path} is damaged: token {where} is {stream[where]}, which is neither </s> nor one of the "
             f"{manifest.vocabulary} dictionary entries; restore it, or prepare the text again"
         )
     ends = np.flatnonzero(stream == EOS) + 1
-    if len(ends) != manifest.splits[split]["documents"] or ends[-1:] != [len(stream)]:
+    if len(ends) != manifest.splits[split].documents or ends[-1:] != [len(stream)]:
         raise UserError(f"{path} is damaged: its document ends are not those written; prepare the text again")
     return stream
 
 
-def item_sizes(folder, split):
-    """Tokens of each item of ``SPLIT.bin``, an int32 array that sums to the stream's length."""
-    check_split(folder, split)
-    return read_index(Path(folder) / f"{split}.idx")[0]
+def item_sizes(folder: str | os.PathLike[str], split: str) -> NDArray[np.int32]:
+    """Tokens of each item of ``SPLIT.bin``; they sum to the stream's length."""
+    return _open(folder, split)[0].check().sizes
 
 
-def to_ids(indices, codec):
+def _open(folder: str | os.PathLike[str], split: str) -> tuple[SplitFiles, TextManifest]:
+    manifest = TextManifest.load(folder)
+    files = SplitFiles(Path(folder), split, manifest, "text")
+    files.require_known()
+    return files, manifest
+
+
+def to_ids(indices: ArrayLike, codec: Codec) -> list[int]:
     """The codec's ids of dictionary indices.
 
     Args:
-        indices: integers (array or list), each ``</s>`` or an id's index.
+        indices: integers, each ``</s>`` or an id's index.
         codec: the folder's codec; ``</s>`` becomes its ``end_id``.
-
-    Returns:
-        A list of ids.
 
     Raises:
         UserError: an index that no id has: ``<s>``, ``<pad>``, ``<unk>``, one outside the dictionary, or
             ``</s>`` for a codec without an end.
     """
-    indices = np.asarray(indices, dtype=np.int64)
+    asked = np.asarray(indices, dtype=np.int64)
     table = id_of_index(codec)
     table[EOS] = -1 if codec.end_id is None else codec.end_id
-    inside = (indices >= 0) & (indices < len(table))
-    found = np.where(inside, table[np.where(inside, indices, 0)], -1)
+    is_inside = (asked >= 0) & (asked < len(table))
+    found = np.where(is_inside, table[np.where(is_inside, asked, 0)], -1)
     if (found < 0).any():
-        wrong = int(indices[found < 0][0])
+        wrong = int(asked[found < 0][0])
         raise UserError(f"dictionary index {wrong} stands for no id of this {codec.kind} tokenizer")
     return found.tolist()
 
 
-def to_indices(ids, codec):
-    """Dictionary indices of ids, an int64 array; the end of text becomes ``</s>``."""
+def to_indices(ids: ArrayLike, codec: Codec) -> NDArray[np.int64]:
+    """Dictionary indices of ids; the end of text becomes ``</s>``."""
     return index_of_id(codec)[np.asarray(ids, dtype=np.int64)]
 
 
-def text_of(indices, codec):
+def text_of(indices: ArrayLike, codec: Codec) -> str:
     """The text of a part of a stream; ends (``</s>``) have no text."""
-    indices = np.asarray(indices, dtype=np.int64)
-    ends = np.flatnonzero(indices == EOS)
-    ids = to_ids(indices[indices != EOS], codec)
+    stream = np.asarray(indices, dtype=np.int64)
+    ends = np.flatnonzero(stream == EOS)
+    ids = to_ids(stream[stream != EOS], codec)
     # Document by document, so that bytes cut off at one's end cannot join those of the next.
     starts = [0, *(ends - np.arange(len(ends))), len(ids)]
     return "".join(codec.decode(ids[start:end]) for start, end in itertools.pairwise(starts))
 
 
-def read_text(folder, split):
-    """The text of a split: its documents joined, exactly as they stood in the files."""
+def read_text(folder: str | os.PathLike[str], split: str) -> str:
+    """The text of a split: its documents joined, exactly as they were in the files."""
     return text_of(read_stream(folder, split), load_codec(folder))

@@ -5,15 +5,17 @@
 Everything but the tokenizer's training is one pass in bounded memory, however long the text.
 """
 
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from fairseq_plugin.corpus.encode import encode_in_order, make_jobs
+from fairseq_plugin.corpus.encode import Encoded, encode_in_order, make_jobs
 from fairseq_plugin.corpus.inputs import Inputs, open_inputs
 from fairseq_plugin.corpus.manifest import END_TOKENS, TextManifest
+from fairseq_plugin.corpus.request import Request
 from fairseq_plugin.corpus.tensors import read_tensors
 from fairseq_plugin.corpus.tokenizer import make_codec
 from fairseq_plugin.corpus.writing import SplitWriter
@@ -26,60 +28,22 @@ from fairseq_plugin.text.codec import Codec
 
 
 @dataclass
-class Request:
-    """What to prepare; fields are the flags of ``scripts/prepare_text.py``.
-
-    Attributes:
-        train, valid, test: a text file, a folder of ``*.txt``, or token tensors (``*.pt``).
-        to: the folder to write.
-        split: shares of ``train`` for train, valid and perhaps test, or None.
-        documents: one of ``manifest.DOCUMENTS``, or ``"auto"``: wikitext where train looks like it, else
-            file.
-        codec: ``"gpt2"``, ``"bytes"`` or ``"sentencepiece"``.
-        gpt2_bpe: folder of GPT-2's two files.
-        vocab_size: ids of a trained codec.
-        sentencepiece_model: a given model.
-        overwrite: replace a different prepared folder.
-        workers: encoding threads, >= 1.
-    """
-
-    train: str
-    to: str
-    valid: str | None = None
-    test: str | None = None
-    split: tuple | None = None
-    documents: str = "auto"
-    codec: str = "gpt2"
-    gpt2_bpe: str | None = None
-    vocab_size: int | None = None
-    sentencepiece_model: str | None = None
-    overwrite: bool = False
-    workers: int = 1
-
-
-@dataclass
 class Prepared:
     """What :func:`prepare` did.
 
     Attributes:
         manifest: the folder's manifest.
         notes: what was chosen or is worth knowing, one line each.
-        unchanged: the folder stood there already, byte for byte.
+        unchanged: the same folder was there already, byte for byte.
     """
 
     manifest: TextManifest
-    notes: list
+    notes: list[str]
     unchanged: bool = False
 
 
-def prepare(request):
+def prepare(request: Request) -> Prepared:
     """Prepare a folder; see the module.
-
-    Args:
-        request: a :class:`Request`.
-
-    Returns:
-        :class:`Prepared`.
 
     Raises:
         UserError: anything in the input that the user can mend. Nothing is written then.
@@ -99,19 +63,19 @@ def prepare(request):
 def _fill(building: Path, request: Request, inputs: Inputs, codec: Codec) -> TextManifest:
     """Encode everything into a folder; the manifest that was written."""
     indices = index_of_id(codec)
-    vocabulary = NUM_SPECIALS + len(dictionary_ids(codec))
+    num_symbols = NUM_SPECIALS + len(dictionary_ids(codec))
     if inputs.documents == END_TOKENS:
         encoded = read_tensors(inputs, codec, indices)
     else:
         jobs = make_jobs(inputs.stretches(), codec.cut_before)
         encoded = encode_in_order(jobs, codec, indices, request.workers)
-    writers = _write_splits(building, encoded, vocabulary, inputs)
+    writers = _write_splits(building, encoded, num_symbols, inputs)
     _check_splits(writers, inputs)
     write_dictionary(building, codec, writers["train"].occurrences)
     codec.save(building)
     manifest = TextManifest(
         codec=codec.kind,
-        vocabulary=vocabulary,
+        vocabulary=num_symbols,
         documents=inputs.documents,
         splits={split: writer.counts for split, writer in writers.items()},
         source=inputs.stated(),
@@ -143,9 +107,11 @@ def _check_unchanged(request: Request, inputs: Inputs, place: Place) -> None:
         raise occupied(place)
 
 
-def _write_splits(building, encoded, vocabulary, inputs):
+def _write_splits(
+    building: Path, encoded: Iterable[Encoded], num_symbols: int, inputs: Inputs
+) -> dict[str, SplitWriter]:
     """Write what comes; returns ``{split: SplitWriter}`` of the splits that got something."""
-    writers = {}
+    writers: dict[str, SplitWriter] = {}
     # of tensors, the bytes of text are not known before
     total = None if inputs.documents == END_TOKENS else inputs.total_bytes
     with (
@@ -154,19 +120,21 @@ def _write_splits(building, encoded, vocabulary, inputs):
     ):
         for stretch in encoded:
             if stretch.split not in writers:
-                writers[stretch.split] = stack.enter_context(SplitWriter(building, stretch.split, vocabulary))
+                writers[stretch.split] = stack.enter_context(
+                    SplitWriter(building, stretch.split, num_symbols)
+                )
             writers[stretch.split].add(stretch)
             bar.update(stretch.bytes)
     return writers
 
 
-def _check_splits(writers, inputs):
+def _check_splits(writers: Mapping[str, SplitWriter], inputs: Inputs) -> None:
     """Every split asked for got a document."""
     for split in inputs.splits:
         if split not in writers:
             raise UserError(inputs.empty_split(split))
 
 
-def _without_valid(manifest):
+def _without_valid(manifest: TextManifest) -> Iterator[str]:
     if "valid" not in manifest.splits:
         yield "no valid split: fairseq-train needs --disable-validation with this folder"

@@ -1,27 +1,29 @@
 """What was prepared, for a person: documents, tokens, words and characters of each split."""
 
+import os
+
+from fairseq_plugin.corpus.prepare import Prepared
+from fairseq_plugin.storage.codec_choice import TITLES
 from fairseq_plugin.text.table import aligned
 
-KINDS = {"gpt2": "GPT-2's byte-level BPE", "bytes": "byte-level BPE", "sentencepiece": "sentencepiece"}
 
-
-def format_summary(prepared, folder):
+def format_summary(prepared: Prepared, folder: str | os.PathLike[str]) -> str:
     """The text that ``scripts/prepare_text.py`` prints.
 
     Args:
-        prepared: what :func:`~fairseq_plugin.corpus.prepare.prepare` returned.
+        prepared: what was prepared.
         folder: the prepared folder.
     """
     manifest = prepared.manifest
     rows = [["split", "documents", "tokens", "words", "characters", "tokens/word", "longest"]]
     for name, split in manifest.splits.items():
-        numbers = [f"{split[key]:,}" for key in ("documents", "tokens", "words", "characters")]
-        # a token per document is its end, which is no part of a word
-        per_word = (split["tokens"] - split["documents"]) / split["words"] if split["words"] else 0
-        rows.append([name, *numbers, f"{per_word:.3f}" if split["words"] else "-", f"{split['longest']:,}"])
+        numbers = [f"{count:,}" for count in (split.documents, split.tokens, split.words, split.characters)]
+        # a token per document is its end, which is not part of a word
+        per_word = f"{(split.tokens - split.documents) / split.words:.3f}" if split.words else "-"
+        rows.append([name, *numbers, per_word, f"{split.longest:,}"])
     lines = [
         *prepared.notes,
-        f"tokenizer: {KINDS[manifest.codec]}, {manifest.vocabulary:,} dictionary entries",
+        f"tokenizer: {TITLES[manifest.codec]}, {manifest.vocabulary:,} dictionary entries",
     ]
     lines += ["", *aligned(rows), ""]
     lines.append(f"{'already there, unchanged' if prepared.unchanged else 'written'}: {folder}")

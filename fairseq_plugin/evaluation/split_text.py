@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.vocabulary import read_symbols
 from fairseq_plugin.storage.dictionary import id_of_index, index_of_id
-from fairseq_plugin.storage.items import require_prepared
+from fairseq_plugin.storage.splits import require_verified
 from fairseq_plugin.text.base import Codec
 
 
@@ -100,12 +100,12 @@ def load_split(folder: str | os.PathLike[str], split: str) -> SplitText:
         raise UserError(f"--split {split}: {folder} has only {there}; give --split {mend}")
     others = tuple(f"{name}." for name in manifest.splits if name != split)
     names = [name for name in manifest.files if not name.startswith(others)]
-    require_prepared(Path(folder), names, manifest.files, "text")
-    if not manifest.splits[split]["tokens"]:
+    require_verified(Path(folder), names, manifest.files, "text")
+    if not manifest.splits[split].tokens:
         raise UserError(f"--split {split} of {folder} is empty: there is nothing to evaluate")
     stream = read_stream(folder, split)
     digest = hashlib.sha256(np.ascontiguousarray(stream, dtype="<i8").tobytes()).hexdigest()
-    codec, counts = load_codec(folder), dict(manifest.splits[split])
+    codec, counts = load_codec(folder), asdict(manifest.splits[split])
     symbols = read_symbols(Path(folder) / "dict.txt")
     ids = id_of_index(codec)
     if len(symbols) != len(ids):

@@ -1,14 +1,15 @@
 """``manifest.json``: what a prepared folder holds, where it came from and how it was made."""
 
+import os
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.labelled.rows import SourceSpec
+from fairseq_plugin.labelled.source import SourceSpec
 from fairseq_plugin.storage.manifest import Kind, load_manifest, save_manifest
 
 KIND = Kind(
     format="labelled",
-    version=1,
     what="data",
     holds="labelled data",
     script="scripts/prepare_labelled.py",
@@ -20,16 +21,53 @@ class Label:
     """A class.
 
     Attributes:
-        name: as it stands in the user's file.
+        name: as it is in the user's file.
         text: what the model reads, ``name`` unless told otherwise.
-        prompt: dictionary indices of ``text + separator``: how every row of this label begins.
-        counts: rows by split.
+        prompt: dictionary indices of ``text + separator``: how every example of this label begins.
+        counts: examples by split.
     """
 
     name: str
     text: str
-    prompt: list
-    counts: dict = field(default_factory=dict)
+    prompt: list[int]
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of an example, over a split: mean, median and 95th percentile."""
+
+    mean: float
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """What a split holds; tokens count prompt, sentence and end."""
+
+    rows: int
+    tokens: int
+    longest: int
+    lengths: Lengths
+
+    @classmethod
+    def from_json(cls, stated: dict[str, Any]) -> "SplitCounts":
+        """From the manifest's dictionary; ValueError when it is not one of ours."""
+        counts = [stated[name] for name in ("rows", "tokens", "longest")]
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError("splits")
+        rows, tokens, longest = counts
+        return cls(rows, tokens, longest, Lengths(**stated["lengths"]))
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that was read: base name, SHA-256 and number of records."""
+
+    path: str
+    sha256: str
+    rows: int
 
 
 @dataclass
@@ -40,35 +78,34 @@ class Manifest:
         codec: kind of tokenizer: ``"gpt2"``, ``"bytes"`` or ``"sentencepiece"``.
         separator: between label text and sentence.
         vocabulary: number of dictionary entries, fairseq's four specials included.
-        labels: list of :class:`Label`, sorted by name; labels.npy counts in this order.
-        source: :class:`SourceSpec` of the training file.
-        source_files: ``{split: {"path": base name, "sha256": ..., "rows": records read}}``.
+        labels: sorted by name; labels.npy counts in this order.
+        source: form of the training file.
+        source_files: by split.
         held_out: fraction held out of train for valid, or None when a file was given.
         seed: of the held-out split.
-        splits: ``{split: {"rows", "tokens", "longest", "lengths": {"mean", "p50", "p95"}}}``;
-            tokens count prompt, sentence and end.
+        splits: by name.
         rejected: ``{split: {reason: [line, ...]}}``.
         repeats: ``{"duplicates", "two_labels", "valid_in_train", "test_in_train"}``: rows of train
             equal to an earlier one; sentences of train under two labels; held rows met in train.
         max_tokens_per_row: rows above it were refused.
-        files: ``{name: sha256}`` of dict.txt and every split's files.
+        files: ``{name: sha256}`` of every file of the folder but the manifest.
     """
 
     codec: str
     separator: str
     vocabulary: int
-    labels: list
+    labels: list[Label]
     source: SourceSpec
-    source_files: dict
+    source_files: dict[str, SourceFile]
     held_out: float | None
     seed: int
-    splits: dict
-    rejected: dict
-    repeats: dict
+    splits: dict[str, SplitCounts]
+    rejected: dict[str, dict[str, list[int]]]
+    repeats: dict[str, int]
     max_tokens_per_row: int
-    files: dict = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
-    def label(self, name):
+    def label(self, name: str) -> Label:
         """The label of this name, or of this text.
 
         Raises:
@@ -76,7 +113,7 @@ class Manifest:
         """
         return self.labels[self.label_index(name)]
 
-    def label_index(self, name):
+    def label_index(self, name: str) -> int:
         """Position of a label in ``labels``; see :meth:`label`."""
         for attribute in ("name", "text"):
             for index, label in enumerate(self.labels):
@@ -88,28 +125,30 @@ class Manifest:
         )
         raise UserError(f"unknown label {name!r}; this data has {known}")
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
+        """As it is in the file, without format, version and digest."""
         source = self.source.to_json()
-        source.update(files=self.source_files, held_out=self.held_out, seed=self.seed)
+        files = {split: asdict(file) for split, file in self.source_files.items()}
+        source.update(files=files, held_out=self.held_out, seed=self.seed)
         return {
             "codec": self.codec,
             "separator": self.separator,
             "vocabulary": self.vocabulary,
             "labels": [asdict(label) for label in self.labels],
             "source": source,
-            "splits": self.splits,
+            "splits": {name: asdict(split) for name, split in self.splits.items()},
             "rejected": self.rejected,
             "repeats": self.repeats,
             "max_tokens_per_row": self.max_tokens_per_row,
             "files": self.files,
         }
 
-    def save(self, folder):
+    def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``manifest.json`` into a folder."""
         save_manifest(folder, KIND, self.to_json())
 
     @classmethod
-    def load(cls, folder):
+    def load(cls, folder: str | os.PathLike[str]) -> "Manifest":
         """Read the manifest of a prepared folder.
 
         Raises:
@@ -118,24 +157,21 @@ class Manifest:
         return load_manifest(folder, KIND, cls._from_json)
 
     @classmethod
-    def _from_json(cls, stated):
+    def _from_json(cls, stated: dict[str, Any]) -> "Manifest":
         source = stated["source"]
         labels = [Label(**label) for label in stated["labels"]]
         if not labels or not all(isinstance(index, int) for label in labels for index in label.prompt):
             raise ValueError("labels")
-        for split in stated["splits"].values():
-            if not all(isinstance(split[name], int) for name in ("rows", "tokens", "longest")):
-                raise ValueError("splits")
         return cls(
             codec=stated["codec"],
             separator=stated["separator"],
             vocabulary=int(stated["vocabulary"]),
             labels=labels,
             source=SourceSpec.from_json(source),
-            source_files=dict(source["files"]),
+            source_files={split: SourceFile(**file) for split, file in source["files"].items()},
             held_out=source["held_out"],
             seed=source["seed"],
-            splits={name: dict(split) for name, split in stated["splits"].items()},
+            splits={name: SplitCounts.from_json(split) for name, split in stated["splits"].items()},
             rejected=dict(stated["rejected"]),
             repeats=dict(stated["repeats"]),
             max_tokens_per_row=int(stated["max_tokens_per_row"]),

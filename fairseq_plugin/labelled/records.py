@@ -2,172 +2,212 @@
 
 Lines end at ``\\n`` or ``\\r\\n`` only. A lone ``\\r``, U+2028 and NUL are ordinary characters:
 Python's universal newlines and ``str.splitlines`` would cut a row there and shift all that follow.
+Files are read line by line: memory is that of the longest record.
 """
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.text.wide import LOOK_AT, refusal, wide_encoding
 
 DELIMITERS = {"tsv": "\t", "csv": ","}
 BOM = b"\xef\xbb\xbf"
-WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Record:
     """One record.
 
     Attributes:
         line: number of its first line, from 1.
-        cells: list of ``str`` (a dict for JSONL), or None when it cannot be read.
+        cells: by position, or by key for JSONL; None when it cannot be read.
         problem: why it cannot be read, or "".
+        size: bytes in the file, line ends included.
+        too_large: it was not read, for it has more bytes than are allowed.
     """
 
     line: int
-    cells: list | dict | None
+    cells: list[str] | dict[str, Any] | None
     problem: str = ""
+    size: int = 0
+    too_large: bool = False
 
 
-def read_records(path, file_format, quoting):
+def read_records(
+    path: str | os.PathLike[str], file_format: str, quoting: bool, max_bytes: int | None = None
+) -> Iterator[Record]:
     """All records of a file, the header included.
 
     Args:
         path: the file.
         file_format: ``"tsv"``, ``"csv"`` or ``"jsonl"``.
-        quoting: whether a field may stand in double quotes, as in RFC 4180.
-
-    Returns:
-        A list of :class:`Record`.
+        quoting: whether a field may be in double quotes, as in RFC 4180.
+        max_bytes: larger records are not read; see :attr:`Record.too_large`.
 
     Raises:
-        UserError: missing file, UTF-16, or a quote that never closes.
-    """
-    lines = read_lines(path)
-    if file_format == "jsonl":
-        return [_json_record(number, line) for number, line in enumerate(lines, start=1)]
-    delimiter = DELIMITERS[file_format]
-    if quoting:
-        return list(_quoted_records(lines, delimiter, path))
-    return [_checked(number, _cells(line, delimiter)) for number, line in enumerate(lines, start=1)]
-
-
-def read_lines(path):
-    """The lines of a UTF-8 file, without ``\\n`` but with any ``\\r``; a byte order mark is dropped.
-
-    Bytes that are not UTF-8 become lone surrogates, so that one bad row does not hide the others;
-    :func:`_checked` finds them.
+        UserError: missing file, UTF-16 or UTF-32, or a quote that never closes.
     """
     try:
-        content = Path(path).read_bytes()
+        with open(path, "rb") as stream:
+            lines = Lines(stream, path)
+            for line in lines:
+                yield _record(line, lines, file_format, quoting, max_bytes)
     except IsADirectoryError as error:
         raise UserError(f"{path} is a folder; give the file inside it") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    if content.startswith(WIDE_BOMS):
-        raise UserError(f"{path} is UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)")
-    lines = content.removeprefix(BOM).decode("utf-8", errors="surrogateescape").split("\n")
-    if not lines[-1]:
-        lines.pop()  # the file ends with a newline, or is empty
-    return lines
 
 
-def _cells(line, delimiter):
-    return line.removesuffix("\r").split(delimiter)
+class Lines:
+    """The lines of a UTF-8 file, without ``\\n`` but with any ``\\r``; a byte order mark is dropped.
+
+    Bytes that are not UTF-8 become lone surrogates, so that one bad row does not hide the others;
+    :func:`_checked` finds them.
+
+    Attributes:
+        path: the file.
+        number: of the last line read, from 1.
+        size: bytes read so far.
+    """
+
+    def __init__(self, stream: IO[bytes], path: str | os.PathLike[str]) -> None:
+        """
+        Args:
+            stream: the file, open at its beginning and seekable or not yet read.
+            path: for messages.
+        """
+        self.path, self.number, self.size = Path(path), 0, 0
+        self._stream = stream
+        self._start = stream.readline()
+        self._second = stream.readline(LOOK_AT)  # a first line may be shorter than a wide character
+        wide = wide_encoding((self._start[:LOOK_AT] + self._second)[:LOOK_AT])
+        if wide is not None:
+            raise UserError(refusal(path, wide))
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._next_bytes()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self.size += len(line)
+        if self.number == 1:
+            line = line.removeprefix(BOM)
+        return line.removesuffix(b"\n").decode("utf-8", errors="surrogateescape")
+
+    def _next_bytes(self) -> bytes:
+        if self._start:
+            line, self._start = self._start, b""
+            return line
+        line, self._second = self._second, b""
+        if line and not line.endswith(b"\n"):
+            return line + self._stream.readline()
+        return line or self._stream.readline()
 
 
-def _checked(line, cells, problem=""):
+def _record(line: str, lines: Lines, file_format: str, quoting: bool, max_bytes: int | None) -> Record:
+    """The record that begins with ``line``; takes more lines where a quoted field goes on."""
+    number, before = lines.number, lines.size
+    size = len(line.encode("utf-8", errors="surrogateescape")) + 1
+    problem, cells = "", None
+    if quoting and file_format != "jsonl" and '"' in line:
+        cells, problem = _quoted_cells(line, lines, DELIMITERS[file_format])
+        size += lines.size - before
+        if cells is None:
+            raise UserError(
+                f"{lines.path} line {number}: a double quote opens here and never closes, so nothing "
+                "after it can be read; mend it, or pass --quoting no if quotes are ordinary here"
+            )
+    if max_bytes is not None and size > max_bytes:
+        return Record(number, None, f"{size:,} bytes", size, too_large=True)
+    if file_format == "jsonl":
+        return _json_record(number, line, size)
+    if cells is None:
+        cells = line.removesuffix("\r").split(DELIMITERS[file_format])
+    return _checked(number, cells, problem, size)
+
+
+def _checked(line: int, cells: list[str], problem: str, size: int) -> Record:
     """A record, refused when a cell holds bytes that are not UTF-8."""
     if problem:
-        return Record(line, None, problem)
+        return Record(line, None, problem, size)
     try:
         "".join(cells).encode("utf-8")
     except UnicodeEncodeError:
-        return Record(line, None, "not valid UTF-8")
-    return Record(line, cells)
+        return Record(line, None, "not valid UTF-8", size)
+    return Record(line, cells, size=size)
 
 
-def _json_record(number, line):
+def _json_record(number: int, line: str, size: int) -> Record:
     line = line.removesuffix("\r")
     if not line.strip():
-        return Record(number, {})
+        return Record(number, {}, size=size)
     try:
         line.encode("utf-8")
         value = json.loads(line)
     except UnicodeEncodeError:
-        return Record(number, None, "not valid UTF-8")
+        return Record(number, None, "not valid UTF-8", size)
     except (ValueError, RecursionError) as error:
-        return Record(number, None, f"not JSON: {error}")
+        return Record(number, None, f"not JSON: {error}", size)
     if not isinstance(value, dict):
-        return Record(number, None, "not a JSON object")
-    return Record(number, value)
+        return Record(number, None, "not a JSON object", size)
+    return Record(number, value, size=size)
 
 
-def _quoted_records(lines, delimiter, path):
-    """Records whose fields may be quoted and then hold delimiters, ``""`` for a quote, and newlines.
+def _quoted_cells(line: str, lines: Lines, delimiter: str) -> tuple[list[str] | None, str]:
+    """The cells of a record whose fields may be quoted and then hold delimiters, ``""`` for a quote, and newlines.
 
     A damaged record is consumed whole: to go on in the middle of it would read its text as rows.
-    """
-    index = 0
-    while index < len(lines):
-        first = index
-        if '"' not in lines[index]:
-            cells, problem = _cells(lines[index], delimiter), ""
-        else:
-            cells, problem, index = _quoted_record(lines, index, delimiter)
-            if cells is None:
-                raise UserError(
-                    f"{path} line {first + 1}: a double quote opens here and never closes, so nothing "
-                    "after it can be read; mend it, or pass --quoting no if quotes are ordinary here"
-                )
-        index += 1
-        yield _checked(first + 1, cells, problem)
-
-
-def _quoted_record(lines, index, delimiter):
-    """One record that starts at ``lines[index]``.
 
     Returns:
-        ``(cells, problem, index of its last line)``; cells is None when a quote never closes.
+        ``(cells, problem)``; cells is None when a quote never closes.
     """
     cells, problem, position = [], "", 0
     while True:
-        quoted = lines[index].startswith('"', position)
+        is_quoted = line.startswith('"', position)
         cell = ""
-        if quoted:
-            cell, index, position = _quoted_field(lines, index, position + 1)
-            if cell is None:
-                return None, "", index
-        line = lines[index].removesuffix("\r")
-        end = line.find(delimiter, position)
-        rest = line[position:] if end < 0 else line[position:end]
-        if quoted and rest:
+        if is_quoted:
+            found = _quoted_field(line, lines, position + 1)
+            if found is None:
+                return None, ""
+            cell, line, position = found
+        whole = line.removesuffix("\r")
+        end = whole.find(delimiter, position)
+        rest = whole[position:] if end < 0 else whole[position:end]
+        if is_quoted and rest:
             problem = "text after a closing quote"
         cells.append(cell + rest)
         if end < 0:
-            return cells, problem, index
+            return cells, problem
         position = end + 1
 
 
-def _quoted_field(lines, index, position):
-    """The field whose opening quote stands just before ``position``.
+def _quoted_field(line: str, lines: Lines, position: int) -> tuple[str, str, int] | None:
+    """The field whose opening quote is just before ``position``.
 
     Returns:
-        ``(text, index, position after the closing quote)``; text is None when it never closes.
+        ``(text, the line it ends in, position after the closing quote)``, or None when it never closes.
     """
     parts = []
     while True:
-        line = lines[index]
         end = line.find('"', position)
         if end < 0:
             parts.append(line[position:] + "\n")
-            index, position = index + 1, 0
-            if index == len(lines):
-                return None, index, 0
+            position = 0
+            following = next(lines, None)
+            if following is None:
+                return None
+            line = following
         elif line.startswith('""', end):
             parts.append(line[position : end + 1])
             position = end + 2
         else:
             parts.append(line[position:end])
-            return "".join(parts), index, end + 1
+            return "".join(parts), line, end + 1

@@ -1,29 +1,35 @@
 """What was prepared, for a person: rows, labels, lengths, repeats, and every rejected row's reason."""
 
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+from fairseq_plugin.labelled.manifest import Label, Manifest
+from fairseq_plugin.labelled.prepare import Prepared
+from fairseq_plugin.labelled.source import EMPTY, INEXACT, MALFORMED, TOO_LARGE, TOO_LONG, Rejection
+from fairseq_plugin.storage.codec_choice import TITLES
 from fairseq_plugin.text.table import aligned
 
 SHOWN_LINES = 5
 REASONS = {
-    "empty": "empty sentence",
-    "too_long": "longer than --max-tokens",
-    "malformed": "malformed",
-    "inexact": "altered by the tokenizer",
+    EMPTY: "empty sentence",
+    TOO_LONG: "longer than --max-tokens",
+    TOO_LARGE: "larger than --max-bytes",
+    MALFORMED: "malformed",
+    INEXACT: "altered by the tokenizer",
 }
 
 
-def format_summary(prepared, folder):
+def format_summary(prepared: Prepared, folder: str | os.PathLike[str]) -> str:
     """The text that ``scripts/prepare_labelled.py`` prints.
 
     Args:
-        prepared: what :func:`~fairseq_plugin.labelled.prepare.prepare` returned.
+        prepared: what was prepared.
         folder: the prepared folder.
     """
     manifest = prepared.manifest
     lines = list(prepared.notes)
-    kind = {"gpt2": "GPT-2's byte-level BPE", "bytes": "byte-level BPE", "sentencepiece": "sentencepiece"}
-    lines.append(f"tokenizer: {kind[manifest.codec]}, {manifest.vocabulary:,} dictionary entries")
+    lines.append(f"tokenizer: {TITLES[manifest.codec]}, {manifest.vocabulary:,} dictionary entries")
     lines += ["", *aligned(_split_rows(manifest)), ""]
     for split, rejections in prepared.rejected.items():
         lines += _rejections(split, rejections)
@@ -32,7 +38,7 @@ def format_summary(prepared, folder):
     return "\n".join(lines)
 
 
-def _split_rows(manifest):
+def _split_rows(manifest: Manifest) -> list[list[str]]:
     head = ["split", "rows", *(_label_title(label) for label in manifest.labels[:8])]
     if len(manifest.labels) > 8:
         head.append(f"+{len(manifest.labels) - 8} labels")
@@ -40,37 +46,43 @@ def _split_rows(manifest):
     for name, split in manifest.splits.items():
         counts = [label.counts[name] for label in manifest.labels]
         shown = counts[:8] + ([sum(counts[8:])] if len(counts) > 8 else [])
-        lengths = split["lengths"]
-        cells = [f"{count:,}" for count in (split["rows"], *shown, split["tokens"])]
+        lengths = split.lengths
+        cells = [f"{count:,}" for count in (split.rows, *shown, split.tokens)]
         cells += [
-            f"{lengths['mean']:.2f}",
-            f"{lengths['p50']:g}",
-            f"{lengths['p95']:g}",
-            str(split["longest"]),
+            f"{lengths.mean:.2f}",
+            f"{lengths.p50:g}",
+            f"{lengths.p95:g}",
+            str(split.longest),
         ]
         rows.append([name, *cells])
     return rows
 
 
-def _label_title(label):
-    return label.name if label.name == label.text else f"{label.name} ({label.text})"
+def _label_title(label: Label) -> str:
+    name, text = printable(label.name), printable(label.text)
+    return name if name == text else f"{name} ({text})"
 
 
-def _rejections(split, rejections):
+def printable(text: str, most: int = 60) -> str:
+    """A text for a terminal: what is not printable is escaped (``\\x1b``), and no more than ``most`` characters."""
+    shown = text if len(text) <= most else text[: most - 3] + "..."
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in shown)
+
+
+def _rejections(split: str, rejections: Sequence[Rejection]) -> Iterator[str]:
     """One line per reason: how many, and the first with their line numbers."""
     ordered = sorted(rejections, key=lambda item: (item.reason, item.line))
-    lines = []
     for reason, group in groupby(ordered, key=lambda item: item.reason):
-        group = list(group)
+        found = list(group)
         first = [
-            f"{item.line}" + (f" ({item.detail[:70]})" if item.detail else "") for item in group[:SHOWN_LINES]
+            f"{item.line}" + (f" ({printable(item.detail, 70)})" if item.detail else "")
+            for item in found[:SHOWN_LINES]
         ]
-        more = ", ..." if len(group) > SHOWN_LINES else ""
-        lines.append(f"{split}: {len(group):,} rejected, {REASONS[reason]}: line {', '.join(first)}{more}")
-    return lines
+        more = ", ..." if len(found) > SHOWN_LINES else ""
+        yield f"{split}: {len(found):,} rejected, {REASONS[reason]}: line {', '.join(first)}{more}"
 
 
-def _repeats(repeats):
+def _repeats(repeats: Mapping[str, int]) -> list[str]:
     lines = [
         f"train: {repeats['duplicates']:,} rows repeat an earlier row; "
         f"{repeats['two_labels']:,} sentences carry two labels (kept: they are yours to judge)"

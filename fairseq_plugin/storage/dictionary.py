@@ -4,41 +4,44 @@ fairseq puts its own ``<s> <pad> </s> <unk>`` at 0 .. 3, then the lines of ``dic
 id in the order of ids, so that a symbol is its id in decimal and nothing depends on frequencies.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairseq_plugin.files import atomic_write
+from fairseq_plugin.text.base import Codec
 
 EOS = 2
 NUM_SPECIALS = 4
 DICTIONARY = "dict.txt"
 
 
-def dictionary_ids(codec):
+def dictionary_ids(codec: Codec) -> list[int]:
     """The ids that have a dictionary symbol, in order: all but the end, which is ``</s>``."""
     return [token for token in range(codec.num_ids) if token != codec.end_id]
 
 
-def index_of_id(codec):
-    """Dictionary index of each id, an int64 array ``(num_ids,)``; the end's is ``</s>``."""
+def index_of_id(codec: Codec) -> NDArray[np.int64]:
+    """Dictionary index of each id, ``(num_ids,)``; the end's is ``</s>``."""
     ids = dictionary_ids(codec)
     indices = np.full(codec.num_ids, EOS, dtype=np.int64)
     indices[ids] = np.arange(NUM_SPECIALS, NUM_SPECIALS + len(ids))
     return indices
 
 
-def id_of_index(codec):
-    """Id of each dictionary index, an int64 array ``(dictionary entries,)``; -1 for the four specials."""
+def id_of_index(codec: Codec) -> NDArray[np.int64]:
+    """Id of each dictionary index, ``(dictionary entries,)``; -1 for the four specials."""
     return np.array([-1] * NUM_SPECIALS + dictionary_ids(codec), dtype=np.int64)
 
 
-def write_dictionary(folder, codec, counts):
+def write_dictionary(folder: str | os.PathLike[str], codec: Codec, counts: NDArray[np.int64]) -> None:
     """``dict.txt``: one line ``id count`` per id, in order of ids.
 
     Args:
         folder: an existing folder.
-        codec: the codec.
+        codec: the tokenizer.
         counts: occurrences in train by dictionary index, specials included.
     """
     with atomic_write(Path(folder) / DICTIONARY) as stream:

@@ -215,7 +215,7 @@ class ConditionalAugmentationTask(Prompted, FairseqTask):
         with plain_errors():
             model = super().build_model(cfg, from_checkpoint)
             positions = utils.resolve_max_positions(model.max_positions())
-            longest = max((split["longest"] for split in self.manifest.splits.values()), default=0)
+            longest = max((split.longest for split in self.manifest.splits.values()), default=0)
             if positions is not None and longest > positions:
                 raise UserError(
                     f"the longest row has {longest} tokens but the model has {positions} positions: raise "

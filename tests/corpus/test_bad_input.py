@@ -12,6 +12,7 @@ from fairseq_plugin.corpus.prepare import prepare
 from fairseq_plugin.errors import UserError
 from tests.corpus.made_text import prepare_text, request_for, wiki, write
 from tests.labelled.made_data import prepare_reviews
+from tests.storage.damage import state_again
 
 FLAGS = {
     "--split 0.5,0.6": ({"split": (0.5, 0.6)}, "--split 0.5,0.6: the shares sum to 1.1, not to 1"),
@@ -147,7 +148,7 @@ MANIFESTS = {
     "": "damaged",
     "[]": "not a manifest of prepared text",
     '{"format": "other"}': "not a manifest of prepared text",
-    '{"format": "text", "version": 2}': "version 2",
+    '{"format": "text", "version": 3}': "version 3",
     '{"format": "text", "version": 1}': "damaged",
     "[" * 100_000: "damaged",
 }
@@ -195,6 +196,7 @@ def test_a_cut_or_missing_file(data, name):
 def test_files_of_another_split_or_strange_tokens(data):
     for end in (".bin", ".idx"):
         shutil.copy(data / f"train{end}", data / f"valid{end}")
+    state_again(data)
     with pytest.raises(UserError, match=r"valid\.idx is damaged"):
         folder.read_stream(data, "valid")
     tokens = np.fromfile(data / "train.bin", dtype=np.uint16)
@@ -202,6 +204,7 @@ def test_files_of_another_split_or_strange_tokens(data):
         changed = tokens.copy()
         changed[5] = value
         changed.tofile(data / "train.bin")
+        state_again(data)
         with pytest.raises(UserError, match=rf"train\.bin is damaged: .*{message}"):
             folder.read_stream(data, "train")
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.corpus import encode, folder, writing
-from fairseq_plugin.corpus.manifest import TextManifest
+from fairseq_plugin.corpus.manifest import TextCounts, TextManifest
 from fairseq_plugin.corpus.prepare import prepare
 from fairseq_plugin.corpus.summary import format_summary
 from fairseq_plugin.errors import UserError
@@ -46,10 +46,10 @@ def test_a_folder_holds_everything_and_reads_back(tmp_path):
         articles = documents_oracle(text, "wikitext")
         expected = [[*folder.to_indices(codec.encode(article), codec).tolist(), 2] for article in articles]
         assert folder.read_stream(data, split).tolist() == list(chain.from_iterable(expected))
-        assert manifest.splits[split] == {
-            "documents": len(articles), "tokens": sum(map(len, expected)), "bytes": len(text.encode()),
-            "characters": len(text), "words": len(text.split()), "longest": max(map(len, expected)),
-        }  # fmt: skip
+        assert manifest.splits[split] == TextCounts(
+            documents=len(articles), tokens=sum(map(len, expected)), bytes=len(text.encode()),
+            characters=len(text), words=len(text.split()), longest=max(map(len, expected)),
+        )  # fmt: skip
         content = Path(path).read_bytes()
         assert manifest.source["files"][split] == [
             {"path": f"{split}.txt", "sha256": sha256(path), "bytes": len(content)}
@@ -77,8 +77,8 @@ def test_the_text_is_the_files_bytes(tmp_path, documents, codec):
     _, data = prepare_text(tmp_path, text, documents=documents, codec=codec[0], vocab_size=codec[1])
     assert folder.read_text(data, "train").encode() == (tmp_path / "train.txt").read_bytes()
     found = TextManifest.load(data).splits["train"]
-    assert found["documents"] == len(documents_oracle(text, documents))
-    assert (found["words"], found["characters"]) == (len(text.split()), len(text))
+    assert found.documents == len(documents_oracle(text, documents))
+    assert (found.words, found.characters) == (len(text.split()), len(text))
 
 
 @pytest.mark.parametrize("documents", ["file", "blank-lines", "line"])
@@ -270,10 +270,10 @@ def test_the_command_prints_what_it_did(tmp_path, run_script):
     for line, split in zip(lines[4:7], splits.values(), strict=True):
         documents, tokens, words, characters, per_word, longest = line.replace(",", "").split()[1:]
         assert [int(documents), int(tokens), int(words), int(characters), int(longest)] == [
-            split[key] for key in ("documents", "tokens", "words", "characters", "longest")
+            split.documents, split.tokens, split.words, split.characters, split.longest,
         ]
         assert float(per_word) == pytest.approx(
-            (split["tokens"] - split["documents"]) / split["words"], abs=6e-4
+            (split.tokens - split.documents) / split.words, abs=6e-4
         )
     assert lines[8] == f"written: {tmp_path / 'out'}"
     assert done.stderr == ""
@@ -311,5 +311,6 @@ def test_a_manifest_is_json_in_the_stated_form(tmp_path):
         "splits",
         "source",
         "files",
+        "digest",
     ]
-    assert (stated["format"], stated["version"]) == ("text", 1)
+    assert (stated["format"], stated["version"]) == ("text", 2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fairseq_plugin.corpus import folder, tensors
-from fairseq_plugin.corpus.manifest import TextManifest
+from fairseq_plugin.corpus.manifest import TextCounts, TextManifest
 from fairseq_plugin.corpus.prepare import Request, prepare
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.text.codec import train_bytes_codec
@@ -71,10 +71,10 @@ def test_the_stream_is_the_ids_whatever_the_form(tmp_path, bpe, small, monkeypat
         small.decode(part.tolist()) for part in np.split(np.array(ids), np.flatnonzero(np.array(ids) == END))
     )
     split = TextManifest.load(tmp_path / "out").splits["train"]
-    assert split == {
-        "documents": ids.count(END), "tokens": len(ids), "bytes": len(text.encode()), "characters": len(text),
-        "words": len(text.split()), "longest": max(np.diff(np.flatnonzero(np.array([END, *ids]) == END))),
-    }  # fmt: skip
+    assert split == TextCounts(
+        documents=ids.count(END), tokens=len(ids), bytes=len(text.encode()), characters=len(text),
+        words=len(text.split()), longest=max(np.diff(np.flatnonzero(np.array([END, *ids]) == END))),
+    )  # fmt: skip
     assert prepared.manifest.documents == "end-tokens"
 
 
@@ -82,7 +82,7 @@ def test_a_release_folder_gives_all_its_splits(tmp_path, bpe, small):
     for split, count in (("train", 30), ("valid", 5), ("test", 4)):
         torch.save(torch.tensor(ids_of(small, count)), tmp_path / f"{split}_tokens_bpe_gpt2.pt")
     prepared = prepare(Request(train=str(tmp_path), to=str(tmp_path / "out"), gpt2_bpe=str(bpe)))
-    assert {split: counts["documents"] for split, counts in prepared.manifest.splits.items()} == {
+    assert {split: counts.documents for split, counts in prepared.manifest.splits.items()} == {
         "train": 30, "valid": 5, "test": 4,
     }  # fmt: skip
     files = prepared.manifest.source["files"]

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.labelled import binary
+from fairseq_plugin.labelled import binary, label_folders
 from fairseq_plugin.labelled.manifest import Manifest
 from tests.labelled.made_data import SIZES, prepare_reviews
+from tests.storage.damage import state_again
 
 ENDS = (".bin", ".idx", ".labels.npy", ".rows.npy")
 
@@ -114,7 +115,7 @@ def test_a_missing_file_is_named(folder, end):
 def test_files_of_another_split_are_noticed(folder):
     for end in (".bin", ".idx"):
         shutil.copy(folder / f"test{end}", folder / f"valid{end}")
-    with pytest.raises(UserError, match=r"valid\.idx is damaged: 30 rows where 40"):
+    with pytest.raises(UserError, match=r"valid\.idx is damaged: 1295 tokens where 1796"):
         binary.check_split(folder, "valid")
 
 
@@ -123,6 +124,7 @@ def test_a_row_that_does_not_begin_with_its_label_is_noticed(folder):
     content = bytearray(path.read_bytes())
     content[0] ^= 1
     path.write_bytes(content)
+    state_again(folder)
     with pytest.raises(UserError, match=r"valid\.bin row 0"):
         binary.read_texts(folder, "valid")
 
@@ -137,7 +139,7 @@ MANIFESTS = {
     "{": "damaged",
     "[]": "not a manifest of labelled data",
     '{"format": "augment"}': "not a manifest of labelled data",
-    '{"format": "labelled", "version": 2}': "version 2",
+    '{"format": "labelled", "version": 3}': "version 3",
     '{"format": "labelled", "version": 1}': "damaged",
     "[" * 100_000: "damaged",
 }
@@ -174,9 +176,9 @@ def test_a_label_is_found_by_name_or_text(prepared):
         manifest.label("neutral")
 
 
-def label_folders(prepared, destination):
+def written(prepared, destination):
     rows = {split: binary.read_texts(prepared, split) for split in ("train", "valid")}
-    binary.write_label_folders(destination, rows, prepared)
+    label_folders.write_label_folders(destination, rows, prepared)
     return rows
 
 
@@ -184,7 +186,7 @@ def test_sentence_prediction_loads_the_label_folders(prepared, tmp_path):
     from fairseq.data import Dictionary
     from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 
-    rows = label_folders(prepared, tmp_path / "out")
+    rows = written(prepared, tmp_path / "out")
     config = SentencePredictionConfig(data=str(tmp_path / "out"), num_classes=2, no_shuffle=True)
     config.regression_target, config.classification_head_name, config.seed = False, "head", 1
     task = SentencePredictionTask.setup_task(config)
@@ -198,14 +200,14 @@ def test_sentence_prediction_loads_the_label_folders(prepared, tmp_path):
 
 
 def test_label_names_that_a_dictionary_cannot_hold_become_positions():
-    assert binary.label_symbols(["a", "b"]) == ["a", "b"]
+    assert label_folders.label_symbols(["a", "b"]) == ["a", "b"]
     for names in (["a b", "c"], ["<s>", "c"], ["a\u2028", "c"], ["", "c"]):
-        assert binary.label_symbols(names) == ["label0", "label1"]
+        assert label_folders.label_symbols(names) == ["label0", "label1"]
 
 
 @pytest.mark.slow
 def test_fairseq_train_learns_from_the_label_folders(prepared, tmp_path, run_stock):
-    label_folders(prepared, tmp_path / "out")
+    written(prepared, tmp_path / "out")
     done = run_stock(
         "fairseq-train", tmp_path / "out", "--task", "sentence_prediction", "--num-classes", "2",
         "--criterion", "sentence_prediction", "--init-token", "0", "--arch", "roberta",

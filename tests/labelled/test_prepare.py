@@ -45,7 +45,7 @@ def test_a_folder_holds_everything_and_reads_back(tmp_path):
         lines = binary.load_array(folder / f"{split}.rows.npy")
         assert lines.tolist() == [row.line for row in rows]
         assert (
-            manifest.splits[split]["rows"]
+            manifest.splits[split].rows
             == SIZES[split]
             == sum(label.counts[split] for label in manifest.labels)
         )
@@ -60,18 +60,18 @@ def test_the_dictionary_is_in_order_and_counts_train(tmp_path):
     assert prepared.manifest.vocabulary == 304
     split = prepared.manifest.splits["train"]
     lengths = [len(item) for item in binary.read_items(folder, "train")]
-    assert (split["tokens"], split["longest"]) == (sum(lengths), max(lengths))
+    assert (split.tokens, split.longest) == (sum(lengths), max(lengths))
 
 
 def test_sst2_gives_exactly_its_rows(tmp_path, shared_data):
     sst2 = shared_data / "sst2"
     request = request_for(
-        tmp_path, sst2 / "train.tsv", valid=str(sst2 / "dev.tsv"), codec="gpt2",
+        tmp_path, sst2 / "train.tsv", valid=str(sst2 / "dev.tsv"), codec="gpt2", vocab_size=None,
         gpt2_bpe=str(shared_data / "gpt2-bpe"), label_texts={"0": "negative", "1": "positive"},
     )  # fmt: skip
     prepared = prepare(request)
     manifest, folder = prepared.manifest, tmp_path / "prepared"
-    assert {split: entry["rows"] for split, entry in manifest.splits.items()} == {
+    assert {split: entry.rows for split, entry in manifest.splits.items()} == {
         "train": 67_349,
         "valid": 872,
     }
@@ -82,8 +82,8 @@ def test_sst2_gives_exactly_its_rows(tmp_path, shared_data):
     assert manifest.repeats["valid_in_train"] == 0
     assert not any(any(reasons.values()) for reasons in manifest.rejected.values())
     # mean 12.4 and longest 65 with the end; the prompt adds two tokens
-    assert manifest.splits["train"]["lengths"]["mean"] == pytest.approx(12.4 + 2, abs=0.05)
-    assert manifest.splits["train"]["longest"] == 65 + 2
+    assert manifest.splits["train"].lengths.mean == pytest.approx(12.4 + 2, abs=0.05)
+    assert manifest.splits["train"].longest == 65 + 2
     assert (manifest.vocabulary, manifest.source.suffix) == (50_260, " ")
     texts = binary.read_texts(folder, "valid")
     lines = (sst2 / "dev.tsv").read_bytes().decode().split("\n")[1:-1]
@@ -126,9 +126,9 @@ def test_rows_are_rejected_by_reason_and_line_and_add_up(tmp_path):
     path = write(tmp_path, "x.tsv", content)
     prepared = prepare(request_for(tmp_path, path, valid=write(tmp_path, "v.tsv", table(4)), max_tokens=100))
     rejected = prepared.manifest.rejected["train"]
-    assert rejected == {"empty": [32], "too_long": [33], "malformed": [34], "inexact": []}
-    kept = prepared.manifest.splits["train"]["rows"]
-    assert kept + sum(map(len, rejected.values())) == prepared.manifest.source_files["train"]["rows"] == 34
+    assert rejected == {"empty": [32], "too_long": [33], "malformed": [34], "inexact": [], "too_large": []}
+    kept = prepared.manifest.splits["train"].rows
+    assert kept + sum(map(len, rejected.values())) == prepared.manifest.source_files["train"].rows == 34
     summary = format_summary(prepared, "there")
     for words in ("line 32", "line 33 (", "line 34 (3 columns", "31", "written: there"):
         assert words in summary
@@ -181,12 +181,12 @@ REFUSED = {
     "max tokens": ({"t.tsv": table(9)}, {"max_tokens": 2}, "--max-tokens 2"),
     "held out": ({"t.tsv": table(9)}, {"held_out": 1.5}, "--held-out 1.5"),
     "codec": ({"t.tsv": table(9)}, {"codec": "words"}, "--codec words"),
-    "gpt2 without files": ({"t.tsv": table(9)}, {"codec": "gpt2"}, "--gpt2-bpe DIR"),
-    "gpt2 files missing": ({"t.tsv": table(9)}, {"codec": "gpt2", "gpt2_bpe": "nowhere"},
+    "gpt2 without files": ({"t.tsv": table(9)}, {"codec": "gpt2", "vocab_size": None}, "--gpt2-bpe DIR"),
+    "gpt2 files missing": ({"t.tsv": table(9)}, {"codec": "gpt2", "gpt2_bpe": "nowhere", "vocab_size": None},
                            "no tokenizer at nowhere"),
     "vocabulary missing": ({"t.tsv": table(9)}, {"vocab_size": None}, "--vocab-size N"),
     "vocabulary small": ({"t.tsv": table(9)}, {"vocab_size": 10}, "--vocab-size 10"),
-    "model missing": ({"t.tsv": table(9)}, {"codec": "sentencepiece", "sentencepiece_model": "no.model"},
+    "model missing": ({"t.tsv": table(9)}, {"codec": "sentencepiece", "sentencepiece_model": "no.model", "vocab_size": None},
                       "cannot read .*no.model"),
     "target is a file": ({"t.tsv": table(9), "prepared": "x"}, {}, "is a file"),
 }  # fmt: skip
@@ -264,7 +264,7 @@ def test_the_command_prints_what_it_did(run_script, tmp_path):
     for words in ("negative (bad)", "300", "train:", "valid: 0 rows", "304 dictionary entries", "written: "):
         assert words in done.stdout
     manifest = json.loads((tmp_path / "a b" / "out" / "manifest.json").read_text("utf-8"))
-    assert (manifest["format"], manifest["version"], manifest["separator"]) == ("labelled", 1, "\t")
+    assert (manifest["format"], manifest["version"], manifest["separator"]) == ("labelled", 2, "\t")
 
 
 @pytest.mark.parametrize(
@@ -288,5 +288,5 @@ def test_the_command_ends_with_one_line(tmp_path, monkeypatch, words, told):
 
 
 def test_the_command_fails_without_a_traceback(run_script, one_line_error, tmp_path):
-    done = run_script("prepare_labelled.py", "no.tsv", "--to", "out", cwd=tmp_path, check=False)
+    done = run_script("prepare_labelled.py", "no.tsv", "--to", "out", "--gpt2-bpe", "x", cwd=tmp_path, check=False)
     one_line_error(done, "cannot read no.tsv")

@@ -139,7 +139,7 @@ def test_random_rows_come_back_or_are_called_unrepresentable(tmp_path, name):
     assert [(row.text, row.label) for row in found] == [(row.text, row.label) for row in rows]
     assert len(rows) > 500
     for text in (text for text in texts if not representable(text, spec)):
-        reason = text != text.strip() or not text.strip() or any(mark in text for mark in "\t\n\r\ufeff")
+        reason = text != text.strip() or not text.strip() or any(mark in text for mark in "\t\n\r\0\ufeff")
         assert reason, text
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fairseq_plugin.labelled.binary import write_label_folders
+from fairseq_plugin.labelled.label_folders import write_label_folders
 from tests.pipeline.fixtures import MODEL
 from tests.reference.gpt2_reference import hugging_face_model
 

@@ -53,18 +53,18 @@ def evaluate(run_stock, data, checkpoint, mode):
 
 def test_training_and_evaluation_meet_every_token(run_stock, texts, learnt):
     tokens, loss, _ = evaluate(run_stock, texts.book, learnt, "none")
-    assert tokens == TextManifest.load(texts.book).splits["valid"]["tokens"]
+    assert tokens == TextManifest.load(texts.book).splits["valid"].tokens
     assert loss < np.log2(400) - 1  # it has learnt something
 
 
 @pytest.mark.parametrize("mode", ["complete", "complete_doc", "eos"])
 def test_the_other_break_modes_meet_every_token(run_stock, train, texts, learnt, tmp_path, mode):
     manifest = TextManifest.load(texts.lines)
-    assert manifest.splits["valid"]["longest"] <= 64
+    assert manifest.splits["valid"].longest <= 64
     done = train(texts.lines, tmp_path, *TASK, "--sample-break-mode", mode, "--max-update", 5)
     assert "done training" in done.stdout + done.stderr
     tokens, _, perplexity = evaluate(run_stock, texts.lines, tmp_path / "checkpoint_last.pt", mode)
-    assert tokens == manifest.splits["valid"]["tokens"]
+    assert tokens == manifest.splits["valid"].tokens
     assert 1 < perplexity < 400
 
 
@@ -100,7 +100,7 @@ def test_a_long_document_in_pieces_gives_the_samples_of_the_whole(texts, size):
 
 def test_a_document_a_line_gives_a_sample_a_line(texts):
     samples = blocks(texts.lines, "eos", None)
-    assert len(samples) == TextManifest.load(texts.lines).splits["train"]["documents"]
+    assert len(samples) == TextManifest.load(texts.lines).splits["train"].documents
     assert all(
         target[-1] == 2 and source[0] == 2 and torch.equal(source[1:], target[:-1])
         for source, target in samples
