@@ -17,7 +17,7 @@ class ExactBPEConfig(FairseqDataclass):
     codec_path: str = field(
         default="",
         metadata={
-            "help": "where the tokenizer stands: a prepared data folder, a folder with GPT-2's encoder.json "
+            "help": "where the tokenizer is: a prepared data folder, a folder with GPT-2's encoder.json "
             "+ vocab.bpe, or a sentencepiece .model file"
         },
     )
@@ -28,16 +28,16 @@ class ExactBPE(CodecBpe):
     """Text <-> decimal ids joined by spaces, such as ``"464 3807"``."""
 
     @plain_errors()
-    def __init__(self, cfg):
+    def __init__(self, cfg: ExactBPEConfig) -> None:
         if not cfg.codec_path:
             raise UserError("--bpe exact needs --codec-path DIR, such as the prepared data folder")
         super().__init__(load_codec(cfg.codec_path))
 
     @plain_errors()
-    def encode(self, x):
+    def encode(self, x: str) -> str:
         """Ids of a text; a text that cannot be written exactly ends the command with one line."""
         return super().encode(x)
 
-    def is_beginning_of_word(self, x):
+    def is_beginning_of_word(self, x: str) -> bool:
         """Whether a symbol begins with a space; fairseq's whole-word masking asks."""
         return self.decode(x).startswith(" ")

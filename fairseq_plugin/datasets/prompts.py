@@ -7,7 +7,7 @@ import torch
 from fairseq.data import data_utils
 from numpy.typing import NDArray
 
-from fairseq_plugin.datasets.whole_batches import WholeBatches
+from fairseq_plugin.datasets.whole_batches import Batch, Example, WholeBatches
 
 
 class Prompts(WholeBatches):
@@ -37,18 +37,18 @@ class Prompts(WholeBatches):
             lengths = np.fromiter(map(len, prompts), np.int64, len(prompts))
         self.sizes = lengths + max_new
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.prompts)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Example:
         tokens = torch.as_tensor(np.asarray(self.prompts[index], dtype=np.int64))
         return {"id": int(self.sample_ids[index]), "tokens": tokens}
 
-    def ordered_indices(self):
+    def ordered_indices(self) -> NDArray[np.int64]:
         """In the order given, shorter prompts first."""
         return np.argsort(self.sizes, kind="stable")
 
-    def collater(self, samples):
+    def collater(self, samples: Sequence[Example]) -> Batch:
         """Pad prompts on the right. ``target`` is ``None``: there is nothing to compare with."""
         if not samples:
             return {}
@@ -56,10 +56,10 @@ class Prompts(WholeBatches):
         return {
             "id": torch.tensor([sample["id"] for sample in samples]),
             "nsentences": len(samples),
-            "ntokens": sum(len(row) for row in tokens),
+            "ntokens": sum(map(len, tokens)),
             "net_input": {
                 "src_tokens": data_utils.collate_tokens(tokens, self.pad),
-                "src_lengths": torch.tensor([len(row) for row in tokens]),
+                "src_lengths": torch.tensor([len(prompt) for prompt in tokens]),
             },
             "target": None,
         }

@@ -6,14 +6,15 @@ never on biases and LayerNorm.
 
 Supported: float32 training, autocast inside the model, ``--amp``, ``--bf16`` and
 ``--fp16 --fp16-no-flatten-grads`` (both keep float32 master weights of the parameters' shapes). Refused by
-fairseq with a message: ``--fp16`` alone, which flattens all parameters into one vector and so hides which are
-matrices, and ``--memory-efficient-fp16/-bf16``, under which AdamW's moments would be rounded to half precision.
+fairseq with a message: ``--fp16`` alone, which flattens all parameters into one vector and so hides which
+are matrices, and ``--memory-efficient-fp16/-bf16``, under which AdamW's moments would be rounded to half
+precision.
 """
 
 import ast
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, List
 
@@ -41,7 +42,7 @@ class FusedAdamWConfig(FairseqDataclass):
         default=0.0,
         metadata={"help": "share of a matrix taken off per update and unit of learning rate, >= 0"},
     )
-    lr: List[float] = II("optimization.lr")
+    lr: List[float] = field(default=II("optimization.lr"))
 
 
 @register_optimizer("fused_adamw", dataclass=FusedAdamWConfig)
@@ -57,7 +58,7 @@ class FusedAdamW(FairseqOptimizer):
     """
 
     @plain_errors()
-    def __init__(self, cfg: FusedAdamWConfig, params):
+    def __init__(self, cfg: FusedAdamWConfig, params: Iterable[torch.nn.Parameter]) -> None:
         super().__init__(cfg)
         config = self.optimizer_config
         groups = decay_groups(params, config.pop("weight_decay"))
@@ -69,17 +70,19 @@ class FusedAdamW(FairseqOptimizer):
         self._optimizer = torch.optim.AdamW(groups, fused=not odd, **config)
 
     @property
-    def optimizer_config(self):
+    def optimizer_config(self) -> dict[str, Any]:
         """Checked keyword arguments for ``torch.optim.AdamW``, ``weight_decay`` among them."""
         rates = self.cfg.lr
         return {
-            "lr": rates[0] if isinstance(rates, Collection) else rates,
+            "lr": rates[0] if isinstance(rates, Sequence) else rates,
             "betas": parse_betas(self.cfg.adam_betas),
             "eps": _not_negative("--adam-eps", self.cfg.adam_eps),
             "weight_decay": _not_negative("--weight-decay", self.cfg.weight_decay),
         }
 
-    def load_state_dict(self, state_dict, optimizer_overrides=None):
+    def load_state_dict(
+        self, state_dict: dict[str, Any], optimizer_overrides: Mapping[str, Any] | None = None
+    ) -> None:
         """Restore moments, step counts and settings bit for bit, whatever kernel wrote them.
 
         Args:
@@ -108,7 +111,7 @@ class FusedAdamW(FairseqOptimizer):
             group.update(overrides)
 
 
-def decay_groups(params, weight_decay):
+def decay_groups(params: Iterable[torch.Tensor], weight_decay: float) -> list[dict[str, Any]]:
     """Split parameters into those that decay (two and more dimensions) and those that do not.
 
     Args:
@@ -132,12 +135,12 @@ def decay_groups(params, weight_decay):
     return groups
 
 
-def has_fused_kernel(parameter):
+def has_fused_kernel(parameter: torch.Tensor) -> bool:
     """Whether torch's fused AdamW takes this parameter: real numbers, on the CPU or a CUDA device."""
     return parameter.is_floating_point() and parameter.device.type in ("cpu", "cuda")
 
 
-def parse_betas(value):
+def parse_betas(value: str | Sequence[float]) -> tuple[float, float]:
     """Two numbers in [0, 1) from ``'(0.9, 0.999)'``, a list or a tuple.
 
     Raises:
@@ -145,15 +148,15 @@ def parse_betas(value):
     """
     try:
         parsed = ast.literal_eval(value) if isinstance(value, str) else value
-        betas = tuple(float(beta) for beta in parsed)
-    except (ValueError, SyntaxError, TypeError):
-        betas = ()
-    if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
+        first, second = (float(beta) for beta in parsed)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # whatever a text makes of it
+        first = second = math.nan
+    if not (0.0 <= first < 1.0 and 0.0 <= second < 1.0):
         raise UserError(f"--adam-betas {value!r}: must be two numbers in [0, 1), such as '(0.9, 0.999)'")
-    return betas
+    return first, second
 
 
-def _not_negative(flag, value):
+def _not_negative(flag: str, value: float) -> float:
     if not (math.isfinite(value) and value >= 0.0):
         raise UserError(f"{flag} {value}: must be a finite number >= 0")
     return value

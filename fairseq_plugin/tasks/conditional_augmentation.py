@@ -17,7 +17,7 @@ from fairseq_plugin.augment.label_counts import SampleIds, check_sample_ids, sam
 from fairseq_plugin.augment.record import GenerationRecord, closing_on_error, facts_of_run
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.datasets.label_prompts import LabelPrompts
-from fairseq_plugin.datasets.labelled_rows import LabelledRows
+from fairseq_plugin.datasets.labelled_examples import LabelledExamples
 from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.labelled.binary import check_split
@@ -117,7 +117,7 @@ class ConditionalAugmentationTask(Prompted, FairseqTask):
     def _rows(self, split):
         folder = Path(self.cfg.data)
         check_split(folder, split, deep=True)
-        return LabelledRows(
+        return LabelledExamples(
             data_utils.load_indexed_dataset(str(folder / split), self.dictionary, "mmap"),
             np.load(folder / f"{split}.labels.npy"),
             [label.prompt for label in self.manifest.labels],

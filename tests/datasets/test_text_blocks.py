@@ -50,8 +50,8 @@ def test_batches_of_an_epoch_do_not_depend_on_where_the_process_began():
     assert TextBlocks(monolingual()).can_reuse_epoch_itr_across_epochs is False
 
 
-def rows(batch):
-    """What a scorer sees of each row: id, tokens read, tokens scored."""
+def blocks_of(batch):
+    """What a scorer sees of each block: id, tokens read, tokens scored."""
     found = {}
     for i, number in enumerate(batch["id"].tolist()):
         source, target = batch["net_input"]["src_tokens"][i], batch["target"][i]
@@ -65,7 +65,7 @@ def rows(batch):
 @pytest.mark.parametrize("mode", ["none", "complete", "eos"])
 @pytest.mark.parametrize("window", [1, 5, 8, 13, 200])
 def test_context_is_that_of_fairseq_in_one_process(mode, window):
-    """fairseq's dataset remembers the context from batch to batch; ours gives the same rows in any order."""
+    """fairseq's remembers the context from batch to batch; ours gives the same blocks in any order."""
     theirs = LMContextWindowDataset(
         monolingual(mode=mode, shuffle=False), 8 if mode == "none" else 12, window, PAD
     )
@@ -73,13 +73,13 @@ def test_context_is_that_of_fairseq_in_one_process(mode, window):
     assert len(ours) == len(theirs) and ours.ordered_indices().tolist() == list(range(len(theirs)))
     expected = {}
     for start in range(0, len(theirs), 4):
-        expected |= rows(theirs.collater([theirs[i] for i in range(start, min(start + 4, len(theirs)))]))
+        expected |= blocks_of(theirs.collater([theirs[i] for i in range(start, min(start + 4, len(theirs)))]))
     shuffled = np.random.RandomState(0).permutation(len(ours))
     found = {}
     for start in range(0, len(ours), 3):
         batch = ours.collater([ours[int(i)] for i in shuffled[start : start + 3]])
-        assert batch["ntokens"] == sum(len(scored) for _, scored, _ in rows(batch).values())
-        found |= rows(batch)
+        assert batch["ntokens"] == sum(len(scored) for _, scored, _ in blocks_of(batch).values())
+        found |= blocks_of(batch)
     assert found == expected
 
 
@@ -87,7 +87,7 @@ def test_context_is_the_text_before_the_block():
     ours = BlocksWithContext(TextBlocks(monolingual()), 11, PAD)
     text = torch.cat([ours.dataset[i]["source"] for i in range(len(ours))]).tolist()
     for i in range(len(ours)):
-        row = ours[i]
+        block = ours[i]
         begin = 8 * i
-        assert row["source"].tolist() == text[max(0, begin - 11) : begin + 8]
-        assert row["target"][: row["start"]].eq(PAD).all() and row["start"] == min(11, begin)
+        assert block["source"].tolist() == text[max(0, begin - 11) : begin + 8]
+        assert block["target"][: block["start"]].eq(PAD).all() and block["start"] == min(11, begin)

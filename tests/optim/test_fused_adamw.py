@@ -155,7 +155,7 @@ def mixed_precision(**flags):
 def test_bf16_training_keeps_float32_weights_of_the_same_shapes():
     model = network(torch.bfloat16)
     optimizer = optim.FP16Optimizer.build_optimizer(mixed_precision(bf16=True), list(model.parameters()))
-    decaying = [p for p in optimizer.fp32_optimizer.param_groups[0]["params"]]
+    decaying = list(optimizer.fp32_optimizer.param_groups[0]["params"])
     assert all(p.dtype == torch.float32 and p.dim() == 2 for p in decaying) and len(decaying) == 3
     before = weights(model)
     train(model, optimizer)

@@ -1,49 +1,71 @@
-"""Binarised labelled rows as a fairseq dataset: one sample per row, the label's prompt first.
+"""Binarised labelled sentences as a fairseq dataset: the label's prompt first.
 
-Legend: B rows of a batch, T positions. A row is ``prompt + sentence + </s>``; the model reads
-``</s> + row[:-1]`` and predicts ``row``.
+Legend: B examples of a batch, T positions. An example is ``prompt + sentence + </s>``; the model reads
+``</s> + example[:-1]`` and predicts ``example``.
 """
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from fairseq.data import data_utils
+from numpy.typing import ArrayLike, NDArray
 
-from fairseq_plugin.datasets.whole_batches import WholeBatches
+from fairseq_plugin.datasets.whole_batches import Batch, Example, WholeBatches
 
 
-class LabelledRows(WholeBatches):
-    """Rows of one split.
+class IndexedTokens(Protocol):
+    """fairseq's indexed dataset: token tensors by number, and the length of each."""
+
+    @property
+    def sizes(self) -> ArrayLike: ...
+
+    def __getitem__(self, index: int, /) -> torch.Tensor: ...
+
+
+class LabelledExamples(WholeBatches):
+    """Examples of one split.
 
     Args:
-        rows: indexed dataset of int token tensors, each ``prompt + sentence + </s>``.
-        label_ids: ``(N,)`` label of each row, an index into ``prompts``.
+        examples: int tensors, each ``prompt + sentence + </s>``.
+        label_ids: ``(N,)`` label of each example, an index into ``prompts``.
         prompts: token ids of every label's prompt (label text and separator).
         pad: index of ``<pad>``.
         eos: index of ``</s>``.
         score_prompt: predict the prompt's tokens too; otherwise their targets are ``<pad>``.
-        shuffle: shuffle among rows of equal length, by the (seed, epoch) that fairseq has set.
+        shuffle: shuffle among examples of equal length, by the (seed, epoch) that fairseq has set.
     """
 
-    def __init__(self, rows, label_ids, prompts, pad, eos, score_prompt=False, shuffle=False):
+    def __init__(
+        self,
+        examples: IndexedTokens,
+        label_ids: ArrayLike,
+        prompts: Sequence[Sequence[int]],
+        pad: int,
+        eos: int,
+        score_prompt: bool = False,
+        shuffle: bool = False,
+    ) -> None:
         super().__init__()
-        self.rows, self.label_ids, self.prompts = rows, np.asarray(label_ids), prompts
+        self.examples, self.label_ids, self.prompts = examples, np.asarray(label_ids), prompts
         self.pad, self.eos = pad, eos
         self.score_prompt, self.shuffle = score_prompt, shuffle
-        self.sizes = np.asarray(rows.sizes, dtype=np.int64)
+        self.sizes = np.asarray(examples.sizes, dtype=np.int64)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.sizes)
 
-    def __getitem__(self, index):
-        return {"id": index, "row": self.rows[index].long(), "label": int(self.label_ids[index])}
+    def __getitem__(self, index: int) -> Example:
+        return {"id": index, "tokens": self.examples[index].long(), "label": int(self.label_ids[index])}
 
-    def ordered_indices(self):
+    def ordered_indices(self) -> NDArray[np.int64]:
         """By length, so that a batch holds little padding; equal lengths in random order when shuffling."""
         order = np.random.permutation(len(self)) if self.shuffle else np.arange(len(self))
         return order[np.argsort(self.sizes[order], kind="stable")]
 
-    def collater(self, samples):
-        """Pad samples on the right into one batch.
+    def collater(self, samples: Sequence[Example]) -> Batch:
+        """Pad examples on the right into one batch.
 
         Returns:
             The batch of fairseq's criterions and scorers; besides, ``prompt_target`` ``(B, T)`` (the
@@ -52,15 +74,15 @@ class LabelledRows(WholeBatches):
         """
         if not samples:
             return {}
-        rows = [sample["row"] for sample in samples]
+        tokens = [sample["tokens"] for sample in samples]
         labels = [sample["label"] for sample in samples]
-        lengths_B = torch.tensor([len(row) for row in rows])
+        lengths_B = torch.tensor([len(one) for one in tokens])
         starts = [len(self.prompts[label]) for label in labels]
-        target_BT = data_utils.collate_tokens(rows, self.pad)
+        target_BT = data_utils.collate_tokens(tokens, self.pad)
         in_prompt_BT = torch.arange(target_BT.shape[1]) < torch.tensor(starts).unsqueeze(1)
         src_tokens_BT = target_BT.roll(1, dims=1)
         src_tokens_BT[:, 0] = self.eos
-        # roll brings the end token in as an input of the padded rows: those positions are padding.
+        # roll brings the end token in as an input of the padded examples: those positions are padding.
         src_tokens_BT[torch.arange(target_BT.shape[1]) >= lengths_B.unsqueeze(1)] = self.pad
         scored_BT = target_BT if self.score_prompt else target_BT.masked_fill(in_prompt_BT, self.pad)
         return {

@@ -1,11 +1,11 @@
-"""What a batch of labelled rows promises."""
+"""What a batch of labelled examples promises."""
 
 import numpy as np
 import pytest
 import torch
 
 from fairseq_plugin.datasets.label_prompts import LabelPrompts
-from fairseq_plugin.datasets.labelled_rows import LabelledRows
+from fairseq_plugin.datasets.labelled_examples import LabelledExamples
 
 PAD, EOS = 1, 2
 PROMPTS = [[10, 7], [11, 12, 7]]  # label texts of one and two tokens, separator 7
@@ -13,33 +13,33 @@ SENTENCES = [[20], [21, 22, 23], [24, 25], [7, 10, 7], []]
 LABELS = [0, 1, 1, 0, 1]
 
 
-class Rows:
+class Examples:
     """An indexed dataset in memory."""
 
-    def __init__(self, rows):
-        self.rows = [torch.tensor(row, dtype=torch.int32) for row in rows]
-        self.sizes = np.array([len(row) for row in rows])
+    def __init__(self, examples):
+        self.examples = [torch.tensor(one, dtype=torch.int32) for one in examples]
+        self.sizes = np.array([len(one) for one in examples])
 
     def __getitem__(self, index):
-        return self.rows[index]
+        return self.examples[index]
 
 
 def dataset(**options):
-    rows = [[*PROMPTS[label], *sentence, EOS] for label, sentence in zip(LABELS, SENTENCES)]
-    return LabelledRows(Rows(rows), LABELS, PROMPTS, PAD, EOS, **options)
+    examples = [[*PROMPTS[label], *sentence, EOS] for label, sentence in zip(LABELS, SENTENCES)]
+    return LabelledExamples(Examples(examples), LABELS, PROMPTS, PAD, EOS, **options)
 
 
 @pytest.mark.parametrize("score_prompt", [False, True])
-def test_a_batch_is_the_literal_rows_shifted_by_one(score_prompt):
+def test_a_batch_is_the_literal_examples_shifted_by_one(score_prompt):
     data = dataset(score_prompt=score_prompt)
     batch = data.collater([data[i] for i in range(5)])
     width = batch["target"].shape[1]
     scored = 0
     for i, (label, sentence) in enumerate(zip(LABELS, SENTENCES)):
         prompt = PROMPTS[label]
-        row = [*prompt, *sentence, EOS]
-        fill = [PAD] * (width - len(row))
-        assert batch["net_input"]["src_tokens"][i].tolist() == [EOS, *row[:-1], *fill]
+        example = [*prompt, *sentence, EOS]
+        fill = [PAD] * (width - len(example))
+        assert batch["net_input"]["src_tokens"][i].tolist() == [EOS, *example[:-1], *fill]
         hidden = prompt if score_prompt else [PAD] * len(prompt)
         assert batch["target"][i].tolist() == [*hidden, *sentence, EOS, *fill]
         assert batch["prompt_target"][i].tolist() == prompt + [PAD] * (width - len(prompt))
@@ -77,12 +77,12 @@ def test_prompts_carry_their_ids_and_count_what_they_will_hold():
     assert batch["target"] is None
 
 
-@pytest.mark.parametrize("num_rows", [1, 3, 7, 8, 9, 40, 43])
+@pytest.mark.parametrize("num_examples", [1, 3, 7, 8, 9, 40, 43])
 @pytest.mark.parametrize("limit", [{"max_tokens": 200}, {"max_sentences": 16}, {"max_tokens": 10_000}])
-def test_no_row_is_left_out_of_the_batches(num_rows, limit):
-    data = LabelPrompts(range(num_rows), PROMPTS, np.arange(num_rows) % 2, PAD, EOS, 5)
+def test_no_example_is_left_out_of_the_batches(num_examples, limit):
+    data = LabelPrompts(range(num_examples), PROMPTS, np.arange(num_examples) % 2, PAD, EOS, 5)
     batches = data.batch_by_size(data.ordered_indices(), required_batch_size_multiple=8, **limit)
-    assert sorted(int(i) for batch in batches for i in batch) == list(range(num_rows))
+    assert sorted(int(i) for batch in batches for i in batch) == list(range(num_examples))
     for batch in batches:
         assert len(batch) * max(data.sizes[batch]) <= limit.get("max_tokens", 10**9)
         assert len(batch) <= limit.get("max_sentences", 10**9)
