@@ -1,8 +1,9 @@
 """The peer of ``characters.py``: a plain character GPT, trained as nanoGPT trains its tinyshakespeare model.
 
-Written for this comparison, in nothing but PyTorch: blocks of 256 characters at random places, dropout, AdamW with
-betas (0.9, 0.99) and weight decay 0.1 on matrices, gradients clipped at 1, 100 updates of warm-up, a cosine down to a
-tenth of the rate. The cosine runs over the time given instead of a number of updates, so that it ends with it.
+Written for this comparison, in nothing but PyTorch: blocks of 256 characters at random places, dropout, AdamW
+with betas (0.9, 0.99) and weight decay 0.1 on matrices, gradients clipped at 1, 100 updates of warm-up, a
+cosine down to a tenth of the rate. The cosine runs over the time given instead of a number of updates, so
+that it ends with it.
 
 Legend: B batch, T time, D width, H heads, V characters.
 """
@@ -146,7 +147,8 @@ class Trainer:
         """Train until the time is over.
 
         Returns:
-            ``{"best", "updates", "characters", "seconds", "precision", "curve": [(updates, nats per character)]}``.
+            ``{"best", "updates", "characters", "seconds", "precision", "curve": [(updates, nats)]}``, nats
+            per character.
         """
         precision, curve = self.choose_precision(), []
         while self.used < self.seconds:
@@ -154,7 +156,8 @@ class Trainer:
             if self.used / self.seconds >= (len(curve) + 1) / measurements:
                 curve.append((self.updates, round(self.measure(), 4)))
                 tell(
-                    f"characters: {self.used:.0f} s, update {curve[-1][0]:,}: {curve[-1][1]:.4f} nats per character"
+                    f"characters: {self.used:.0f} s, update {curve[-1][0]:,}: {curve[-1][1]:.4f} nats per "
+                    "character"
                 )
         curve = curve or [
             (self.updates, round(self.measure(), 4))

@@ -1,10 +1,11 @@
 """One text, the same minutes: scripts/imitate.sh against a character model as nanoGPT trains it.
 
-Both train at the same time in processes of their own with the same number of threads, on the same split of the same
-text, with the same layers, width, heads and dropout. Compared is the validation loss per character, in nats: the
-negative log likelihood of the whole validation text divided by its number of characters. Ours predicts tokens, whose
-likelihoods multiply to that of the text; it also pays for the end of the text, which the characters do not have.
-Ours spends some of its minutes on validations and samples, the character model's clock stands still when it is measured.
+Both train at the same time in processes of their own with the same number of threads, on the same split of
+the same text, with the same layers, width, heads and dropout. Compared is the validation loss per character,
+in nats: the negative log likelihood of the whole validation text divided by its number of characters. Ours
+predicts tokens, whose likelihoods multiply to that of the text; it also pays for the end of the text, which
+the characters do not have. Ours spends some of its minutes on validations and samples, the character model's
+clock stands still when it is measured.
 
     python benchmarks/characters.py --minutes 8          # 10 minutes on 2 quiet cores; writes characters.json
     python benchmarks/characters.py TEXT --minutes 1 --no-write

@@ -5,7 +5,7 @@ Each of the two first looks for its own best number of texts at once, then they 
 that a machine that gets slower or faster meets both alike. A ratio of tokens per second is taken within a
 turn. Each lives in a process of its own, so that its peak memory is its own.
 
-    python benchmarks/completion.py                     # half an hour on 2 quiet cores; writes completion.json
+    python benchmarks/completion.py                  # half an hour on 2 quiet cores; writes completion.json
     python benchmarks/completion.py --dtypes bf16 --rounds 1 --batches 32 --new 20 --no-write
 """
 
@@ -89,7 +89,7 @@ def prefixes_of(data):
 
 
 def worker(pipe, system, dtype, args):
-    """Answer ``(prefixes, number of new tokens)`` with seconds, and ``None`` with the peak memory in bytes."""
+    """Answer ``(prefixes, number of new tokens)`` with seconds, ``None`` with the peak memory in bytes."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     complete = system(args, dtype)

@@ -162,7 +162,8 @@ def main():
     sources = [DATA / name for name in TEXTS]
     if not (all(source.is_file() for source in sources) and BPE.is_dir()):
         raise SystemExit(
-            "error: this benchmark needs wikitext-2, tinyshakespeare and gpt2-bpe in ../shared/data beside the repository"
+            "error: this benchmark needs wikitext-2, tinyshakespeare and gpt2-bpe in ../shared/data beside "
+            "the repository"
         )
     load = round(os.getloadavg()[0], 1)
     with tempfile.TemporaryDirectory() as folder:

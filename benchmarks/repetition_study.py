@@ -1,15 +1,15 @@
 """The study: do small GPT-2s that learn from scratch repeat themselves less under ScaleGrad or unlikelihood?
 
 Two texts (WikiText-2's validation part as training text, tinyshakespeare), six objectives, several seeds; the
-stock ``fairseq-train`` learns, ``scripts/evaluate_lm.py`` measures. Each run has one thread, ``--processes`` run
-at once. A killed study goes on where it stopped; finished runs are not done again.
+stock ``fairseq-train`` learns, ``scripts/evaluate_lm.py`` measures. Each run has one thread, ``--processes``
+run at once. A killed study goes on where it stopped; finished runs are not done again.
 
     python benchmarks/repetition_study.py --data DIR                 # an hour on 2 cores; seeds 1, 2, 3
     python benchmarks/repetition_study.py --data DIR --seeds 1 --texts tinyshakespeare --no-write
 
 DIR holds ``wikitext-2/valid.txt``, ``wikitext-2/test.txt`` and ``tinyshakespeare/input.txt``. Writes
-``repetition_study.json``, the tables of ``repetition_study.md`` (between its markers; the words around them are kept)
-and the pictures beside it.
+``repetition_study.json``, the tables of ``repetition_study.md`` (between its markers; the words around them
+are kept) and the pictures beside it.
 """
 
 import argparse
@@ -96,7 +96,7 @@ class Study:
         return to
 
     def _two_parts(self, path):
-        """WikiText-2's test part, cut at the article that begins nearest to its first fifth: valid and test."""
+        """WikiText-2's test part as valid and test, cut at the article nearest to its first fifth."""
         lines = path.read_text("utf-8").split("\n")
         starts = [n for n, line in enumerate(lines) if line.startswith(" = ") and not line.startswith(" = =")]
         cut = min(starts, key=lambda n: abs(n - len(lines) / 5))
@@ -114,7 +114,10 @@ class Study:
         return self.run_of(text, objective, seed) / "evaluation" / "results.json"
 
     def found(self):
-        """``{text: {objective: {seed: path of results.json}}}`` of what is done; a seed counts once its "mle" is."""
+        """``{text: {objective: {seed: path of results.json}}}`` of what is done.
+
+        A seed counts once its "mle" is done.
+        """
         found = {}
         for text in self.texts:
             seeds = [seed for seed in self.seeds if self.results_of(text, OBJECTIVES[0], seed).is_file()]
@@ -129,7 +132,7 @@ class Study:
         return found
 
     def do(self, text, objective, seed, before=None):
-        """Train and evaluate one run, unless its results stand already; ``before``: the future of the run it needs."""
+        """Train and evaluate one run, unless it is done; ``before``: the future of the run it needs."""
         if before is not None:
             before.result()
         run = self.run_of(text, objective, seed)
@@ -151,7 +154,8 @@ class Study:
         )  # fmt: skip
         done = time.monotonic()
         print(
-            f"{run.relative_to(self.folder)}: training {trained - began:.0f} s, evaluation {done - trained:.0f} s",
+            f"{run.relative_to(self.folder)}: training {trained - began:.0f} s, "
+            f"evaluation {done - trained:.0f} s",
             flush=True,
         )
 
@@ -167,8 +171,9 @@ class Study:
             "--arch", "gpt2_tiny", "--dropout", "0.1", "--compute-dtype", "bf16", *objective.flags,
             "--optimizer", "fused_adamw", "--weight-decay", "0.1", "--clip-norm", "1.0", *length,
             "--lr-scheduler", "cosine", "--warmup-init-lr", "1e-6", "--min-lr", "1e-5", "--batch-size", 8,
-            "--seed", seed, "--save-dir", run, "--no-epoch-checkpoints", "--validate-interval-updates", 150, "--cpu", "--num-workers", 0,
-            "--log-format", "json", "--log-interval", 50, "--log-file", run / "train.log", "--no-progress-bar",
+            "--seed", seed, "--save-dir", run, "--no-epoch-checkpoints", "--validate-interval-updates", 150,
+            "--cpu", "--num-workers", 0, "--log-format", "json", "--log-interval", 50, "--log-file",
+            run / "train.log", "--no-progress-bar",
         ]  # fmt: skip
 
 
@@ -192,8 +197,10 @@ def call(command, console):
 
 
 def run_all(study, args):
-    """Everything that is missing, ``--processes`` runs at once; a seed of a text at a time, so that a study that is
-    cut short has whole seeds."""
+    """Everything that is missing, ``--processes`` runs at once.
+
+    A seed of a text at a time, so that a study that is cut short has whole seeds.
+    """
     for text in study.texts:
         study.prepare(text)
     with ThreadPoolExecutor(args.processes) as pool:

@@ -43,9 +43,9 @@ def read(found, titles):
         titles: ``{objective: its name for people}``.
 
     Returns:
-        ``{"made", "machine", "titles", "texts": {text: {"human": {...}, "runs": {objective: {seed: numbers}}}}}``; numbers
-        are ``{"single": {metric: value}, "decodings": {decoding: {metric: value}}, "intervals": {...}}``, the intervals
-        being the evaluation's own, over windows or continuations.
+        ``{"made", "machine", "titles", "texts"}``. A text is ``{"human": {...}, "runs": {objective: {seed:
+        numbers}}}``, numbers are ``{"single": {metric: value}, "decodings": {decoding: {metric: value}},
+        "intervals": {...}}``, the intervals being the evaluation's own, over windows or continuations.
     """
     texts = {}
     for text, objectives in found.items():
@@ -154,7 +154,7 @@ def _number(metric, value):
 
 
 def _comparison(report, of_text):
-    """Each objective against maximum likelihood, seed by seed: ratio of greedy seq-rep-4, cost in perplexity."""
+    """Each objective against maximum likelihood, by seed: ratio of greedy seq-rep-4, cost in perplexity."""
     base = of_text["runs"]["mle"]
     lines = ["Against maximum likelihood, seed by seed (mean, smallest to largest):", "",
              "| objective | greedy seq-rep-4, ratio | top-p 0.9 seq-rep-4, ratio | perplexity, ratio |",
@@ -238,7 +238,7 @@ def _frontier(axes, of_text, decoding, titles):
 
 
 def write(report, base):
-    """``base.json``, the tables between the markers of ``base.md`` (made if missing), ``base.png`` and ``base.svg``."""
+    """``base.json``, the tables between the markers of ``base.md``, ``base.png`` and ``base.svg``."""
     with atomic_write(base.with_suffix(".json")) as stream:
         json.dump(report, stream, indent=1, ensure_ascii=False)
         stream.write("\n")

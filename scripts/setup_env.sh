@@ -223,7 +223,7 @@ usable() {
       return 1
     fi
   fi
-  environment sound "$VENV"
+  environment mendable "$VENV"
 }
 
 # Make or mend the environment. $1: "" or --deep; $2: the Python that PYTHON names, or nothing.

@@ -33,12 +33,13 @@ def test_what_is_typed_is_what_is_done():
 @pytest.mark.parametrize(
     ("typed", "word"),
     [
-        ("", "is not known"), ("greedi", "'greedi' is not known"), ("beam=x", "whole number"), ("beam=0", "at least 1"),
-        ("top-p=1.5", "(0, 1]"), ("top-k=-1", "top-k must be"), ("greedy,greedy", "named twice"),
-        ("block=3", "one method"),
-        ("greedy:beam=3", "one method"), ("contrastive=4:2", "ALPHA in 0 .. 1"), ("contrastive=0:0.5", "K >= 1"),
-        ("temperature=nan", "temperature must be"), ("greedy=1", "is not known"), ("beam=2:beam=3", "given twice"),
-        ("gumbel:temperature=0", "gumbel"), ("top-k", "is not known"),
+        ("", "is not known"), ("greedi", "'greedi' is not known"), ("beam=x", "whole number"),
+        ("beam=0", "at least 1"), ("top-p=1.5", "(0, 1]"), ("top-k=-1", "top-k must be"),
+        ("greedy,greedy", "named twice"), ("block=3", "one method"),
+        ("greedy:beam=3", "one method"), ("contrastive=4:2", "ALPHA in 0 .. 1"),
+        ("contrastive=0:0.5", "K >= 1"), ("temperature=nan", "temperature must be"),
+        ("greedy=1", "is not known"), ("beam=2:beam=3", "given twice"), ("gumbel:temperature=0", "gumbel"),
+        ("top-k", "is not known"),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused(typed, word):

@@ -1,5 +1,6 @@
 """MAUVE is the published area under the divergence curve."""
 
+import itertools
 import math
 
 import numpy as np
@@ -18,7 +19,7 @@ def literal_area(p, q, c=5.0, points=25):
         kl_p = sum(a * math.log(a / m) for a, m in zip(p, mixed) if a)
         curve.append((math.exp(-c * kl_q), math.exp(-c * kl_p)))
     curve = sorted([*curve, (1.0, 0.0)])
-    return sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in zip(curve, curve[1:]))
+    return sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in itertools.pairwise(curve))
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -101,9 +101,9 @@ def test_leftovers_of_an_interrupted_uninstall_go(venv):
 
 
 def test_a_moved_environment_is_made_anew(venv, tmp_path):
-    assert environment.unsound(venv) is None
+    assert environment.beyond_mending(venv) is None
     moved = venv.rename(tmp_path / "elsewhere")
-    assert "then moved" in environment.unsound(moved)
+    assert "then moved" in environment.beyond_mending(moved)
 
 
 def test_the_stamp_vouches_for_one_recipe_in_one_place(venv, tmp_path):

@@ -22,8 +22,9 @@ def reviews(tmp_path_factory, run_script):
     run_script("make_reviews.py", "--to", folder / "source", "--train", 400, "--valid", 80, "--test", 80)
     source = folder / "source"
     run_script(
-        "prepare_labelled.py", source / "train.tsv", "--valid", source / "valid.tsv", "--test", source / "test.tsv",
-        "--to", folder / "data", "--codec", "bytes", "--vocab-size", 400, "--max-tokens", 64,
+        "prepare_labelled.py", source / "train.tsv", "--valid", source / "valid.tsv", "--test",
+        source / "test.tsv", "--to", folder / "data", "--codec", "bytes", "--vocab-size", 400,
+        "--max-tokens", 64,
     )  # fmt: skip
     return SimpleNamespace(folder=folder / "data", source=source)
 
@@ -57,9 +58,9 @@ def generate(run_stock, reviews, trained):
 
     def run(results, *words, **options):
         done = run_stock(
-            "fairseq-generate", reviews.folder, "--task", "conditional_augmentation", "--gen-subset", "augment",
-            "--path", trained.checkpoint, "--results-path", results, "--sampling", "--beam", 1, "--nbest", 1,
-            "--max-len-b", 40, "--seed", 5, "--cpu", "--num-workers", 0, *words, **options,
+            "fairseq-generate", reviews.folder, "--task", "conditional_augmentation", "--gen-subset",
+            "augment", "--path", trained.checkpoint, "--results-path", results, "--sampling", "--beam", 1,
+            "--nbest", 1, "--max-len-b", 40, "--seed", 5, "--cpu", "--num-workers", 0, *words, **options,
         )  # fmt: skip
         return done
 
@@ -95,17 +96,18 @@ def stock_model(tmp_path_factory, text, run_stock):
     """A checkpoint of fairseq's own ``transformer_lm``, trained by the stock task for three updates."""
     folder = tmp_path_factory.mktemp("stock_model")
     run_stock(
-        "fairseq-train", text.folder, "--task", "language_modeling", "--tokens-per-sample", 64, "--save-dir", folder,
-        "--arch", "transformer_lm", "--decoder-layers", 1, "--decoder-embed-dim", 16, "--decoder-ffn-embed-dim", 32,
-        "--decoder-attention-heads", 2, "--optimizer", "adam", "--lr", 0.01, "--max-update", 3, "--max-tokens", 512,
-        "--cpu", "--num-workers", 0, "--disable-validation", user_dir=None,
+        "fairseq-train", text.folder, "--task", "language_modeling", "--tokens-per-sample", 64, "--save-dir",
+        folder, "--arch", "transformer_lm", "--decoder-layers", 1, "--decoder-embed-dim", 16,
+        "--decoder-ffn-embed-dim", 32, "--decoder-attention-heads", 2, "--optimizer", "adam", "--lr", 0.01,
+        "--max-update", 3, "--max-tokens", 512, "--cpu", "--num-workers", 0, "--disable-validation",
+        user_dir=None,
     )  # fmt: skip
     return folder / "checkpoint_last.pt"
 
 
 @pytest.fixture(scope="session")
 def complete(text, learnt):
-    """``complete(results, words...)``: ``fairseq-generate`` with our task in this process; see :func:`in_process`."""
+    """``complete(results, words...)``: ``fairseq-generate`` with our task, by :func:`in_process`."""
 
     def run(results, *words):
         return in_process(

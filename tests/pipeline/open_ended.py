@@ -1,4 +1,4 @@
-"""What the tests of ``--task open_ended_generation`` share: a made text, stock commands without a new process."""
+"""What tests of ``--task open_ended_generation`` share: a made text, stock commands in this process."""
 
 import contextlib
 import importlib

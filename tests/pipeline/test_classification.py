@@ -1,4 +1,4 @@
-"""fairseq's own sentence_prediction trains a classifier on our GPT-2, from a language model and from a folder."""
+"""fairseq's own sentence_prediction on our GPT-2, started from a language model and from a folder."""
 
 import json
 import random
@@ -14,7 +14,10 @@ from tests.reference.gpt2_reference import hugging_face_model
 
 # The tiny model of these tests, without its own criterion.
 CLASSIFIER = " ".join(MODEL).replace("--criterion scale_grad --gamma 0.5", "").split()
-TASK = "--task sentence_prediction --num-classes 2 --init-token 2 --max-positions 64 --criterion sentence_prediction".split()
+TASK = (
+    "--task sentence_prediction --num-classes 2 --init-token 2 --max-positions 64 "
+    "--criterion sentence_prediction"
+).split()
 ENDING = "--best-checkpoint-metric accuracy --maximize-best-checkpoint-metric --max-epoch 12".split()
 RESET = "--reset-optimizer --reset-dataloader --reset-meters --reset-lr-scheduler".split()
 
@@ -38,7 +41,7 @@ def easy_reviews(count, seed):
 
 @pytest.fixture(scope="module")
 def labelled(reviews, tmp_path_factory):
-    """``input0/`` and ``label/``, written as scripts/collect.py writes its binary/, in the reviews' tokens."""
+    """``input0/`` and ``label/`` in the reviews' tokens, as scripts/collect.py writes its binary/."""
     folder = tmp_path_factory.mktemp("labelled") / "binary"
     write_label_folders(
         folder, {"train": easy_reviews(300, 1), "valid": easy_reviews(100, 2)}, reviews.folder

@@ -131,8 +131,9 @@ def test_later_samples_go_on_where_earlier_ones_stopped(generate, tmp_path):
 @pytest.mark.slow
 def test_beam_search_gives_sentences_too(run_stock, reviews, trained, tmp_path):
     run_stock(
-        "fairseq-generate", reviews.folder, *TASK, "--gen-subset", "augment", "--samples-per-label", 1, "--cpu",
-        "--path", trained.checkpoint, "--results-path", tmp_path, "--beam", 3, "--nbest", 3, "--max-len-b", 20,
+        "fairseq-generate", reviews.folder, *TASK, "--gen-subset", "augment", "--samples-per-label", 1,
+        "--cpu", "--path", trained.checkpoint, "--results-path", tmp_path, "--beam", 3, "--nbest", 3,
+        "--max-len-b", 20,
     )  # fmt: skip
     lines = [line.split("\t") for line in (tmp_path / "generate-augment.txt").read_text().split("\n")]
     best = [line for line in lines if line[0] == "H-0"]

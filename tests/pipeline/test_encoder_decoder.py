@@ -58,9 +58,9 @@ def test_a_stock_transformer_learns_to_summarise(pairs, run_stock, tmp_path, wor
     assert {"valid_rep_16", "valid_human_rep_16", "valid_rank", "valid_uniq"} <= valid[-1].keys()
     # fairseq keeps this architecture's settings as an argparse.Namespace: the stock command reads it back.
     done = run_stock(
-        "fairseq-generate", pairs, "--task", "translation", "--source-lang", "text", "--target-lang", "summary",
-        "--path", tmp_path / "checkpoint_best.pt", "--beam", 2, "--required-batch-size-multiple", 1, "--cpu",
-        "--num-workers", 0,
+        "fairseq-generate", pairs, "--task", "translation", "--source-lang", "text", "--target-lang",
+        "summary", "--path", tmp_path / "checkpoint_best.pt", "--beam", 2, "--required-batch-size-multiple",
+        1, "--cpu", "--num-workers", 0,
     )  # fmt: skip
     summaries = [line.split("\t")[2] for line in done.stdout.split("\n") if line.startswith("H-")]
     assert len(summaries) == 20 and all(summary.startswith("first ") for summary in summaries)

@@ -11,9 +11,9 @@ from fairseq_plugin.evaluation.run import Request, evaluate
 from tests.evaluation.made_text import write_folder
 
 MODEL = (
-    "--task language_modeling --tokens-per-sample 64 --sample-break-mode none --arch gpt2_tiny --n-layer 2 --n-embd 32 "
-    "--n-head 2 --n-positions 64 --criterion cross_entropy --optimizer adam --lr 0.003 --max-tokens 512 --seed 3 --cpu "
-    "--num-workers 0 --no-progress-bar --log-format simple"
+    "--task language_modeling --tokens-per-sample 64 --sample-break-mode none --arch gpt2_tiny --n-layer 2 "
+    "--n-embd 32 --n-head 2 --n-positions 64 --criterion cross_entropy --optimizer adam --lr 0.003 "
+    "--max-tokens 512 --seed 3 --cpu --num-workers 0 --no-progress-bar --log-format simple"
 ).split()
 SHORT = ["--prefix-tokens", 16, "--new-tokens", 24, "--resamples", 100]
 
@@ -44,8 +44,8 @@ def script(repo_root):
 def test_perplexity_is_that_of_fairseq_eval_lm(made, checkpoint, run_stock, window, context):
     done = run_stock(
         "fairseq-eval-lm", made, "--path", checkpoint, "--gen-subset", "test", "--task", "language_modeling",
-        "--sample-break-mode", "none", "--tokens-per-sample", window, "--context-window", context, "--batch-size", 4,
-        "--cpu", "--num-workers", 0, "--no-progress-bar",
+        "--sample-break-mode", "none", "--tokens-per-sample", window, "--context-window", context,
+        "--batch-size", 4, "--cpu", "--num-workers", 0, "--no-progress-bar",
     )  # fmt: skip
     loss = float(
         re.search(r"Loss \(base 2\): ([0-9.]+)", done.stdout + done.stderr)[1]
@@ -62,9 +62,9 @@ def test_perplexity_is_that_of_fairseq_eval_lm(made, checkpoint, run_stock, wind
 @pytest.mark.slow
 def test_continuations_are_those_of_fairseq_generate(made, checkpoint, run_stock, tmp_path):
     run_stock(
-        "fairseq-generate", made, "--task", "open_ended_generation", "--path", checkpoint, "--gen-subset", "test",
-        "--prefix-tokens", 16, "--max-len-b", 24, "--sampling", "--sampling-topk", 5, "--beam", 1, "--seed", 7,
-        "--results-path", tmp_path, "--cpu", "--num-workers", 0, "--batch-size", 16,
+        "fairseq-generate", made, "--task", "open_ended_generation", "--path", checkpoint, "--gen-subset",
+        "test", "--prefix-tokens", 16, "--max-len-b", 24, "--sampling", "--sampling-topk", 5, "--beam", 1,
+        "--seed", 7, "--results-path", tmp_path, "--cpu", "--num-workers", 0, "--batch-size", 16,
     )  # fmt: skip
     request = Request(
         [str(checkpoint)], [f"stock={tmp_path / 'generate-test.txt'}"], str(made), mode="completion",

@@ -26,8 +26,9 @@ bpe: {{_name: exact, codec_path: {data}}}
 @pytest.mark.slow
 def test_hydra_trains_from_one_file(reviews, tmp_path):
     (tmp_path / "train.yaml").write_text(CONFIG.format(root=ROOT, data=reviews.folder, save=tmp_path / "run"))
+    program = Path(sys.executable).parent / "fairseq-hydra-train"
     done = subprocess.run(
-        [Path(sys.executable).parent / "fairseq-hydra-train", "--config-dir", tmp_path, "--config-name", "train"],
+        [program, "--config-dir", tmp_path, "--config-name", "train"],
         cwd=tmp_path, env=child_environment(), capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]

@@ -28,7 +28,7 @@ def ready_root(repo_root):
 
 @pytest.fixture
 def text(tmp_path):
-    """Somebody's text: review after review, a few with what is special in shells, Markdown and our escapes."""
+    """Somebody's text: reviews, a few with what is special in shells, Markdown and our escapes."""
     path = tmp_path / "my reviews.txt"
     lines = [row.text for row in make_reviews({"train": 300, "valid": 1, "test": 1}, 1)["train"]]
     lines[5::40] = [r"a $HOME `ls` *bold* <b> \n \ % “quoted” line"] * len(lines[5::40])

@@ -1,4 +1,4 @@
-"""Bad input to ``--task open_ended_generation``: one message that names the thing and the mend, and no result."""
+"""Bad input to ``--task open_ended_generation``: one message with the thing and the mend, no result."""
 
 import shutil
 
@@ -12,7 +12,7 @@ TASK = ("--task", "open_ended_generation")
 
 @pytest.fixture
 def refused(complete, tmp_path):
-    """``refused(words, *parts of the message)``: ``fairseq-generate`` ends with this message and writes no table."""
+    """``refused(words, *parts of the message)``: ``fairseq-generate`` ends with it and writes no table."""
 
     def check(words, *parts):
         with pytest.raises(SystemExit) as raised:
@@ -110,8 +110,8 @@ def test_damaged_weights_give_no_text_and_no_number(refused, complete, text, lea
             )
         with pytest.raises(SystemExit, match="NaN"):
             in_process(
-                "eval_lm", text.folder, *TASK, "--path", tmp_path / f"{name}.pt", "--tokens-per-sample", 32, "--cpu",
-                "--gen-subset", "valid",
+                "eval_lm", text.folder, *TASK, "--path", tmp_path / f"{name}.pt", "--tokens-per-sample", 32,
+                "--cpu", "--gen-subset", "valid",
             )  # fmt: skip
 
 

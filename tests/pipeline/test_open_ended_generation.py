@@ -1,4 +1,4 @@
-"""``--task open_ended_generation`` under the stock ``fairseq-generate`` and ``fairseq-interactive``: new words."""
+"""``--task open_ended_generation`` under stock ``fairseq-generate`` and ``-interactive``: new words."""
 
 import hashlib
 import json
@@ -58,7 +58,7 @@ def ids_of(tokens):
 
 
 def test_each_prefix_of_a_split_gets_its_own_continuation(complete, text, stream, gpt2, tmp_path):
-    """Prefix i is ``stream[8 i : 8 (i + 1)]``, all the model reads; the H- line holds the 12 new tokens and no end."""
+    """Prefix i is ``stream[8 i : 8 (i + 1)]``; the H- line holds the 12 new tokens and no end."""
     from fairseq_plugin.corpus.folder import load_codec, text_of
     from fairseq_plugin.text.one_line import escape
 
@@ -192,7 +192,7 @@ def test_blocked_ngrams_do_not_come_twice(complete, tmp_path):
 
 
 def test_prompts_come_from_a_file(complete, gpt2, text, tmp_path):
-    """A prompt is ``</s>`` and its line; escapes are read, CRLF and a missing last line feed do not matter."""
+    """A prompt is ``</s>`` and its line; escapes are read; CRLF or no last line feed are the same."""
     from fairseq_plugin.corpus.folder import load_codec
 
     lines = ["The cat", "A\\nking\\\\n\tsings", "", "\u2028ö"]
@@ -243,7 +243,7 @@ def test_a_text_may_end_if_that_is_wanted(complete, tmp_path, options):
 
 
 def test_interactive_continues_what_is_typed(text, learnt):
-    """An empty line asks for a text without a beginning; equal lines get different samples, whatever the buffer."""
+    """An empty line asks for a text without a beginning; equal lines get different samples."""
     typed = "The cat\n\nThe cat\nA\\nking\n"
     words = (
         text.folder,
@@ -312,7 +312,8 @@ def test_a_stock_model_is_continued_by_fairseqs_generator(
 def test_the_stock_command_gives_new_words(run_stock, text, learnt, tmp_path):
     """In a process of its own, as a user calls it."""
     run_stock(
-        "fairseq-generate", text.folder, "--task", "open_ended_generation", "--path", learnt.checkpoint, "--cpu",
-        "--gen-subset", "valid", "--prefix-tokens", 8, "--max-len-b", 12, "--results-path", tmp_path, *GREEDY,
+        "fairseq-generate", text.folder, "--task", "open_ended_generation", "--path", learnt.checkpoint,
+        "--cpu", "--gen-subset", "valid", "--prefix-tokens", 8, "--max-len-b", 12, "--results-path",
+        tmp_path, *GREEDY,
     )  # fmt: skip
     assert {len(texts[0].split()) for texts in texts_of(tmp_path, "H").values()} == {12}

@@ -1,4 +1,4 @@
-"""``--task open_ended_generation`` under ``fairseq-eval-lm`` and ``fairseq-validate``: fairseq's numbers, all tokens."""
+"""``--task open_ended_generation`` under ``fairseq-eval-lm`` and ``-validate``: fairseq's numbers."""
 
 import math
 import re
@@ -33,8 +33,8 @@ def evaluate(text, learnt, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(command, "eval_lm", keep)
             in_process(
-                "eval_lm", text.folder, "--path", learnt.checkpoint, "--gen-subset", "valid", "--tokens-per-sample", 32,
-                "--cpu", *words,
+                "eval_lm", text.folder, "--path", learnt.checkpoint, "--gen-subset", "valid",
+                "--tokens-per-sample", 32, "--cpu", *words,
             )  # fmt: skip
         return kept[-1], sum(kept[:-1])
 
@@ -106,7 +106,7 @@ def test_validation_leaves_no_block_out(text, learnt):
 
 @pytest.mark.parametrize("words", [("--tokens-per-sample", 65), ("--sample-break-mode", "eos")])
 def test_a_block_beyond_the_positions_is_refused(evaluate, tmp_path, words):
-    """eval-lm would leave it out and print a number over the rest; a document may be longer than 64 tokens."""
+    """eval-lm would leave it out and print a number over the rest."""
     with pytest.raises(SystemExit, match="left out.*--tokens-per-sample 64"):
         evaluate(*OURS, *words)
 

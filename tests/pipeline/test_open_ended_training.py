@@ -73,9 +73,9 @@ def test_samples_work_in_bf16(text, train, tmp_path):
 def test_a_stock_model_writes_samples_undisturbed(text, run_stock, tmp_path):
     """fairseq's generator uses torch's own random numbers: they are put back."""
     model = (
-        "--arch", "transformer_lm", "--decoder-layers", 1, "--decoder-embed-dim", 16, "--decoder-ffn-embed-dim", 32,
-        "--decoder-attention-heads", 2, "--dropout", 0.1, "--optimizer", "adam", "--lr", 0.01, "--max-tokens", 512,
-        "--max-update", 9, "--cpu", "--log-format", "json",
+        "--arch", "transformer_lm", "--decoder-layers", 1, "--decoder-embed-dim", 16,
+        "--decoder-ffn-embed-dim", 32, "--decoder-attention-heads", 2, "--dropout", 0.1, "--optimizer",
+        "adam", "--lr", 0.01, "--max-tokens", 512, "--max-update", 9, "--cpu", "--log-format", "json",
     )  # fmt: skip
     words = ("fairseq-train", text.folder, *OPEN_ENDED, *model)
     run_stock(*words, "--save-dir", tmp_path / "with", "--sample-interval-updates", 2)

@@ -56,7 +56,7 @@ def restart(folder):
 def test_a_run_that_was_killed_and_resumed_gives_the_curve_of_an_undisturbed_one(
     reviews, trained, train, tmp_path
 ):
-    """SIGKILL twice in the middle of an epoch; the log holds torn and repeated lines then, the curve does not."""
+    """SIGKILL twice in the middle of an epoch; the log then holds torn and repeated lines, not the curve."""
     folder = tmp_path / "killed"
     words = [
         reviews.folder,

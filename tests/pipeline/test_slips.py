@@ -1,4 +1,4 @@
-"""A mistyped flag, a kill, a second process: whatever a finished ``fairseq-generate`` has left stays as it was."""
+"""A mistyped flag, a kill, a second process: what a finished ``fairseq-generate`` left stays as it was."""
 
 import os
 import signal

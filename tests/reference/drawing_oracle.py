@@ -34,7 +34,7 @@ def draw_one(logits, uniform, temperature=1.0, top_k=0, top_p=1.0):
 
 
 def gumbel_one(logits, seed, sample, step, temperature=1.0, top_k=0, top_p=1.0):
-    """The allowed token with the greatest log probability plus Gumbel noise, its key mixed in Python integers."""
+    """The allowed token with the greatest log probability plus Gumbel noise, keyed in Python integers."""
     probabilities = allowed_probabilities(logits, temperature, top_k, top_p)
     best, best_score = None, -math.inf
     for token, probability in probabilities.items():

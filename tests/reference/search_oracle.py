@@ -1,5 +1,7 @@
-"""Beam search, contrastive search and n-gram blocking, stated literally: the whole text through the network for
-every token, Python lists and loops, one prompt at a time."""
+"""Beam search, contrastive search and n-gram blocking, stated literally.
+
+The whole text goes through the network for every token; Python lists and loops, one prompt at a time.
+"""
 
 import math
 
