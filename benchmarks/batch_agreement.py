@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.sampling.decode import decode
 from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.sampling.sample import continue_prompts
+from fairseq_plugin.sampling.request import DecodingRequest
 
 END = 2
 BATCH_SIZES = (1, 2, 7, 32)
@@ -27,12 +28,12 @@ BATCH_SIZES = (1, 2, 7, 32)
 
 def texts(model, num_texts, batch_size, max_new):
     """All texts, generated in batches of ``batch_size``, as lists of token ids."""
-    found = []
+    found, request = [], DecodingRequest(Sampling(), end=END, max_new=max_new, seed=1)
     for start in range(0, num_texts, batch_size):
         ids = list(range(start, min(start + batch_size, num_texts)))
         prompts = [[END, 100 + i % 2, 200] for i in ids]
-        found += continue_prompts(model, prompts, ids, seed=1, end=END, max_new=max_new, sampling=Sampling())
-    return [one.tokens.tolist() for one in found]
+        found += decode(model, prompts, ids, request)
+    return [one.tokens.tolist() for (one,) in found]
 
 
 def main():

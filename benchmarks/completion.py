@@ -29,8 +29,9 @@ sys.path.insert(0, str(ROOT))
 from fairseq_plugin.core.cpu_products import fast_fp32_available  # noqa: E402
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
-from fairseq_plugin.sampling.draw import Sampling  # noqa: E402
-from fairseq_plugin.sampling.sample import continue_prompts  # noqa: E402
+from fairseq_plugin.sampling.decode import decode  # noqa: E402
+from fairseq_plugin.sampling.draw import GREEDY  # noqa: E402
+from fairseq_plugin.sampling.request import DecodingRequest  # noqa: E402
 
 VOCABULARY, END, PREFIX = 50257, 50256, 50
 
@@ -42,11 +43,9 @@ def ours(args, dtype):
     ).eval()
 
     def complete(prefixes, num_new):
-        found = continue_prompts(
-            model, prefixes, range(len(prefixes)), seed=0, end=END, max_new=num_new, min_new=num_new,
-            sampling=Sampling(temperature=0.0),
-        )  # fmt: skip
-        return [one.tokens.tolist() for one in found]
+        request = DecodingRequest(GREEDY, end=END, max_new=num_new, min_new=num_new)
+        found = decode(model, prefixes, range(len(prefixes)), request)
+        return [one.tokens.tolist() for (one,) in found]
 
     return complete
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from fairseq_plugin.corpus.folder import EOS
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.evaluation.decodings import Decoding, decode
+from fairseq_plugin.evaluation.decodings import Decoding, continue_exactly
 from fairseq_plugin.evaluation.split_text import SplitText
 from fairseq_plugin.evaluation.systems import System
 from fairseq_plugin.storage.journal import Journal
@@ -162,7 +162,7 @@ def complete(
             prompts = [prefix_of(text.stream, number, protocol) for number in part]
             lengths = {"end": EOS, "max_new": protocol.new_tokens}
             try:
-                new = decode(system.gpt2, decoding, prompts, part, seed=protocol.seed, **lengths)
+                new = continue_exactly(system.gpt2, decoding, prompts, part, seed=protocol.seed, **lengths)
             except UserError as error:
                 raise UserError(f"{name}, prefixes {part[0]} to {part[-1]}: {error}") from error
             made = dict(zip(part, new, strict=True))

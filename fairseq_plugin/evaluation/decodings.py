@@ -10,18 +10,21 @@
 ``contrastive=4:0.6``   contrastive search with k = 4 and alpha = 0.6 (Su et al. 2022)
 ======================  =====================================================================================
 
-Sampling options combine: ``top-p=0.9:temperature=0.7``. ``block=N`` goes with greedy, sampling and beam search.
+Sampling options combine: ``top-p=0.9:temperature=0.7``. ``block=N`` goes with each of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.errors import UserError, addressed_to_the_user
-from fairseq_plugin.sampling.beam_search import beam_search
-from fairseq_plugin.sampling.contrastive_search import contrastive_search
-from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.sampling.sample import continue_prompts
+from fairseq_plugin.sampling.decode import decode
+from fairseq_plugin.sampling.draw import GREEDY, Sampling
+from fairseq_plugin.sampling.request import BeamSearch, ContrastiveSearch, DecodingRequest
 
 _INTEGERS, _NUMBERS = ("beam", "block", "top-k"), ("top-p", "temperature")
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -30,31 +33,35 @@ class Decoding:
 
     Attributes:
         name: as typed.
-        method: ``"sampling"`` (greedy is temperature 0), ``"beam"`` or ``"contrastive"``.
-        sampling: of the method ``"sampling"``.
-        beam: beams, of ``"beam"``.
-        top_k, alpha: of ``"contrastive"``.
+        method: with its settings.
         block: n of the n-grams that must not repeat; 0: none.
     """
 
     name: str
-    method: str
-    sampling: Sampling | None = None
-    beam: int = 0
-    top_k: int = 0
-    alpha: float = 0.0
+    method: Sampling | BeamSearch | ContrastiveSearch
     block: int = 0
 
     @property
-    def random(self):
-        return self.method == "sampling" and self.sampling.temperature != 0
+    def random(self) -> bool:
+        """Whether its texts depend on the seed."""
+        return isinstance(self.method, Sampling) and self.method.temperature != 0
 
-    def settings(self):
-        """What its continuations depend on, for a saved record."""
-        return {key: str(value) for key, value in vars(self).items() if key != "name"}
+    def settings(self) -> dict[str, str]:
+        """What its continuations depend on, for a saved record. The record's name is a hash of these words:
+        they
+        must stay as they are, or continuations that were saved earlier are made again."""
+        method = self.method
+        found = {"method": "sampling", "sampling": "None", "beam": "0", "top_k": "0", "alpha": "0.0"}
+        if isinstance(method, Sampling):
+            found["sampling"] = str(method)
+        elif isinstance(method, BeamSearch):
+            found |= {"method": "beam", "beam": str(method.num_beams)}
+        else:
+            found |= {"method": "contrastive", "top_k": str(method.top_k), "alpha": str(method.alpha)}
+        return found | {"block": str(self.block)}
 
 
-def parse_decodings(text):
+def parse_decodings(text: str) -> list[Decoding]:
     """``"greedy,beam=5:block=3"`` -> list of :class:`Decoding`.
 
     Raises:
@@ -67,42 +74,49 @@ def parse_decodings(text):
     return found
 
 
-def decode(gpt2, decoding, prompts, sample_ids, *, seed, end, max_new):
+def continue_exactly(
+    gpt2: GPT2,
+    decoding: Decoding,
+    prompts: Sequence[Sequence[int]],
+    sample_ids: Sequence[int],
+    *,
+    seed: int,
+    end: int,
+    max_new: int,
+) -> list[list[int]]:
     """Continue prompts by exactly ``max_new`` tokens; the end token is not allowed.
 
     Args:
         gpt2: the network.
-        decoding: a :class:`Decoding`.
+        decoding: how; of several texts the best one counts.
         prompts: lists of token indices, none empty.
         sample_ids: their numbers, which key the random numbers with the seed.
-        seed: any integer.
+        seed: in [0, 2^64).
         end: the end token.
         max_new: tokens to add.
 
-    Returns:
-        A list of ``max_new`` token indices for each prompt.
+    Raises:
+        UserError: the model cannot decode this, or is damaged.
     """
-    common = {"end": end, "max_new": max_new, "min_new": max_new}
     with addressed_to_the_user((FloatingPointError, ValueError)):
-        if decoding.method == "beam":
-            found = beam_search(gpt2, prompts, beam=decoding.beam, no_repeat_ngram=decoding.block, **common)
-            best = [candidates[0] for candidates in found]
-        elif decoding.method == "contrastive":
-            best = contrastive_search(gpt2, prompts, top_k=decoding.top_k, alpha=decoding.alpha, **common)
-        else:
-            block = {"no_repeat_ngram": decoding.block} if decoding.block else {}
-            best = continue_prompts(
-                gpt2, prompts, sample_ids, seed=seed, sampling=decoding.sampling, **block, **common
-            )
-    continuations = [continuation.tokens.tolist() for continuation in best]
+        request = DecodingRequest(
+            decoding.method,
+            end=end,
+            max_new=max_new,
+            min_new=max_new,
+            seed=seed,
+            no_repeat_ngram=decoding.block,
+        )
+        found = decode(gpt2, prompts, sample_ids, request)
+    continuations = [texts[0].tokens.tolist() for texts in found]
     for tokens in continuations:
         if len(tokens) != max_new or end in tokens:
             raise AssertionError(f"{decoding.name} gave {len(tokens)} tokens where {max_new} were asked for")
     return continuations
 
 
-def _parse_one(text):
-    values = {}
+def _parse_one(text: str) -> Decoding:
+    values: dict[str, float] = {}
     parts = text.split(":")
     if parts[0].startswith("contrastive=") and len(parts) > 1 and "=" not in parts[1]:
         values["alpha"] = _number(text, "contrastive", parts.pop(1), float)
@@ -124,41 +138,36 @@ def _parse_one(text):
     return _build(text, values)
 
 
-def _build(text, values):
-    block = values.pop("block", 0)
+def _build(text: str, values: dict[str, float]) -> Decoding:
+    block = int(values.pop("block", 0))
     if block < 0:
         raise UserError(f"--decoding {text}: block must be at least 1")
     kinds = [name for name in ("greedy", "beam", "contrastive") if name in values]
     sampled = [name for name in values if name in ("gumbel", "top-k", "top-p", "temperature")]
     if len(kinds) + bool(sampled) != 1:
         raise UserError(f"--decoding {text}: name one method, such as greedy, beam=5 or top-p=0.9")
-    if "beam" in values:
-        if values["beam"] < 1:
-            raise UserError(f"--decoding {text}: beam must be at least 1")
-        return Decoding(text, "beam", beam=values["beam"], block=block)
-    if "contrastive" in values:
-        alpha = values.get("alpha", 0.6)
-        if values["contrastive"] < 1 or not 0 <= alpha <= 1 or block:
-            raise UserError(
-                f"--decoding {text}: contrastive=K:ALPHA needs K >= 1, ALPHA in 0 .. 1 and no block"
-            )
-        return Decoding(text, "contrastive", top_k=values["contrastive"], alpha=alpha)
-    if "greedy" in values:
-        return Decoding(text, "sampling", Sampling(temperature=0), block=block)
-    gumbel = {"gumbel": True} if "gumbel" in values else {}
     try:
-        sampling = Sampling(
-            temperature=values.get("temperature", 1.0),
-            top_k=values.get("top-k", 0),
-            top_p=values.get("top-p", 1.0),
-            **gumbel,
-        )
+        return Decoding(text, _method(values), block)
     except ValueError as error:
         raise UserError(f"--decoding {text}: {error}") from error
-    return Decoding(text, "sampling", sampling, block=block)
 
 
-def _number(text, name, value, kind):
+def _method(values: dict[str, float]) -> Sampling | BeamSearch | ContrastiveSearch:
+    if "beam" in values:
+        return BeamSearch(int(values["beam"]))
+    if "contrastive" in values:
+        return ContrastiveSearch(int(values["contrastive"]), values.get("alpha", 0.6))
+    if "greedy" in values:
+        return GREEDY
+    return Sampling(
+        temperature=values.get("temperature", 1.0),
+        top_k=int(values.get("top-k", 0)),
+        top_p=values.get("top-p", 1.0),
+        gumbel="gumbel" in values,
+    )
+
+
+def _number(text: str, name: str, value: str, kind: type[_Number]) -> _Number:
     try:
         return kind(value)
     except ValueError as error:

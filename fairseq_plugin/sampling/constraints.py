@@ -1,50 +1,148 @@
-"""Forbid every token that would repeat an n-gram of its own text (Paulus et al. 2017, section 2.5).
+"""Tokens that may not come next: one protocol, which every decoder follows for a list of constraints.
 
-Legend: R rows, T tokens of the texts so far, W windows of n tokens, V vocabulary.
+A constraint keeps what it must know of each slot. A decoder calls, once per step, ``forbid`` on the logits
+from which the next tokens are chosen and then ``append`` with the tokens that were; ``keep`` where slots are
+dropped, repeated or reordered; and ``replace`` where a new sample starts in a slot whose old one has ended.
+
+Symbols that never have a probability (``GPT2.banned``) are not a constraint: they belong to the distribution
+that losses and scores share. Scores are taken before anything is forbidden here.
+
+Legend: S slots, T tokens of the texts so far, W windows of n tokens, V vocabulary.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 
+Prompts = Sequence[Sequence[int]]
 _NO_TOKEN = -1
 
 
-class NGramBlock:
-    """The texts so far, prompts included, and which tokens may not come next.
+class Constraint(Protocol):
+    """The state of one constraint for all slots of a decoder."""
+
+    def forbid(self, logits_SV: torch.Tensor) -> None:
+        """Set the logits of the tokens that may not come next to -inf, in place."""
+        ...
+
+    def append(self, tokens_S: torch.Tensor) -> None:
+        """Take note of the token that each slot's text goes on with."""
+        ...
+
+    def keep(self, slots_S: torch.Tensor) -> None:
+        """Make slot i what slot ``slots_S[i]`` was."""
+        ...
+
+    def replace(self, slots_S: torch.Tensor, prompts: Prompts) -> None:
+        """Start anew in some slots, with one prompt for each."""
+        ...
+
+
+# Makes a constraint for slots that begin with these prompts, on the device of the logits.
+ConstraintMaker = Callable[[Prompts, torch.device], Constraint]
+
+
+class ForbiddenSymbols:
+    """Symbols that may never be chosen.
 
     Args:
-        prompts: ``R`` lists of token ids.
-        n: length of the n-grams that may occur once only; >= 1.
-        max_new: most tokens that will follow.
+        symbols: their indices.
         device: of the logits.
     """
 
-    def __init__(self, prompts, n, max_new, device):
-        self.n = n
-        self.lengths_R = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        longest = max(max(map(len, prompts)) + max_new, n)  # room for one window at least
-        padded = [list(prompt) + [_NO_TOKEN] * (longest - len(prompt)) for prompt in prompts]
-        self.texts_RT = torch.tensor(padded, device=device)
+    def __init__(self, symbols: Sequence[int], device: torch.device) -> None:
+        self._symbols = torch.tensor(symbols, dtype=torch.int64, device=device)
 
-    def forbid(self, logits_RV):
-        """Set the logits of forbidden next tokens to -inf, in place.
+    def forbid(self, logits_SV: torch.Tensor) -> None:
+        logits_SV.index_fill_(1, self._symbols, -torch.inf)
 
-        A token is forbidden where the last n - 1 tokens of the text stand earlier in it and are followed by
-        that token there.
-        """
-        windows_RWN = self.texts_RT.unfold(1, self.n, 1)
-        last_N = torch.arange(1 - self.n, 0, device=self.texts_RT.device)
-        ending_RN = self.texts_RT.gather(1, (self.lengths_R.unsqueeze(1) + last_N).clamp(min=0))
-        next_RW = windows_RWN[..., -1]
-        # A text shorter than n has no whole window, so what clamp made of its ending matters to nobody.
-        repeats_RW = (windows_RWN[..., :-1] == ending_RN.unsqueeze(1)).all(-1) & (next_RW != _NO_TOKEN)
-        rows, windows = repeats_RW.nonzero(as_tuple=True)
-        logits_RV[rows, next_RW[rows, windows]] = float("-inf")
+    def append(self, tokens_S: torch.Tensor) -> None:
+        """Nothing to note."""
 
-    def append(self, tokens_R):
-        """Add one token to every text."""
-        self.texts_RT.scatter_(1, self.lengths_R.unsqueeze(1), tokens_R.unsqueeze(1))
-        self.lengths_R = self.lengths_R + 1
+    def keep(self, slots_S: torch.Tensor) -> None:
+        """All slots are alike."""
 
-    def keep(self, rows):
-        """Make row i what row ``rows[i]`` was."""
-        self.texts_RT, self.lengths_R = self.texts_RT[rows], self.lengths_R[rows]
+    def replace(self, slots_S: torch.Tensor, prompts: Prompts) -> None:
+        """All slots are alike."""
+
+
+class MinimumLength:
+    """No end before a text has ``min_new`` new tokens.
+
+    Args:
+        num_slots: S.
+        end: the token that ends a text.
+        min_new: >= 0.
+        device: of the logits.
+    """
+
+    def __init__(self, num_slots: int, end: int, min_new: int, device: torch.device) -> None:
+        self._end, self._min_new = end, min_new
+        self._num_new_S = torch.zeros(num_slots, dtype=torch.int64, device=device)
+        self._steps_left = min_new  # known on the host: afterwards every text is long enough
+
+    def forbid(self, logits_SV: torch.Tensor) -> None:
+        if self._steps_left > 0:
+            logits_SV[:, self._end].masked_fill_(self._num_new_S < self._min_new, -torch.inf)
+
+    def append(self, tokens_S: torch.Tensor) -> None:
+        if self._steps_left > 0:
+            self._num_new_S = self._num_new_S + 1
+            self._steps_left -= 1
+
+    def keep(self, slots_S: torch.Tensor) -> None:
+        self._num_new_S = self._num_new_S[slots_S]
+
+    def replace(self, slots_S: torch.Tensor, prompts: Prompts) -> None:
+        self._num_new_S[slots_S] = 0
+        self._steps_left = self._min_new
+
+
+class NoRepeatNGrams:
+    """No n-gram twice in a text, its prompt counted in (Paulus et al. 2017, section 2.5).
+
+    Args:
+        prompts: one per slot.
+        n: length of the n-grams, >= 1.
+        max_new: most tokens that will follow a prompt.
+        device: of the logits.
+    """
+
+    def __init__(self, prompts: Prompts, n: int, max_new: int, device: torch.device) -> None:
+        self._n, self._max_new = n, max_new
+        self._lengths_S = torch.zeros(len(prompts), dtype=torch.int64, device=device)
+        self._texts_ST = torch.full(
+            (len(prompts), n), _NO_TOKEN, device=device
+        )  # room for one window at least
+        self.replace(torch.arange(len(prompts), device=device), prompts)
+
+    def forbid(self, logits_SV: torch.Tensor) -> None:
+        """A token is forbidden where the last n - 1 tokens of the text occur earlier in it and are followed
+        by
+        that token there."""
+        windows_SWN = self._texts_ST.unfold(1, self._n, 1)
+        last_N = torch.arange(1 - self._n, 0, device=self._texts_ST.device)
+        ending_SN = self._texts_ST.gather(1, (self._lengths_S.unsqueeze(1) + last_N).clamp(min=0))
+        next_SW = windows_SWN[..., -1]
+        # A text shorter than n has no whole window, so what clamp made of its ending does not matter.
+        repeats_SW = (windows_SWN[..., :-1] == ending_SN.unsqueeze(1)).all(-1) & (next_SW != _NO_TOKEN)
+        slots, windows = repeats_SW.nonzero(as_tuple=True)
+        logits_SV[slots, next_SW[slots, windows]] = -torch.inf
+
+    def append(self, tokens_S: torch.Tensor) -> None:
+        self._texts_ST.scatter_(1, self._lengths_S.unsqueeze(1), tokens_S.unsqueeze(1))
+        self._lengths_S = self._lengths_S + 1
+
+    def keep(self, slots_S: torch.Tensor) -> None:
+        self._texts_ST, self._lengths_S = self._texts_ST[slots_S], self._lengths_S[slots_S]
+
+    def replace(self, slots_S: torch.Tensor, prompts: Prompts) -> None:
+        device = self._texts_ST.device
+        missing = max(map(len, prompts)) + self._max_new - self._texts_ST.shape[1]
+        if missing > 0:
+            self._texts_ST = torch.nn.functional.pad(self._texts_ST, (0, missing), value=_NO_TOKEN)
+        width = self._texts_ST.shape[1]
+        padded = [list(prompt) + [_NO_TOKEN] * (width - len(prompt)) for prompt in prompts]
+        self._texts_ST[slots_S] = torch.tensor(padded, device=device)
+        self._lengths_S[slots_S] = torch.tensor([len(prompt) for prompt in prompts], device=device)

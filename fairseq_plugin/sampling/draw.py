@@ -1,6 +1,6 @@
-"""Draw one token per row from logits: temperature, top-k, top-p, by the inverse CDF at a given number.
+"""Draw one token per slot from logits: temperature, top-k, top-p, by the inverse CDF at a given number.
 
-Legend: B rows, V vocabulary, K candidates kept by top-k or top-p.
+Legend: B slots, V vocabulary, K candidates kept by top-k or top-p, O slots that still need more of them.
 """
 
 from dataclasses import dataclass
@@ -9,9 +9,12 @@ import torch
 
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
 
-# Columns of one block of the two-level CDF: the sum over a block is one vector operation, and only V / 64
+# Symbols of one block of the two-level CDF: the sum over a block is one vector operation, and only V / 64
 # numbers are accumulated in float64. A vocabulary stored in a multiple of 64 needs no padding here.
 _BLOCK = 64
+# Logits divided by the least one stay inside the range of float32; from the greatest one on all tokens are
+# alike.
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Sampling:
     """How a token is drawn.
 
     Args:
-        temperature: logits are divided by it; > 0; 1 samples the model itself, 0 takes the arg max.
+        temperature: logits are divided by it; in [0.001, 1000]; 1 samples the model itself, 0 takes the arg
+            max.
         top_k: keep the k most probable tokens; 0 keeps all. Ties with the k-th are cut arbitrarily.
         top_p: keep the fewest most probable tokens whose probabilities (after temperature and top-k)
             reach p, in (0, 1]; 1 keeps all.
@@ -35,19 +39,25 @@ class Sampling:
     top_p: float = 1.0
     gumbel: bool = False
 
-    def __post_init__(self):
-        if not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be >= 0 and finite, not {self.temperature}")
+    def __post_init__(self) -> None:
+        if self.temperature != 0 and not MIN_TEMPERATURE <= self.temperature <= MAX_TEMPERATURE:
+            raise ValueError(
+                f"temperature must be 0 (the most probable token) or in [{MIN_TEMPERATURE:g}, "
+                f"{MAX_TEMPERATURE:g}], not {self.temperature}"
+            )
         if self.top_k < 0:
             raise ValueError(f"top-k must be >= 0 (0 keeps every token), not {self.top_k}")
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top-p must lie in (0, 1] (1 keeps every token), not {self.top_p}")
+            raise ValueError(f"top-p must be in (0, 1] (1 keeps every token), not {self.top_p}")
         if self.gumbel and self.temperature == 0:
             raise ValueError("gumbel draws at random, temperature 0 does not: leave one of them out")
 
 
-def draw(logits_BV, uniform_B, sampling):
-    """Draw one token per row.
+GREEDY = Sampling(temperature=0)
+
+
+def draw(logits_BV: torch.Tensor, uniform_B: torch.Tensor | None, sampling: Sampling) -> torch.Tensor:
+    """Draw one token per slot.
 
     The token is the first, in the order of the vocabulary, at which the cumulative probability exceeds
     ``uniform_B``: token order, not order of probability, so that a rounding difference between two nearly
@@ -55,20 +65,22 @@ def draw(logits_BV, uniform_B, sampling):
 
     Args:
         logits_BV: ``(B, V)`` float32, ``-inf`` for forbidden tokens.
-        uniform_B: ``(B,)`` float64 in (0, 1); not looked at with temperature 0.
-        sampling: a :class:`Sampling`.
+        uniform_B: ``(B,)`` float64 in (0, 1); not needed with temperature 0.
+        sampling: how.
 
     Returns:
         ``(B,)`` int64 token ids; a token of probability 0 is never drawn.
 
     Raises:
-        FloatingPointError: a row without a finite maximum (NaN, +inf, or nothing allowed). On a GPU the check
-            would wait for the device: there the caller asks :func:`drawable` and reads it when it reads.
+        FloatingPointError: a slot without a finite maximum (NaN, +inf, or nothing allowed). On a GPU the
+            check would wait for the device: there the caller asks :func:`drawable` and reads it when it
+            reads.
     """
     if logits_BV.device.type == "cpu":
         require_drawable(drawable(logits_BV))
     if sampling.temperature == 0:
         return arg_max(logits_BV)
+    assert uniform_B is not None, "a temperature above 0 needs random numbers"
     if sampling.temperature != 1:
         logits_BV = logits_BV / sampling.temperature
     candidates = _candidates(logits_BV, sampling)
@@ -77,27 +89,33 @@ def draw(logits_BV, uniform_B, sampling):
     )
 
 
-def arg_max(logits_BV):
-    """The first column of the greatest logit of each row, ``(B,)`` int64; rows must be free of NaN.
+def arg_max(logits_BV: torch.Tensor) -> torch.Tensor:
+    """The first symbol of the greatest logit of each slot, ``(B,)`` int64; there must be no NaN.
 
-    On a CPU ``torch.argmax`` looks at one number after the other; here only at one of each block's maxima, and
-    then into one block.
+    On a CPU ``torch.argmax`` looks at one number after the other; here only at one of each block's maxima,
+    and then into one block.
     """
-    num_columns = logits_BV.shape[1]
-    if logits_BV.device.type != "cpu" or num_columns < 2 * _BLOCK:
+    num_symbols = logits_BV.shape[1]
+    if logits_BV.device.type != "cpu" or num_symbols < 2 * _BLOCK:
         return logits_BV.argmax(-1)
-    whole = num_columns // _BLOCK * _BLOCK
+    whole = num_symbols // _BLOCK * _BLOCK
     best_BN = logits_BV[:, :whole].unflatten(1, (-1, _BLOCK)).amax(-1)
-    if whole < num_columns:
+    if whole < num_symbols:
         best_BN = torch.cat([best_BN, logits_BV[:, whole:].amax(-1, keepdim=True)], dim=1)
     start_B1 = best_BN.argmax(-1, keepdim=True) * _BLOCK
-    # The last block may be a short one: what would lie beyond it repeats its last column.
-    columns_BC = (start_B1 + torch.arange(_BLOCK)).clamp_(max=num_columns - 1)
-    return start_B1.squeeze(1) + logits_BV.gather(1, columns_BC).argmax(-1)
+    # The last block may be a short one: what would be beyond it repeats its last symbol.
+    symbols_BC = (start_B1 + torch.arange(_BLOCK)).clamp_(max=num_symbols - 1)
+    return start_B1.squeeze(1) + logits_BV.gather(1, symbols_BC).argmax(-1)
 
 
-def draw_gumbel(logits_BV, seed, sample_ids_B, steps_B, sampling):
-    """Draw one token per row by the Gumbel-max trick.
+def draw_gumbel(
+    logits_BV: torch.Tensor,
+    seed: int,
+    sample_ids_B: torch.Tensor,
+    steps_B: torch.Tensor,
+    sampling: Sampling,
+) -> torch.Tensor:
+    """Draw one token per slot by the Gumbel-max trick.
 
     ``argmax over v of logits_v / T + g_v`` with ``g_v = -log(-log(u_v))`` has the distribution
     ``softmax(logits / T)`` (Gumbel 1954; Maddison, Tarlow, Minka, "A* Sampling", NeurIPS 2014, section 2).
@@ -107,7 +125,7 @@ def draw_gumbel(logits_BV, seed, sample_ids_B, steps_B, sampling):
     Args:
         logits_BV: as for :func:`draw`.
         seed, sample_ids_B, steps_B: as for :func:`~fairseq_plugin.sampling.keyed_random.keyed_uniform`.
-        sampling: a :class:`Sampling` with a temperature above 0.
+        sampling: with a temperature above 0.
 
     Returns:
         ``(B,)`` int64 token ids.
@@ -121,78 +139,80 @@ def draw_gumbel(logits_BV, seed, sample_ids_B, steps_B, sampling):
     candidates = _candidates(logits_BV, sampling)
     if candidates is None:
         scores_BK = logits_BV.double()
-        columns_BK = torch.arange(logits_BV.shape[1], device=logits_BV.device).expand_as(logits_BV)
+        symbols_BK = torch.arange(logits_BV.shape[1], device=logits_BV.device).expand_as(logits_BV)
     else:
-        probs_BK, columns_BK = candidates
+        probs_BK, symbols_BK = candidates
         scores_BK = probs_BK.log()
-    u_BK = keyed_uniform(seed, sample_ids_B.unsqueeze(1), steps_B.unsqueeze(1), columns_BK)
+    u_BK = keyed_uniform(seed, sample_ids_B.unsqueeze(1), steps_B.unsqueeze(1), symbols_BK)
     picked_B1 = (scores_BK - (-u_BK.log()).log()).argmax(-1, keepdim=True)
-    return columns_BK.gather(1, picked_B1).squeeze(1)
+    return symbols_BK.gather(1, picked_B1).squeeze(1)
 
 
-def drawable(logits_BV):
-    """Whether every row has a finite maximum, as a tensor on the device; amax of a row with a NaN is NaN."""
+def drawable(logits_BV: torch.Tensor) -> torch.Tensor:
+    """Whether every slot has a finite maximum, as a tensor on the device; amax over a NaN is NaN."""
     return torch.isfinite(logits_BV.amax(-1)).all()
 
 
-def require_drawable(answer):
+def require_drawable(answer: torch.Tensor) -> None:
     """Raise ``FloatingPointError`` unless :func:`drawable` said yes; reads the tensor."""
     if not answer:
         raise FloatingPointError("logits hold NaN or +inf, or allow no token at all: the model is damaged")
 
 
-def _candidates(logits_BV, sampling):
-    """What top-k and top-p leave: probabilities ``(B, K)`` and columns, or ``None`` for everything."""
+def _candidates(logits_BV: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """What top-k and top-p leave: probabilities ``(B, K)`` and symbols, or ``None`` for everything."""
     if 0 < sampling.top_k < logits_BV.shape[-1]:
         return _top_k(logits_BV, sampling.top_k, sampling.top_p)
     return _top_p(logits_BV, sampling.top_p) if sampling.top_p < 1 else None
 
 
-def _top_k(logits_BV, k, p):
-    """The k best columns, then of these the nucleus of ``p``: probabilities ``(B, K)`` and columns."""
-    values_BK, columns_BK = logits_BV.topk(k, dim=-1)  # a selection, not a sort of the vocabulary
+def _top_k(logits_BV: torch.Tensor, k: int, p: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k best symbols, then of these the nucleus of ``p``: probabilities ``(B, K)`` and symbols."""
+    values_BK, symbols_BK = logits_BV.topk(k, dim=-1)  # a selection, not a sort of the vocabulary
     probs_BK = values_BK.double().softmax(-1)
     if p < 1:
         probs_BK = _outside_nucleus_to_zero(probs_BK, p)
-    return probs_BK, columns_BK
+    return probs_BK, symbols_BK
 
 
-def _top_p(logits_BV, p):
-    """The nucleus of ``p`` among ever more of the best columns, only for the rows that still need more."""
-    num_rows, num_columns = logits_BV.shape
+def _top_p(logits_BV: torch.Tensor, p: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nucleus of ``p`` among ever more of the best symbols, only for the slots that still need more."""
+    num_slots, num_symbols = logits_BV.shape
     lse_B1 = logits_BV.logsumexp(-1, keepdim=True)
-    probs_BK = logits_BV.new_zeros(num_rows, 0, dtype=torch.float64)
-    columns_BK = torch.zeros(num_rows, 0, dtype=torch.int64, device=logits_BV.device)
-    open_rows = torch.arange(num_rows, device=logits_BV.device)
+    probs_BK = logits_BV.new_zeros(num_slots, 0, dtype=torch.float64)
+    symbols_BK = torch.zeros(num_slots, 0, dtype=torch.int64, device=logits_BV.device)
+    open_slots = torch.arange(num_slots, device=logits_BV.device)
     k = 256
-    while len(open_rows):
-        k = min(k, num_columns)
-        values_RK, best_RK = logits_BV[open_rows].topk(k, dim=-1)
-        mass_RK = (values_RK - lse_B1[open_rows]).exp().double()
+    while len(open_slots):
+        k = min(k, num_symbols)
+        values_OK, best_OK = logits_BV[open_slots].topk(k, dim=-1)
+        mass_OK = (values_OK - lse_B1[open_slots]).exp().double()
         probs_BK = torch.nn.functional.pad(probs_BK, (0, k - probs_BK.shape[1]))
-        columns_BK = torch.nn.functional.pad(columns_BK, (0, k - columns_BK.shape[1]))
-        probs_BK[open_rows] = _outside_nucleus_to_zero(mass_RK, p)
-        columns_BK[open_rows] = best_RK
-        # The last columns together reach 1 only up to rounding: with all of them there is nothing to add.
-        open_rows = open_rows[mass_RK.sum(-1) < p] if k < num_columns else open_rows[:0]
+        symbols_BK = torch.nn.functional.pad(symbols_BK, (0, k - symbols_BK.shape[1]))
+        probs_BK[open_slots] = _outside_nucleus_to_zero(mass_OK, p)
+        symbols_BK[open_slots] = best_OK
+        # The last symbols together reach 1 only up to rounding: with all of them there is nothing to add.
+        open_slots = open_slots[mass_OK.sum(-1) < p] if k < num_symbols else open_slots[:0]
         k *= 8
-    return probs_BK, columns_BK
+    return probs_BK, symbols_BK
 
 
-def _outside_nucleus_to_zero(probs_BK, p):
-    """Zero what comes after the cumulative probability has reached ``p``; columns in falling order."""
+def _outside_nucleus_to_zero(probs_BK: torch.Tensor, p: float) -> torch.Tensor:
+    """Zero what comes after the cumulative probability has reached ``p``; the most probable come first."""
     before_BK = probs_BK.cumsum(-1) - probs_BK
     return probs_BK.masked_fill(before_BK >= p, 0.0)
 
 
-def _draw_candidates(probs_BK, columns_BK, uniform_B):
-    columns_BK, order_BK = columns_BK.sort(-1)  # K columns, not V
+def _draw_candidates(
+    probs_BK: torch.Tensor, symbols_BK: torch.Tensor, uniform_B: torch.Tensor
+) -> torch.Tensor:
+    symbols_BK, order_BK = symbols_BK.sort(-1)  # K of them, not V
     picked_B1 = _first_above(probs_BK.gather(-1, order_BK).cumsum(-1), uniform_B)
-    return columns_BK.gather(-1, picked_B1).squeeze(-1)
+    return symbols_BK.gather(-1, picked_B1).squeeze(-1)
 
 
-def _draw_full(logits_BV, uniform_B):
-    """Draw from all V columns: find the block first, then the column in it."""
+def _draw_full(logits_BV: torch.Tensor, uniform_B: torch.Tensor) -> torch.Tensor:
+    """Draw from all V symbols: find the block first, then the symbol in it."""
     weights_BV = (logits_BV - logits_BV.amax(-1, keepdim=True)).exp_()
     weights_BV = torch.nn.functional.pad(weights_BV, (0, -weights_BV.shape[-1] % _BLOCK))
     weights_BNC = weights_BV.unflatten(-1, (-1, _BLOCK))
@@ -207,7 +227,7 @@ def _draw_full(logits_BV, uniform_B):
     return (block_B1 * _BLOCK + _first_above(inside_BC.double().cumsum(-1), rest_B)).squeeze(-1)
 
 
-def _first_above(cdf_BN, uniform_B):
+def _first_above(cdf_BN: torch.Tensor, uniform_B: torch.Tensor) -> torch.Tensor:
     """First index whose cumulative weight exceeds ``uniform * total``; ``(B, 1)`` int64.
 
     Strictly above: an entry of weight 0 has the cumulative weight of its predecessor, so it is never the

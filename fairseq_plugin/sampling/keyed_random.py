@@ -6,6 +6,9 @@ a pure function of its key, so a sample's text survives any regrouping, restart 
 
 import torch
 
+LARGEST_ID = (1 << 63) - 1  # keys are int64
+LARGEST_SEED = (1 << 64) - 1
+
 # SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): the odd
 # increment and the two multipliers of its finaliser, as signed 64-bit integers, since torch has no uint64
 # arithmetic. Products wrap modulo 2^64 in either reading.
@@ -13,15 +16,17 @@ _INCREMENT = 0x9E3779B97F4A7C15 - (1 << 64)
 _MULTIPLIERS = (0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64))
 
 
-def keyed_uniform(seed, sample_ids_B, steps_B, tokens_B=None):
+def keyed_uniform(
+    seed: int, sample_ids_B: torch.Tensor, steps_B: torch.Tensor, tokens_B: torch.Tensor | None = None
+) -> torch.Tensor:
     """One uniform number in (0, 1) for each key (seed, sample id, step) or (seed, sample id, step, token).
 
     ``u = (top 52 bits of mix(mix(mix(seed) + id) + step) + 1/2) / 2^52``, ``mix`` the SplitMix64 finaliser;
     with tokens the state is mixed once more: ``mix(... + step) + token``.
 
     Args:
-        seed: any integer; taken modulo 2^64.
-        sample_ids_B: ``(B,)`` int64.
+        seed: in [0, 2^64); others are taken modulo 2^64.
+        sample_ids_B: ``(B,)`` int64, at most ``LARGEST_ID``.
         steps_B: ``(B,)`` int64, the number of tokens already drawn for the sample.
         tokens_B: int64, a shape that the others broadcast to; ``(B, K)`` with the others ``(B, 1)``.
 
@@ -37,18 +42,18 @@ def keyed_uniform(seed, sample_ids_B, steps_B, tokens_B=None):
     return (_shift_right(state_B, 12).double() + 0.5) * 2.0**-52
 
 
-def _mix(x_B):
+def _mix(x_B: torch.Tensor) -> torch.Tensor:
     x_B = x_B + _INCREMENT
     x_B = (x_B ^ _shift_right(x_B, 30)) * _MULTIPLIERS[0]
     x_B = (x_B ^ _shift_right(x_B, 27)) * _MULTIPLIERS[1]
     return x_B ^ _shift_right(x_B, 31)
 
 
-def _shift_right(x_B, bits):
+def _shift_right(x_B: torch.Tensor, bits: int) -> torch.Tensor:
     # torch's >> copies the sign; the mask makes it the logical shift that the hash is defined with.
     return (x_B >> bits) & ((1 << (64 - bits)) - 1)
 
 
-def _signed(seed):
+def _signed(seed: int) -> int:
     seed %= 1 << 64
     return seed - (1 << 64) if seed >= 1 << 63 else seed

@@ -1,13 +1,20 @@
-"""From fairseq's generation flags, and a few of ours, to a decoder."""
+"""From fairseq's generation flags, and a few of ours, to a decoding request or to fairseq's own generator."""
 
 import logging
+import math
 from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from fairseq.data import Dictionary
+
+from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.tasks.prompt_decoders import BeamSearcher, ContrastiveSearcher, KeyedSampler
+from fairseq_plugin.sampling.draw import GREEDY, Sampling
+from fairseq_plugin.sampling.request import BeamSearch, ContrastiveSearch, DecodingRequest
+from fairseq_plugin.tasks.prompt_decoders import PromptDecoder
 from fairseq_plugin.tasks.stock_search import StockSearch
 
 logger = logging.getLogger(__name__)
@@ -43,7 +50,7 @@ class OwnFlags:
     contrastive_k: int = 5
 
 
-def check_limits(args):
+def check_limits(args: Any) -> None:
     """Refuse limits and prefixes that our prompts have no use for.
 
     Raises:
@@ -51,7 +58,7 @@ def check_limits(args):
     """
     if args.max_len_a or args.match_source_len:
         raise UserError(
-            "--max-len-a and --match-source-len do not go with this task, whose prompts are no sources: "
+            "--max-len-a and --match-source-len do not go with this task, whose prompts are not sources: "
             "leave them out; --max-len-b limits the new tokens"
         )
     if args.prefix_size or args.constraints:
@@ -60,8 +67,8 @@ def check_limits(args):
         raise UserError(f"--max-len-b {args.max_len_b}: at least one new token is needed")
 
 
-def least_length(args):
-    """``--min-len``: tokens before which a text may not end; fairseq's default of 1 is no wish.
+def least_length(args: Any) -> int:
+    """``--min-len``: tokens before which a text may not end; fairseq's default of 1 asks for nothing.
 
     Raises:
         UserError: it leaves no room for the end.
@@ -87,12 +94,21 @@ def check_flags(args: Any, own: OwnFlags | None = None) -> None:
     own = own or OwnFlags()
     check_limits(args)
     least_length(args)
-    _check_decoding(args, own)
+    check_decoding(args, own)
     if args.sampling or not _stock_only(args):
-        sampling_from_flags(args, own.gumbel)
+        _refuse_ignored(args)
 
 
-def choose_decoder(models, args, stock, dictionary, *, seed, min_new, own=None):
+def choose_decoder(
+    models: Sequence[Any],
+    args: Any,
+    stock: Callable[[Namespace, dict[str, Any]], Any],
+    dictionary: Dictionary,
+    *,
+    seed: int,
+    min_new: int,
+    own: OwnFlags | None = None,
+) -> PromptDecoder | StockSearch:
     """The decoder that the flags ask for: ours for one GPT-2, fairseq's own generator for everything else.
 
     Args:
@@ -102,19 +118,19 @@ def choose_decoder(models, args, stock, dictionary, *, seed, min_new, own=None):
         dictionary: fairseq's dictionary.
         seed: ``--seed``.
         min_new: tokens before which a text may not end; ``--max-len-b`` gives texts of exactly this length.
-        own: :class:`OwnFlags`.
-
-    Returns:
-        An object with ``generate(prompts, sample_ids)``.
+        own: our flags.
 
     Raises:
         UserError: flags that contradict each other, or a value out of range.
     """
     own = own or OwnFlags()
-    _check_decoding(args, own)
+    check_decoding(args, own)
     gpt2, end = gpt2_of(models), dictionary.eos()
     if gpt2 is not None and (args.sampling or not _stock_only(args)):
-        return _own_decoder(gpt2, args, own, seed, (gpt2, end, args.max_len_b, min_new))
+        request = request_from_flags(args, own, end=end, seed=seed, min_new=min_new)
+        with _about(f"--beam {args.beam}, --contrastive-k {own.contrastive_k}"):
+            request.check_model(gpt2)
+        return PromptDecoder(gpt2, request)
     if own.gumbel or own.contrastive_alpha is not None:
         flag = "--gumbel" if own.gumbel else "--contrastive-alpha"
         raise UserError(f"{flag} works with a single model of --arch gpt2 only; leave it out")
@@ -125,7 +141,7 @@ def choose_decoder(models, args, stock, dictionary, *, seed, min_new, own=None):
     dummy = dictionary.bos() if exact else None
     more = {"eos": dummy, "tokens_to_suppress": (dictionary[end],)} if exact else {}
 
-    def make(max_len_b, min_len):
+    def make(max_len_b: int, min_len: int) -> Any:
         changed = {"max_len_a": 0, "max_len_b": max_len_b, "min_len": min_len}
         return stock(Namespace(**{**args, **changed}), more)
 
@@ -133,18 +149,32 @@ def choose_decoder(models, args, stock, dictionary, *, seed, min_new, own=None):
     return StockSearch(make, models, args.max_len_b, min_new, positions, end, dummy)
 
 
-def gpt2_of(models):
+def gpt2_of(models: Sequence[Any]) -> GPT2 | None:
     """The network of a single GPT-2 of ours; ``None`` for anything else."""
     return getattr(getattr(models[0], "decoder", None), "gpt2", None) if len(models) == 1 else None
 
 
-def _stock_only(args):
-    return [flag for flag, off in _STOCK_ONLY.items() if getattr(args, flag, off) != off]
+def check_decoding(args: Any, own: OwnFlags) -> None:
+    """Refuse values and combinations that no decoder of any model can follow.
 
-
-def _check_decoding(args, own):
+    Raises:
+        UserError: naming the flag.
+    """
+    if args.beam < 1:
+        raise UserError(f"--beam {args.beam} must be at least 1")
+    if args.nbest < 1:
+        raise UserError(f"--nbest {args.nbest} must be at least 1: no text would be printed")
     if args.nbest > args.beam:
         raise UserError(f"--nbest {args.nbest} is more than --beam {args.beam}: raise --beam")
+    if args.no_repeat_ngram_size < 0:
+        raise UserError(f"--no-repeat-ngram-size {args.no_repeat_ngram_size} must be 0 or more")
+    for flag, value, off in (("topk", args.sampling_topk, -1), ("topp", args.sampling_topp, -1.0)):
+        if math.isnan(value) or (value < 0 and value != off):
+            raise UserError(f"--sampling-{flag} {value} must be positive; -1 turns it off")
+    if args.sampling:
+        _sampling(args, own.gumbel)
+    with _about(f"--lenpen {args.lenpen}"):
+        BeamSearch(args.beam, args.lenpen)
     if own.gumbel and not args.sampling:
         raise UserError("--gumbel draws at random: add --sampling, or leave it out")
     if own.contrastive_alpha is None:
@@ -155,56 +185,79 @@ def _check_decoding(args, own):
             f"--contrastive-alpha and {other} are two ways of decoding: use --beam 1 without --sampling, "
             "or leave out --contrastive-alpha"
         )
-    if args.no_repeat_ngram_size:
-        raise UserError("--no-repeat-ngram-size does not go with --contrastive-alpha; leave one of them out")
-    if not 0 <= own.contrastive_alpha <= 1:
-        raise UserError(f"--contrastive-alpha {own.contrastive_alpha} must lie in [0, 1]")
+    with _about(f"--contrastive-alpha {own.contrastive_alpha}, --contrastive-k {own.contrastive_k}"):
+        ContrastiveSearch(own.contrastive_k, own.contrastive_alpha)
 
 
-def _own_decoder(gpt2, args, own, seed, common):
-    vocabulary = gpt2.config.vocab_size
-    sampling = sampling_from_flags(args, own.gumbel)
-    if own.contrastive_alpha is not None:
-        if not 1 <= own.contrastive_k <= vocabulary:
-            raise UserError(
-                f"--contrastive-k {own.contrastive_k} must lie in [1, {vocabulary}], the vocabulary"
-            )
-        return ContrastiveSearcher(*common, top_k=own.contrastive_k, alpha=own.contrastive_alpha)
-    ngram = args.no_repeat_ngram_size
-    if ngram < 0:
-        raise UserError(f"--no-repeat-ngram-size {ngram} must be 0 or more")
-    if args.sampling or args.beam == 1:
-        return KeyedSampler(
-            *common, seed=seed, sampling=sampling, hypotheses=args.beam, no_repeat_ngram=ngram
-        )
-    if not 1 <= args.beam <= vocabulary // 2:
-        raise UserError(f"--beam {args.beam} must lie in [1, {vocabulary // 2}], half of the vocabulary")
-    penalty = 0.0 if args.unnormalized else args.lenpen
-    return BeamSearcher(*common, beam=args.beam, no_repeat_ngram=ngram, length_penalty=penalty)
+def request_from_flags(args: Any, own: OwnFlags, *, end: int, seed: int, min_new: int) -> DecodingRequest:
+    """The request that flags ask a GPT-2 of ours for; -1 is fairseq's "off" of top-k and top-p.
 
-
-def sampling_from_flags(args, gumbel=False):
-    """``--sampling-topk``, ``--sampling-topp`` and ``--temperature`` of fairseq, which writes -1 for "off".
+    Args:
+        args: fairseq's generation flags, already passed by :func:`check_limits` and :func:`check_decoding`.
+        own: our flags.
+        end: index of ``</s>``.
+        seed: ``--seed``.
+        min_new: tokens before which a text may not end.
 
     Raises:
-        UserError: a value out of range, or a flag that the sampler does not know.
+        UserError: a value out of range, or a flag that our decoders do not know.
     """
+    _refuse_ignored(args)
+    with _about(f"--seed {seed}, --max-len-b {args.max_len_b}"):
+        return DecodingRequest(
+            _method(args, own),
+            end=end,
+            max_new=args.max_len_b,
+            min_new=min_new,
+            seed=seed,
+            samples_per_prompt=args.beam if args.sampling else 1,
+            no_repeat_ngram=args.no_repeat_ngram_size,
+        )
+
+
+def _refuse_ignored(args: Any) -> None:
+    """Refuse flags that our decoders would ignore."""
     if args.sampling and (strange := _stock_only(args)):
         raise UserError(
-            f"--{strange[0].replace('_', '-')} goes with beam search only; leave it out, or use --beam 2 or more "
-            "without --sampling"
+            f"--{strange[0].replace('_', '-')} goes with beam search only; leave it out, or use --beam 2 or "
+            "more without --sampling"
         )
     for flag, off in (("sampling_topk", -1), ("sampling_topp", -1.0), ("temperature", 1.0)):
         if getattr(args, flag) != off and not args.sampling:
             raise UserError(
-                f"--{flag.replace('_', '-')} {getattr(args, flag)} needs --sampling: add it, or leave the flag out"
+                f"--{flag.replace('_', '-')} {getattr(args, flag)} needs --sampling: add it, or leave the "
+                "flag out"
             )
-    try:
+
+
+def _method(args: Any, own: OwnFlags) -> Sampling | BeamSearch | ContrastiveSearch:
+    if own.contrastive_alpha is not None:
+        return ContrastiveSearch(own.contrastive_k, own.contrastive_alpha)
+    if args.sampling:
+        return _sampling(args, own.gumbel)
+    if args.beam == 1:
+        return GREEDY
+    return BeamSearch(args.beam, 0.0 if args.unnormalized else args.lenpen)
+
+
+def _sampling(args: Any, gumbel: bool) -> Sampling:
+    with _about("--temperature, --sampling-topk, --sampling-topp"):
         return Sampling(
-            temperature=args.temperature if args.sampling else 0.0,
+            temperature=args.temperature,
             top_k=max(args.sampling_topk, 0),
-            top_p=args.sampling_topp if args.sampling_topp >= 0 else 1.0,
+            top_p=1.0 if args.sampling_topp == -1 else args.sampling_topp,
             gumbel=gumbel,
         )
+
+
+def _stock_only(args: Any) -> list[str]:
+    return [flag for flag, off in _STOCK_ONLY.items() if getattr(args, flag, off) != off]
+
+
+@contextmanager
+def _about(flags: str) -> Iterator[None]:
+    """Name the flags in front of what a request refuses."""
+    try:
+        yield
     except ValueError as error:
-        raise UserError(f"--temperature, --sampling-topk, --sampling-topp: {error}") from error
+        raise error if isinstance(error, UserError) else UserError(f"{flags}: {error}") from error

@@ -1,25 +1,32 @@
-"""The decoders of :mod:`core` in the shape of fairseq generators: sampling, beam search, contrastive search."""
+"""Decoding with a GPT-2 of ours in the shape of a fairseq generator."""
 
-from fairseq_plugin.sampling.beam_search import beam_search
-from fairseq_plugin.sampling.contrastive_search import contrastive_search
-from fairseq_plugin.sampling.sample import continue_prompts
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.sampling.decode import decode
+from fairseq_plugin.sampling.request import BeamSearch, Continuation, DecodingRequest
 
 
 class PromptDecoder:
     """Continues prompts with a GPT-2.
 
     Args:
-        gpt2: the network, a :class:`~fairseq_plugin.core.gpt2.GPT2`.
-        end: index of ``</s>``.
-        max_new: limit of new tokens, the end token included.
-        min_new: tokens before which the text may not end; ``max_new`` gives texts of exactly this length.
+        gpt2: the network.
+        request: what is asked for. A long prompt leaves fewer new tokens than ``max_new``: then its text is
+            cut at the model's last position.
     """
 
-    def __init__(self, gpt2, end, max_new, min_new):
-        self.gpt2, self.eos, self.max_new, self.min_new = gpt2, end, max_new, min_new
-        self.symbols_to_strip_from_output = {end}  # read by the stock commands
+    def __init__(self, gpt2: GPT2, request: DecodingRequest) -> None:
+        self.gpt2, self.request, self.eos = gpt2, request, request.end
+        self.symbols_to_strip_from_output = {request.end}  # read by the stock commands
 
-    def generate(self, prompts, sample_ids):
+    def generate(
+        self, prompts: Sequence[Sequence[int]], sample_ids: Sequence[int]
+    ) -> list[list[dict[str, Any]]]:
         """Continue prompts.
 
         Args:
@@ -27,125 +34,42 @@ class PromptDecoder:
             sample_ids: one integer per prompt.
 
         Returns:
-            Per prompt a list of fairseq hypotheses (``tokens``, ``score``, ``positional_scores`` in nats, ...).
-            A text that was cut has no ``</s>`` and as many scores as tokens.
+            Per prompt a list of fairseq hypotheses (``tokens``, ``score``, ``positional_scores`` in nats,
+            ...). A text that was cut has no ``</s>`` and as many scores as tokens.
 
         Raises:
             FloatingPointError: the model's logits are damaged.
         """
-        results = [None] * len(prompts)
+        results: list[list[dict[str, Any]]] = [[] for _ in prompts]
         self.gpt2.eval()
-        for limit, rows in self._by_limit(prompts).items():
-            limits = {"end": self.eos, "max_new": limit, "min_new": min(self.min_new, limit)}
-            found = self.continue_(
-                [prompts[row] for row in rows], [sample_ids[row] for row in rows], **limits
+        for limit, places in self._by_limit(prompts).items():
+            request = dataclasses.replace(
+                self.request, max_new=limit, min_new=min(self.request.min_new, limit)
             )
-            for row, many in zip(rows, found):
-                results[row] = [self._hypothesis(one) for one in many]
+            some = [prompts[place] for place in places], [sample_ids[place] for place in places]
+            for place, found in zip(places, decode(self.gpt2, *some, request), strict=True):
+                results[place] = [self._hypothesis(one) for one in found]
         return results
 
-    def continue_(self, prompts, sample_ids, **limits):
-        """Per prompt a list of continuations; ``limits`` are ``end``, ``max_new`` and ``min_new``."""
-        raise NotImplementedError
-
-    def score(self, scores):
-        """The number printed for a text: the mean log probability of its tokens."""
-        return scores.sum() / max(len(scores), 1)
-
-    def _hypothesis(self, found):
+    def _hypothesis(self, found: Continuation) -> dict[str, Any]:
         return {
             "tokens": found.tokens,
-            "score": self.score(found.scores),
+            "score": self._score(found.scores),
             "attention": None,
             "alignment": None,
             "positional_scores": found.scores,
         }
 
-    def _by_limit(self, prompts):
+    def _score(self, scores: torch.Tensor) -> torch.Tensor:
+        """The number printed for a text: what beams are ordered by, else the mean log probability."""
+        method = self.request.method
+        penalty = method.length_penalty if isinstance(method, BeamSearch) else 1.0
+        return scores.sum() / max(len(scores), 1) ** penalty
+
+    def _by_limit(self, prompts: Sequence[Sequence[int]]) -> dict[int, list[int]]:
         # A long prompt leaves fewer positions. Its limit must not shorten the texts of its neighbours.
-        groups = {}
-        for row, prompt in enumerate(prompts):
+        groups: dict[int, list[int]] = {}
+        for place, prompt in enumerate(prompts):
             room = self.gpt2.config.n_positions - len(prompt)
-            groups.setdefault(min(self.max_new, room), []).append(row)
+            groups.setdefault(min(self.request.max_new, room), []).append(place)
         return groups
-
-
-class KeyedSampler(PromptDecoder):
-    """Samples texts that depend on (seed, sample id, model) and on nothing else; greedy with temperature 0.
-
-    Args:
-        gpt2, end, max_new, min_new: see :class:`PromptDecoder`.
-        seed: ``--seed``.
-        sampling: temperature, top-k, top-p.
-        hypotheses: texts per sample id (``--beam`` with ``--sampling``); number j of sample i has the
-            key ``i * hypotheses + j``.
-        no_repeat_ngram: length of n-grams that may occur once only; 0: any.
-    """
-
-    def __init__(self, gpt2, end, max_new, min_new, *, seed, sampling, hypotheses=1, no_repeat_ngram=0):
-        super().__init__(gpt2, end, max_new, min_new)
-        self.seed, self.sampling, self.hypotheses = seed, sampling, hypotheses
-        self.no_repeat_ngram = no_repeat_ngram
-
-    def continue_(self, prompts, sample_ids, **limits):
-        """See :meth:`PromptDecoder.continue_`."""
-        many = self.hypotheses
-        found = continue_prompts(
-            self.gpt2,
-            [prompt for prompt in prompts for _ in range(many)],
-            [one * many + j for one in sample_ids for j in range(many)],
-            seed=self.seed,
-            sampling=self.sampling,
-            no_repeat_ngram=self.no_repeat_ngram,
-            **limits,
-        )
-        return [found[i : i + many] for i in range(0, len(found), many)]
-
-
-class BeamSearcher(PromptDecoder):
-    """The most probable texts, best first.
-
-    Args:
-        gpt2, end, max_new, min_new: see :class:`PromptDecoder`.
-        beam: texts kept at every step, and returned.
-        no_repeat_ngram: as for :class:`KeyedSampler`.
-        length_penalty: exponent of the length by which a score is divided.
-    """
-
-    def __init__(self, gpt2, end, max_new, min_new, *, beam, no_repeat_ngram=0, length_penalty=1.0):
-        super().__init__(gpt2, end, max_new, min_new)
-        self.beam, self.no_repeat_ngram, self.length_penalty = beam, no_repeat_ngram, length_penalty
-
-    def continue_(self, prompts, sample_ids, **limits):
-        """See :meth:`PromptDecoder.continue_`."""
-        return beam_search(
-            self.gpt2,
-            prompts,
-            beam=self.beam,
-            no_repeat_ngram=self.no_repeat_ngram,
-            length_penalty=self.length_penalty,
-            **limits,
-        )
-
-    def score(self, scores):
-        """What the texts are ordered by."""
-        return scores.sum() / max(len(scores), 1) ** self.length_penalty
-
-
-class ContrastiveSearcher(PromptDecoder):
-    """Probable tokens that are unlike what stands there already (Su et al. 2022).
-
-    Args:
-        gpt2, end, max_new, min_new: see :class:`PromptDecoder`.
-        top_k: candidates per step.
-        alpha: weight of unlikeness, in [0, 1].
-    """
-
-    def __init__(self, gpt2, end, max_new, min_new, *, top_k, alpha):
-        super().__init__(gpt2, end, max_new, min_new)
-        self.top_k, self.alpha = top_k, alpha
-
-    def continue_(self, prompts, sample_ids, **limits):
-        """See :meth:`PromptDecoder.continue_`."""
-        found = contrastive_search(self.gpt2, prompts, top_k=self.top_k, alpha=self.alpha, **limits)
-        return [[one] for one in found]

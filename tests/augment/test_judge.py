@@ -2,8 +2,8 @@
 
 import pytest
 
-from fairseq_plugin.augment.judge import agree, describe, judge_samples, train_judge
 from fairseq_plugin.augment.collect import Wishes, collect
+from fairseq_plugin.augment.judge import agree, describe, judge_samples, train_judge
 from fairseq_plugin.errors import UserError
 from tests.augment.made_generation import Made, make_data, write_generation
 

@@ -106,8 +106,8 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(text, tmp_path, monkeypatc
         decoded.extend(ids)
         return real(gpt2, decoding, prompts, ids, **options)
 
-    real = completion.decode
-    monkeypatch.setattr(completion, "decode", dies)
+    real = completion.continue_exactly
+    monkeypatch.setattr(completion, "continue_exactly", dies)
     with pytest.raises(Killed):
         complete(one, text, TOP_K, SHORT, numbers, tmp_path, batch=2)
     (file,) = tmp_path.iterdir()

@@ -5,8 +5,8 @@ import torch
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.sampling.sample import continue_prompts
 from tests.core.losses import fused_scale_grad_loss, scale_grad_loss
+from tests.sampling.doors import continue_prompts
 
 pytestmark = pytest.mark.gpu
 

@@ -62,7 +62,6 @@ def refused(complete, tmp_path):
         (("--contrastive-alpha", 0.6, "--beam", 5), ("--contrastive-alpha and --beam 5", "--beam 1")),
         (("--contrastive-alpha", 1.6), ("--contrastive-alpha 1.6",)),
         (("--contrastive-alpha", 0.6, "--contrastive-k", 0), ("--contrastive-k 0",)),
-        (("--contrastive-alpha", 0.6, "--no-repeat-ngram-size", 3), ("--no-repeat-ngram-size",)),
         (("--no-repeat-ngram-size", -1), ("--no-repeat-ngram-size -1",)),
         (("--beam", 500), ("--beam 500",)),
         (("--prefix-size", 3), ("--prefix-size",)),

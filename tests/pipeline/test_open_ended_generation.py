@@ -103,22 +103,22 @@ def test_a_run_leaves_a_record_and_a_table(complete, text, learnt, tmp_path):
 
 def test_a_cut_run_loses_nothing_of_an_earlier_one(complete, tmp_path, monkeypatch):
     """Table, samples and record stay; what the cut run had written is counted; a rerun doubles nothing."""
-    from fairseq_plugin.tasks.prompt_decoders import KeyedSampler
+    from fairseq_plugin.tasks.prompt_decoders import PromptDecoder
 
     words = ("--gen-subset", "valid", "--num-samples", 6, "--batch-size", 2, *TOP_P)
     complete(tmp_path, *words)
     names = ("test_samples.tsv", "completions.json", "completions.samples.jsonl")
     whole = {name: (tmp_path / name).read_bytes() for name in names}
-    real, calls = KeyedSampler.continue_, []
+    real, calls = PromptDecoder.generate, []
 
-    def stops(self, *args, **limits):
+    def stops(self, *args):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return real(self, *args, **limits)
+        return real(self, *args)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(KeyedSampler, "continue_", stops)
+        patched.setattr(PromptDecoder, "generate", stops)
         complete(tmp_path, *words)
     assert {name: (tmp_path / name).read_bytes() for name in names} == whole
     with pytest.raises(UserError, match="completions.part-1.jsonl holds 4 of 6 samples"):

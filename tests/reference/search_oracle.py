@@ -47,7 +47,7 @@ def beam_search(model, prompt, end, beam, max_new, min_new=0, no_repeat_ngram=0,
 
 
 @torch.no_grad()
-def contrastive_search(model, prompt, end, max_new, top_k, alpha, min_new=0):
+def contrastive_search(model, prompt, end, max_new, top_k, alpha, min_new=0, no_repeat_ngram=0):
     """New tokens, with the end if it came (SimCTG, eq. 5)."""
     text = list(prompt)
     for step in range(max_new):
@@ -55,6 +55,8 @@ def contrastive_search(model, prompt, end, max_new, top_k, alpha, min_new=0):
         logits = model.logits(hidden_TD[-1].float()).double()
         if step < min_new:
             logits[end] = -math.inf
+        if no_repeat_ngram:
+            logits[sorted(repeating_tokens(text, no_repeat_ngram))] = -math.inf
         probabilities = logits.softmax(-1).tolist()
         best, best_merit = None, -math.inf
         for token in sorted(range(len(probabilities)), key=lambda v: -probabilities[v])[:top_k]:

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2
-from fairseq_plugin.sampling.beam_search import beam_search
 from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.sampling.sample import continue_prompts
 from tests.reference import search_oracle
 from tests.reference.gpt2_reference import pair
+from tests.sampling.doors import beam_search, continue_prompts
 
 END = 210
 
@@ -116,10 +115,10 @@ def test_a_wider_beam_finds_no_worse_sum_here(model):
 def test_what_cannot_be_searched_is_refused(model):
     assert beam_search(model, [], end=END, beam=2, max_new=3) == []
     for options, named in (
-        ({"beam": 0, "max_new": 3}, "beam must lie in"),
-        ({"beam": 200, "max_new": 3}, "beam must lie in"),
-        ({"beam": 2, "max_new": 3, "min_new": 4}, "min_new must lie in"),
-        ({"beam": 2, "max_new": 3, "length_penalty": math.nan}, "length_penalty must be finite"),
+        ({"beam": 0, "max_new": 3}, "beam must be at least 1"),
+        ({"beam": 200, "max_new": 3}, "beam must be in"),
+        ({"beam": 2, "max_new": 3, "min_new": 4}, "min_new must be in"),
+        ({"beam": 2, "max_new": 3, "length_penalty": math.nan}, "length penalty must be in"),
         ({"beam": 2, "max_new": 64}, "exceed the model's 64 positions"),
     ):
         with pytest.raises(ValueError, match=named):

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from fairseq_plugin.sampling.contrastive_search import contrastive_search
 from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.sampling.sample import continue_prompts
 from tests.reference import search_oracle
 from tests.reference.gpt2_reference import pair
+from tests.sampling.doors import continue_prompts, contrastive_search
 
 END = 210
 PROMPTS = [[END, 5, 6], [END, 7], [END, 100, 101, 102, 103, 104, 105, 106, 107, 108], [END, 5, 6, 5], [END]]
@@ -22,11 +21,15 @@ def model():
     return ours
 
 
-@pytest.mark.parametrize(("top_k", "alpha", "min_new"), [(4, 0.6, 0), (8, 0.3, 20), (1, 0.6, 5), (5, 1.0, 0)])
-def test_contrastive_search_is_the_literal_one(model, top_k, alpha, min_new):
-    found = contrastive_search(model, PROMPTS, end=END, max_new=20, min_new=min_new, top_k=top_k, alpha=alpha)
+@pytest.mark.parametrize(
+    ("top_k", "alpha", "min_new", "n"),
+    [(4, 0.6, 0, 0), (8, 0.3, 20, 0), (1, 0.6, 5, 0), (5, 1.0, 0, 0), (4, 0.6, 9, 2)],
+)
+def test_contrastive_search_is_the_literal_one(model, top_k, alpha, min_new, n):
+    limits = {"max_new": 20, "min_new": min_new, "no_repeat_ngram": n}
+    found = contrastive_search(model, PROMPTS, end=END, top_k=top_k, alpha=alpha, **limits)
     for prompt, one in zip(PROMPTS, found, strict=True):
-        literal = search_oracle.contrastive_search(model, prompt, END, 20, top_k, alpha, min_new)
+        literal = search_oracle.contrastive_search(model, prompt, END, 20, top_k, alpha, min_new, n)
         assert one.tokens.tolist() + [END] * one.ended == literal
 
 
@@ -73,9 +76,9 @@ def test_a_text_does_not_depend_on_its_batch(model):
 def test_what_cannot_be_searched_is_refused(model):
     assert contrastive_search(model, [], end=END, max_new=3, top_k=2, alpha=0.5) == []
     for options, named in (
-        ({"top_k": 0, "alpha": 0.5, "max_new": 3}, "top_k must lie in"),
-        ({"top_k": 212, "alpha": 0.5, "max_new": 3}, "top_k must lie in"),
-        ({"top_k": 2, "alpha": 1.5, "max_new": 3}, "alpha must lie in"),
+        ({"top_k": 0, "alpha": 0.5, "max_new": 3}, "top_k must be at least 1"),
+        ({"top_k": 212, "alpha": 0.5, "max_new": 3}, "top_k must be in"),
+        ({"top_k": 2, "alpha": 1.5, "max_new": 3}, "alpha must be in"),
         ({"top_k": 2, "alpha": 0.5, "max_new": 64}, "exceed the model's 64 positions"),
     ):
         with pytest.raises(ValueError, match=named):

@@ -4,13 +4,11 @@ import pytest
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config, KVCache
-from fairseq_plugin.sampling.beam_search import beam_search
-from fairseq_plugin.sampling.contrastive_search import contrastive_search
 from fairseq_plugin.sampling.draw import Sampling, draw, draw_gumbel
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
-from fairseq_plugin.sampling.sample import continue_prompts
 from tests.reference.gpt2_reference import pair
 from tests.reference.search_oracle import repeating_tokens
+from tests.sampling.doors import beam_search, continue_prompts, contrastive_search
 
 END = 2
 MODES = [
@@ -188,7 +186,7 @@ def test_nothing_and_too_much_are_told_apart(model):
         continue_prompts(model, [[END] * 40], [0], max_new=25, **options)
     with pytest.raises(ValueError, match="at least 1"):
         continue_prompts(model, [[END]], [0], max_new=0, **options)
-    with pytest.raises(ValueError, match="min_new must lie in"):
+    with pytest.raises(ValueError, match="min_new must be in"):
         continue_prompts(model, [[END]], [0], max_new=3, min_new=4, **options)
     assert len(continue_prompts(model, [[END] * 60], [0], max_new=4, **options)) == 1
 

@@ -1,14 +1,13 @@
-"""Decoders in the shape of fairseq generators: the same texts as the functions they stand for."""
+"""Decoding in the shape of a fairseq generator: the same texts as the door to decoding gives."""
 
 import pytest
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
-from fairseq_plugin.sampling.beam_search import beam_search
-from fairseq_plugin.sampling.contrastive_search import contrastive_search
-from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.sampling.sample import continue_prompts
-from fairseq_plugin.tasks.prompt_decoders import BeamSearcher, ContrastiveSearcher, KeyedSampler
+from fairseq_plugin.sampling.decode import decode
+from fairseq_plugin.sampling.draw import GREEDY, Sampling
+from fairseq_plugin.sampling.request import BeamSearch, ContrastiveSearch, DecodingRequest
+from fairseq_plugin.tasks.prompt_decoders import PromptDecoder
 
 END = 2
 PROMPTS = [[2, 7, 9], [11], [5] * 14]
@@ -20,35 +19,23 @@ def gpt2():
     return GPT2(GPT2Config(vocab_size=40, n_positions=20, n_embd=16, n_layer=2, n_head=2)).eval()
 
 
-def decoders(gpt2, max_new, min_new=0):
-    common = (gpt2, END, max_new, min_new)
+def requests(max_new, min_new=0):
+    common = {"end": END, "max_new": max_new, "min_new": min_new, "seed": 4}
     return {
-        "greedy": KeyedSampler(*common, seed=4, sampling=Sampling(temperature=0)),
-        "sampled": KeyedSampler(*common, seed=4, sampling=Sampling(), hypotheses=3),
-        "beam": BeamSearcher(*common, beam=3, length_penalty=0.5),
-        "contrastive": ContrastiveSearcher(*common, top_k=4, alpha=0.5),
+        "greedy": DecodingRequest(GREEDY, **common),
+        "sampled": DecodingRequest(Sampling(), samples_per_prompt=3, **common),
+        "beam": DecodingRequest(BeamSearch(3, 0.5), **common),
+        "contrastive": DecodingRequest(ContrastiveSearch(4, 0.5), **common),
     }
 
 
-def test_texts_are_those_of_the_core(gpt2):
-    limits = {"end": END, "max_new": 6, "min_new": 0}
+def decoders(gpt2, max_new, min_new=0):
+    return {name: PromptDecoder(gpt2, one) for name, one in requests(max_new, min_new).items()}
+
+
+def test_texts_are_those_of_the_door(gpt2):
     found = {name: one.generate(PROMPTS, [8, 3, 5]) for name, one in decoders(gpt2, 6).items()}
-    expected = {
-        "greedy": [
-            [one]
-            for one in continue_prompts(
-                gpt2, PROMPTS, [8, 3, 5], seed=4, sampling=Sampling(temperature=0), **limits
-            )
-        ],
-        "sampled": [
-            continue_prompts(
-                gpt2, [prompt] * 3, [3 * i, 3 * i + 1, 3 * i + 2], seed=4, sampling=Sampling(), **limits
-            )
-            for prompt, i in zip(PROMPTS, [8, 3, 5])
-        ],
-        "beam": beam_search(gpt2, PROMPTS, beam=3, length_penalty=0.5, **limits),
-        "contrastive": [[one] for one in contrastive_search(gpt2, PROMPTS, top_k=4, alpha=0.5, **limits)],
-    }
+    expected = {name: decode(gpt2, PROMPTS, [8, 3, 5], one) for name, one in requests(6).items()}
     for name, many in expected.items():
         for texts, hypotheses in zip(many, found[name], strict=True):
             assert [one["tokens"].tolist() for one in hypotheses] == [text.tokens.tolist() for text in texts]
