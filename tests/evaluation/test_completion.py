@@ -113,10 +113,10 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(text, tmp_path, monkeypatc
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes() + b'{"id": 4, "continu')  # torn in the middle of a line
     later = []
-    monkeypatch.setattr(completion, "decode", lambda *a, **o: later.extend(a[3]) or real(*a, **o))
+    monkeypatch.setattr(completion, "continue_exactly", lambda *a, **o: later.extend(a[3]) or real(*a, **o))
     assert complete(one, text, TOP_K, SHORT, numbers, tmp_path, batch=3) == whole
     assert later == [4, 5, 6, 7]
-    monkeypatch.setattr(completion, "decode", None)  # finished: nothing is decoded again
+    monkeypatch.setattr(completion, "continue_exactly", None)  # finished: nothing is decoded again
     assert complete(one, text, TOP_K, SHORT, numbers, tmp_path) == whole
     lines = [json.loads(line) for line in file.read_text().splitlines()[1:]]
     assert sorted(line["id"] for line in lines) == numbers
