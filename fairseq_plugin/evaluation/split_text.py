@@ -98,8 +98,9 @@ def load_split(folder: str | os.PathLike[str], split: str) -> SplitText:
         there = ", ".join(manifest.splits)
         mend = next((name for name in ("test", "valid", "train") if name in manifest.splits), None)
         raise UserError(f"--split {split}: {folder} has only {there}; give --split {mend}")
-    others = tuple(f"{name}." for name in manifest.splits if name != split)
-    names = [name for name in manifest.files if not name.startswith(others)]
+    # The split's own files are hashed as they are read; here the dictionary and the tokenizer.
+    of_splits = tuple(f"{name}." for name in manifest.splits)
+    names = [name for name in manifest.files if not name.startswith(of_splits)]
     require_verified(Path(folder), names, manifest.files, "text")
     if not manifest.splits[split].tokens:
         raise UserError(f"--split {split} of {folder} is empty: there is nothing to evaluate")
