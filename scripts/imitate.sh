@@ -163,10 +163,6 @@ if [ ! -f "$TO/trained" ]; then
     --validate-interval-updates "$(setting every)" --save-interval-updates "$(setting every)" --keep-interval-updates 1
     --validate-interval 1000000 --save-interval 1000000 --no-epoch-checkpoints --save-dir "$checkpoints"
     --log-interval "$((($(setting every) + 4) / 5))" --log-file "$checkpoints/train.log" --no-plot)
-  # After a kill in the middle of writing, the newest checkpoint that is whole.
-  whole='import sys; from fairseq_plugin.storage.checkpoints import go_on_from; print(go_on_from(sys.argv[1]) or "")'
-  restore=$($bin/python -c "$whole" "$checkpoints")
-  [ -z "$restore" ] || train+=(--restore-file "$restore")
   said='s/.*"epoch": ([0-9]+), "valid_loss".*"valid_accuracy": "([^"]*)".*"valid_ppl": "([^"]*)".*"valid_num_updates": "([0-9]+)".*/update \4, epoch \1: validation perplexity \3, next-token accuracy \2/p'
   step_quiet "$TO/train.console" "$said" "Train" "${train[@]}"
   touch "$TO/trained"

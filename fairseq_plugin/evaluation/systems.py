@@ -13,9 +13,10 @@ from fairseq_plugin.corpus.folder import EOS
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.split_text import SplitText
 from fairseq_plugin.files import sha256
-from fairseq_plugin.pretrained.export import read_checkpoint
+from fairseq_plugin.pretrained.export import network_of
 from fairseq_plugin.pretrained.hf_folder import load_weights, read_sizes
 from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, banned_symbols
+from fairseq_plugin.storage.checkpoints import open_checkpoint
 
 _WEIGHTS = ("config.json", "*.safetensors", "pytorch_model.bin")
 
@@ -116,21 +117,13 @@ def load_folder(
 
 
 def _load_checkpoint(path: Path, text: SplitText, compute_dtype: torch.dtype | None) -> tuple[GPT2, str]:
-    """The network of a fairseq checkpoint, and the file's SHA-256."""
-    before = path.stat() if path.exists() else None
-    sizes, weights = read_checkpoint(path, text.symbols, text.codec)
+    """The network of a fairseq checkpoint, and the SHA-256 of the bytes it was read from."""
+    checkpoint = open_checkpoint(path)
+    digest = checkpoint.sha256()
+    checkpoint.close()
+    sizes, weights = network_of(checkpoint, text.symbols, text.codec)
     gpt2 = GPT2(GPT2Config(vocab_size=len(text.symbols), **sizes), compute_dtype)
-    gpt2.load_state_dict({key: weights[key] for key in gpt2.state_dict()})  # copies: the file is only mapped
-    digest, after = sha256(path), path.stat()
-    # fairseq-train copies over checkpoint_last.pt while it runs: half of the weights could be newer.
-    if (before.st_mtime_ns, before.st_size, before.st_ino) != (
-        after.st_mtime_ns,
-        after.st_size,
-        after.st_ino,
-    ):
-        raise UserError(
-            f"checkpoint {path} was written while it was read; evaluate it again, or a copy of it"
-        )
+    gpt2.load_state_dict({key: weights[key] for key in gpt2.state_dict()})
     return gpt2, digest
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from fairseq_plugin.checksums import write_checksums
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
-from fairseq_plugin.errors import UserError
+from fairseq_plugin.errors import UserError, addressed_to_the_user
 from fairseq_plugin.pretrained.checkpoint_weights import (
     FINGERPRINT,
     NETWORK_PREFIX,
@@ -30,10 +30,12 @@ from fairseq_plugin.pretrained.model_card import CardData, card_text
 from fairseq_plugin.pretrained.new_folder import new_folder
 from fairseq_plugin.pretrained.tensor_files import SAFETENSORS
 from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, fingerprint, read_symbols
-from fairseq_plugin.storage.checkpoints import read_whole, require_whole
+from fairseq_plugin.storage.checkpoints import Checkpoint, open_checkpoint
+from fairseq_plugin.text.base import Codec
 from fairseq_plugin.text.codec import load_codec
 
 _EOS = SPECIAL_SYMBOLS.index("</s>")
+SIZES = ("n_layer", "n_head", "n_embd", "n_positions", "layer_norm_epsilon")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ def export_checkpoint(
         UserError: checkpoint, data and tokenizer do not go together, or one is damaged; names it.
     """
     symbols, codec = read_symbols(Path(data) / "dict.txt"), load_codec(data)
-    sizes, weights = read_checkpoint(checkpoint, symbols, codec)
+    opened = open_checkpoint(checkpoint)
+    opened.close()  # its tensors stay
+    sizes, weights = network_of(opened, symbols, codec)
     config = HFConfig(vocab_size=num_ids_of(codec), eos_token_id=end_id_of(codec), **sizes)
     tensors = to_hugging_face(weights, config, symbols)
     with new_folder(to) as folder:
@@ -79,7 +83,7 @@ def export_checkpoint(
         _write_json(folder / "generation_config.json", end)
         write_tokenizer(codec, folder, config.n_positions)
         about = CardData(Path(data).resolve().name, prompts)
-        card = card_text(config, codec.kind, is_byte_level(codec), read_whole(checkpoint), about)
+        card = card_text(config, codec.kind, is_byte_level(codec), opened.state, about)
         (folder / CARD).write_text(card, encoding="utf-8")
         write_checksums(folder, leave_out=(CARD,))  # people edit a card
     return Exported(config, sum(tensor.numel() for tensor in tensors.values()), codec.kind)
@@ -121,38 +125,31 @@ def _symbols_of_ids(config: HFConfig, symbols: Sequence[str]) -> torch.Tensor:
     return torch.tensor([index[str(token)] for token in range(config.vocab_size)])
 
 
-def read_checkpoint(path, symbols, codec):
-    """Read a fairseq checkpoint of ours without fairseq.
+def network_of(
+    checkpoint: Checkpoint, symbols: Sequence[str], codec: Codec | None
+) -> tuple[dict[str, int | float], dict[str, torch.Tensor]]:
+    """The network in a checkpoint of ours, without fairseq.
 
     Args:
-        path: the checkpoint.
+        checkpoint: the checkpoint.
         symbols: the dictionary's symbols in order, of the data it was trained on.
         codec: these data's tokenizer.
 
     Returns:
-        ``(sizes, weights)``: by the names of ``GPT2Config``, and ``{name: tensor}`` of the network, mapped into
-        memory.
+        ``(sizes, weights)``: by the names of ``GPT2Config``, and ``{name: tensor}`` of the network.
 
     Raises:
-        UserError: a damaged file, another model, another dictionary or tokenizer.
+        UserError: another model, another dictionary or tokenizer.
     """
-    require_whole(path, "checkpoint")
-    state = read_whole(path)
-    weights = state.get("model") if isinstance(state, dict) else None
-    model = (state.get("cfg") or {}).get("model") if isinstance(state, dict) else None
-    names = ("n_layer", "n_head", "n_embd", "n_positions", "layer_norm_epsilon")
-    if (
-        not isinstance(weights, dict)
-        or not isinstance(model, dict)
-        or any(model.get(n) is None for n in names)
-    ):
+    model, weights = checkpoint.config["model"], checkpoint.state["model"]
+    if not isinstance(model, Mapping) or any(model.get(name) is None for name in SIZES):
         raise UserError(
-            f"{path} is no checkpoint of ours; name one trained with --arch gpt2 or another of its sizes"
+            f"{checkpoint.path} is not a checkpoint of ours; name one trained with --arch gpt2 or another of its sizes"
         )
-    sizes = {name: model[name] for name in names}
+    sizes = {name: model[name] for name in SIZES}
     own = torch.tensor(fingerprint(symbols, codec))
     weights = require_same_dictionary(weights, own)
-    with torch.device("meta"):
+    with addressed_to_the_user((ValueError, TypeError)), torch.device("meta"):
         network = GPT2(GPT2Config(vocab_size=len(symbols), **sizes)).state_dict()
     check_state(
         weights, {**{NETWORK_PREFIX + name: value for name, value in network.items()}, FINGERPRINT: own}

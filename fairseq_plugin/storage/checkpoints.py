@@ -1,126 +1,168 @@
-"""Is a checkpoint whole, and what was it trained for? Asked before anything is loaded from it.
+"""The one way to a checkpoint: bytes read once, every checksum verified, nothing executed, settings checked.
 
-``torch.load`` does not look at the archive's checksums: a flipped bit becomes a wrong weight. The ZIP
-directory holds a CRC32 for every tensor, and checking it unpickles nothing.
+fairseq loads a checkpoint by itself, from a file name, and several times in one command. What it gets is the
+name of a private copy in memory that has passed everything here: a training that rewrites the file meanwhile,
+or a second file that fairseq would prefer (``NAME-shard0.pt``), cannot slip in behind the check.
 """
 
-import zipfile
-import zlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import torch
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
+from fairseq_plugin.storage.checkpoint_settings import check_settings
+from fairseq_plugin.storage.torch_archive import check_archive, in_memory, load_archive
+
+PATTERN = "checkpoint*.pt"
+WHAT = "checkpoint"
+# fairseq copies over checkpoint_last.pt in place. A file that changed while it was read is read again.
+_TRIES, _SECONDS_BETWEEN = 20, 0.1
 
 
-def is_whole(path):
-    """True if the file is a complete torch archive and every CRC32 in it holds; reads the whole file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError, OSError):
-        return False  # damaged headers surface as any of these
+class DamagedCheckpoint(UserError):
+    """A file that is not a whole checkpoint: its checksums fail, or it ends early."""
 
 
-def newest_whole(folder):
-    """The most recently written whole checkpoint of a folder, or ``None``."""
-    candidates = sorted(Path(folder).glob("checkpoint*.pt"), key=lambda p: p.stat().st_mtime, reverse=True)
-    return next((path for path in candidates if is_whole(path)), None)
+@dataclass
+class Checkpoint:
+    """A checkpoint that is whole and safe to build from.
 
-
-def read_whole(path):
-    """What a checkpoint holds, its tensors mapped into memory; nothing in it is executed.
-
-    Raises:
-        UserError: it holds more than tensors, numbers, texts and their containers.
+    Attributes:
+        path: the file it was read from.
+        state: what it holds, tensors on the CPU.
+        name: what fairseq can open in place of ``path`` until :meth:`close`: the very bytes that were verified.
     """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # the unpickler's own error has no public name here that is not pickle's
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        raise UserError(
-            f"{path} is no checkpoint of ours: it holds more than tensors and settings"
-        ) from error
+
+    path: Path
+    state: Mapping[str, Any]
+    name: str
+    _copy: ExitStack = field(repr=False)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration that fairseq saved."""
+        return self.state["cfg"]
+
+    @property
+    def num_updates(self) -> int:
+        """How many updates it was trained for."""
+        return num_updates(self.state)
+
+    def sha256(self) -> str:
+        """The SHA-256 of the bytes that were read; before :meth:`close`."""
+        return sha256(self.name)
+
+    def close(self) -> None:
+        """Free the copy; ``state`` stays usable, ``name`` does not."""
+        self._copy.close()
 
 
-def go_on_from(folder):
-    """The checkpoint for ``--restore-file``, or ``None`` where fairseq's own choice is right.
-
-    A kill can leave ``checkpoint_last.pt`` torn or not yet written while the one before stands whole beside it.
-    """
-    last, newest = Path(folder) / "checkpoint_last.pt", newest_whole(folder)
-    return None if newest is None or (last.is_file() and is_whole(last)) else newest
-
-
-def require_whole(path, flag):
-    """Refuse a missing or damaged checkpoint before fairseq opens it.
+def open_checkpoint(path: str | os.PathLike[str], flag: str = WHAT) -> Checkpoint:
+    """Read a checkpoint; every path that reads one goes through here.
 
     Args:
-        path: the checkpoint.
-        flag: the flag that named it, for the message.
+        path: the file.
+        flag: the flag that named it, for messages.
+
+    Returns:
+        The :class:`Checkpoint`; :meth:`Checkpoint.close` it when nothing needs its ``name`` any more.
 
     Raises:
-        UserError: names the file, what is wrong, and the newest whole checkpoint beside it.
+        UserError: there is no such file, it holds more than tensors and plain settings, or its settings could
+            run code; :class:`DamagedCheckpoint`: it is damaged. Names the file and what is wrong.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{flag}: there is no checkpoint {path}; train one, or name another file")
-    if is_whole(path):
-        return
-    other = newest_whole(path.parent)
-    mend = f"the newest whole one beside it is {other}" if other else f"no whole one stands in {path.parent}"
-    raise UserError(f"{flag}: checkpoint {path} is damaged or cut short (its checksums fail); {mend}")
+    for _ in range(_TRIES):
+        before = _signature(path)
+        try:
+            return _read(path, flag)
+        except DamagedCheckpoint as error:
+            damage = error
+            time.sleep(_SECONDS_BETWEEN)
+            if _signature(path) == before:
+                raise
+    raise DamagedCheckpoint(f"{damage}; it was rewritten all the time: name a copy of it")
 
 
-def read_config(path):
-    """The configuration that fairseq saved in a checkpoint, as plain dicts; no tensor is read.
-
-    Raises:
-        UserError: the file holds no fairseq configuration.
-    """
-    state = read_whole(path)
-    config = state.get("cfg") if isinstance(state, dict) else None
-    if not isinstance(config, dict):
-        raise UserError(f"{path} is no fairseq checkpoint: it holds no configuration")
-    return config
+def read_checkpoint(path: str | os.PathLike[str], flag: str = WHAT) -> Mapping[str, Any]:
+    """What a checkpoint holds, for readers that need no file name; see :func:`open_checkpoint`."""
+    checkpoint = open_checkpoint(path, flag)
+    checkpoint.close()
+    return checkpoint.state
 
 
-def require_for_generation(paths, task, *also):
-    """The checkpoints to generate from exist, are whole, and were trained for ``task``, or for one of ``also``.
-
-    Raises:
-        UserError: names the first that is not.
-    """
-    for path in paths:
-        require_whole(path, "--path")
-        trained = (read_config(path).get("task") or {}).get("_name", task)
-        if trained not in (task, *also):
-            raise UserError(
-                f"--path {path} was trained with --task {trained}, not {task}: "
-                "give a checkpoint of this task, or use that task"
-            )
+def num_updates(state: Mapping[str, Any]) -> int:
+    """The number of updates that a checkpoint was trained for; 0 where it does not say."""
+    history = state.get("optimizer_history")
+    last = history[-1] if isinstance(history, list) and history else None
+    number = last.get("num_updates") if isinstance(last, Mapping) else None
+    return number if isinstance(number, int) else 0
 
 
-def require_for_restart(save_dir, restore_file):
-    """The checkpoint that training would go on from is whole, if there is one.
+def newest_whole(folder: str | os.PathLike[str]) -> Checkpoint | None:
+    """The whole checkpoint of a folder that was trained longest, by its own count and not by the file's time."""
+    paths = sorted(Path(folder).glob(PATTERN))
+    for path in sorted(paths, key=_claimed_updates, reverse=True):
+        try:
+            return open_checkpoint(path)
+        except UserError:
+            continue
+    return None
 
-    Args:
-        save_dir: ``--save-dir``.
-        restore_file: ``--restore-file``; a bare name stands in ``save_dir``.
 
-    Raises:
-        UserError: it is damaged. Training must neither stop with a riddle nor start from scratch unasked.
-    """
-    restore = Path(restore_file)
-    if len(restore.parts) == 1:
-        restore = Path(save_dir) / restore
-    if restore.is_file():
-        require_whole(restore, "--restore-file")
-    elif restore_file != "checkpoint_last.pt":  # anything but fairseq's default was asked for by name
-        raise UserError(f"--restore-file: there is no checkpoint {restore}; name another file")
-    elif (other := newest_whole(save_dir)) is not None:
-        raise UserError(
-            f"--save-dir {save_dir} holds checkpoints but no {restore_file}: training would start from scratch and "
-            f"overwrite them; go on with --restore-file {other}, or give another --save-dir"
-        )
+def _read(path: Path, flag: str) -> Checkpoint:
+    with ExitStack() as copy:
+        stream = copy.enter_context(in_memory(path))
+        try:
+            check_archive(stream, path, WHAT, "use another one")
+        except UserError as error:
+            raise DamagedCheckpoint(f"{flag}: {error}") from error
+        state = load_archive(stream, f"{flag}: {path}", WHAT)
+        if not isinstance(state, Mapping) or not isinstance(state.get("model"), Mapping):
+            raise UserError(f"{flag}: {path} is not a fairseq checkpoint: it holds no model")
+        check_settings(state, f"{flag}: {path}")
+        return Checkpoint(path, state, _name_of(stream, copy), copy.pop_all())
+
+
+def _name_of(stream: BinaryIO, copy: ExitStack) -> str:
+    """A file name under which fairseq can open a stream, also in the processes that it starts."""
+    try:
+        # Not /proc/self: a child process would look among its own open files.
+        name = f"/proc/{os.getpid()}/fd/{stream.fileno()}"
+        if os.path.isfile(name):
+            return name
+    except OSError:  # without memfd_create (not Linux) the copy has no descriptor
+        pass
+    file = copy.enter_context(tempfile.NamedTemporaryFile(prefix="checkpoint-", suffix=".pt"))
+    stream.seek(0)
+    shutil.copyfileobj(stream, file)
+    file.flush()
+    return file.name
+
+
+def _claimed_updates(path: Path) -> int:
+    """What a file says about its updates, before anything about it is verified; -1: it cannot be read."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # reads no tensor
+        return num_updates(state)
+    except Exception:  # whatever damage does to torch: such a file comes last
+        return -1
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return ()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -82,15 +82,18 @@ class FolderLock:
     acquired it: a forked child neither holds nor releases it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], flag: str = "--to") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], flag: str = "--to", what: str | os.PathLike[str] | None = None
+    ) -> None:
         """
         Args:
             path: what is locked; its lock stands beside it (``runs/a`` -> ``runs/.a.lock``). Where the
                 parent folder may not be written, name a file inside: ``runs/a/training``.
             flag: the flag that named it, for messages.
+            what: how messages call it, if not by its path.
         """
         self.path = lock_path(path)
-        self._what, self._flag = Path(path), flag
+        self._what, self._flag = Path(what or path), flag
         self._mine: Owner | None = None
 
     def acquire(self) -> "FolderLock":

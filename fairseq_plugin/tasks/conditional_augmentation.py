@@ -22,7 +22,6 @@ from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.labelled.binary import check_split
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.storage.checkpoints import require_for_generation, require_for_restart
 from fairseq_plugin.tasks.decoding_flags import (
     SETTINGS,
     check_flags,
@@ -33,9 +32,11 @@ from fairseq_plugin.tasks.decoding_flags import (
 from fairseq_plugin.tasks.label_perplexity import LabelPerplexity
 from fairseq_plugin.tasks.prompted import Prompted, continue_all
 from fairseq_plugin.tasks.stock_search import StockSearch
+from fairseq_plugin.tasks.verified_checkpoints import VerifiedCheckpoints
 from fairseq_plugin.text.codec import load_codec
 from fairseq_plugin.text.one_line import CodecBpe, OneLineBpe, unescape
 
+TASK = "conditional_augmentation"
 AUGMENT = "augment"  # the --gen-subset that asks for new samples instead of naming a split
 
 
@@ -59,18 +60,23 @@ class ConditionalAugmentationConfig(FairseqDataclass):
             "help": "number of each label's first sample, >= 0: go on after an earlier run with the same seed"
         },
     )
+    accept_changed_settings: bool = field(
+        default=False,
+        metadata={
+            "help": "go on from a checkpoint although data, seed, batch size, loss or other settings that decide the "
+            "result differ from those it was trained with"
+        },
+    )
     # Settings that stand elsewhere in fairseq's configuration (no help: no flag of ours).
     seed: int = II("common.seed")
     path: Optional[str] = II("common_eval.path")
     results_path: Optional[str] = II("common_eval.results_path")
     gen_subset: str = II("dataset.gen_subset")
-    save_dir: str = II("checkpoint.save_dir")
-    restore_file: str = II("checkpoint.restore_file")
     max_len_b: int = II("generation.max_len_b")
 
 
-@register_task("conditional_augmentation", dataclass=ConditionalAugmentationConfig)
-class ConditionalAugmentationTask(Prompted, FairseqTask):
+@register_task(TASK, dataclass=ConditionalAugmentationConfig)
+class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
     """One sample per row: the label's text and a separator as prompt, a sentence, the end token."""
 
     record_kind = AUGMENT
@@ -98,11 +104,11 @@ class ConditionalAugmentationTask(Prompted, FairseqTask):
             )
         if cfg.first_sample < 0:
             raise UserError(f"--first-sample {cfg.first_sample} must be 0 or more")
-        if cfg.path:
-            require_for_generation(utils.split_paths(cfg.path), "conditional_augmentation")
-        else:
-            require_for_restart(cfg.save_dir, cfg.restore_file)
-        return cls(cfg, dictionary, manifest)
+        task = cls(cfg, dictionary, manifest)
+        # From a checkpoint: fairseq has read it, and its --path is not the user's.
+        if not kwargs.get("from_checkpoint"):
+            task.verify_checkpoints(cfg, TASK)
+        return task
 
     # -- data ------------------------------------------------------------------------------------------
 

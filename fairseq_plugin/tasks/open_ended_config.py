@@ -79,11 +79,17 @@ class OpenEndedGenerationConfig(LanguageModelingConfig):
             "help": "draw no curves into SAVE_DIR at the end of a training with --log-format json --log-file FILE"
         },
     )
+    accept_changed_settings: bool = field(
+        default=False,
+        metadata={
+            "help": "go on from a checkpoint although data, seed, batch size, loss or other settings that decide the "
+            "result differ from those it was trained with"
+        },
+    )
     # Settings that stand elsewhere in fairseq's configuration (no help: no flag of ours).
     path: Optional[str] = II("common_eval.path")
     results_path: Optional[str] = II("common_eval.results_path")
     save_dir: str = II("checkpoint.save_dir")
-    restore_file: str = II("checkpoint.restore_file")
     max_len_b: int = II("generation.max_len_b")
     valid_subset: str = II("dataset.valid_subset")
     log_file: Optional[str] = II("common.log_file")

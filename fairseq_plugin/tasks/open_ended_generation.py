@@ -18,7 +18,6 @@ from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.datasets.text_blocks import BlocksWithContext, TextBlocks
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
-from fairseq_plugin.storage.checkpoints import require_for_generation, require_for_restart
 from fairseq_plugin.tasks import prompt_sources
 from fairseq_plugin.tasks.decoding_flags import (
     SETTINGS,
@@ -36,6 +35,7 @@ from fairseq_plugin.tasks.prompted import Prompted, continue_all
 from fairseq_plugin.tasks.sample_table import SampleTable
 from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.tasks.training_samples import TrainingSamples, sample_prompts
+from fairseq_plugin.tasks.verified_checkpoints import VerifiedCheckpoints
 from fairseq_plugin.text.one_line import CodecBpe, OneLineBpe
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ PROMPTS, UNCONDITIONAL = "prompts", "unconditional"  # what --gen-subset may nam
 
 
 @register_task(TASK, dataclass=OpenEndedGenerationConfig)
-class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
+class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTask):
     """fairseq's language modelling over a prepared text, with one prompt per sample in generation."""
 
     record_kind = COMPLETIONS
@@ -67,16 +67,15 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
         with addressed_to_the_user(RuntimeError):
             refuse_lonely_worker()
         manifest = TextManifest.load(args.data or "")
-        if args.path:
-            require_for_generation(utils.split_paths(args.path), TASK, "language_modeling")
-        elif not kwargs.get("from_checkpoint"):
-            require_for_restart(args.save_dir, args.restore_file)
         task = super().setup_task(args, **kwargs)
         if len(task.dictionary) != manifest.vocabulary:
             raise UserError(
                 f"{args.data}/dict.txt has {len(task.dictionary)} symbols but manifest.json says {manifest.vocabulary}: "
                 "the folder is mixed from two preparations; prepare it again"
             )
+        # From a checkpoint: fairseq has read it, and its --path is not the user's.
+        if not kwargs.get("from_checkpoint"):
+            task.verify_checkpoints(args, TASK, "language_modeling")
         return task
 
     # -- data ------------------------------------------------------------------------------------------
@@ -188,6 +187,7 @@ class OpenEndedGenerationTask(Prompted, LanguageModelingTask):
             DrawAtTheEnd(args.log_file, args.save_dir).listen()
 
     def begin_epoch(self, epoch, model):
+        super().begin_epoch(epoch, model)
         self._epoch = epoch
 
     @plain_errors()

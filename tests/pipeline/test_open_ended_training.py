@@ -126,11 +126,6 @@ def test_a_killed_training_ends_with_the_same_samples_and_bits(text, train, undi
     train_until(text.folder, folder, samples_are_there if moment.startswith("while") else checkpoint_is_there)
     assert 0 < len(entries(folder)) < len(updates)
     done = train(text.folder, folder, *RUN, check=False)
-    if (
-        "is damaged" in done.stdout + done.stderr
-    ):  # the kill tore checkpoint_last.pt: go on as the message says
-        newest = max(folder.glob("checkpoint_*_*.pt"), key=lambda path: int(path.stem.rpartition("_")[2]))
-        done = train(text.folder, folder, *RUN, "--restore-file", newest)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Loaded checkpoint" in done.stdout + done.stderr
     assert (folder / "samples.md").read_bytes() == (undisturbed / "samples.md").read_bytes()

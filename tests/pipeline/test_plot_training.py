@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from fairseq_plugin.reports.training_log import read_run
-from fairseq_plugin.storage.checkpoints import go_on_from
 from tests.conftest import ROOT, child_environment
 from tests.pipeline.fixtures import MODEL
 
@@ -46,12 +45,6 @@ def points(log, curve="loss"):
     return curves["train"][curve], curves["valid"][curve]
 
 
-def restart(folder):
-    """The flag with which training goes on where the kill left checkpoint_last.pt torn, or not yet there."""
-    newest = go_on_from(folder)
-    return [] if newest is None else ["--restore-file", newest]
-
-
 @pytest.mark.slow
 def test_a_run_that_was_killed_and_resumed_gives_the_curve_of_an_undisturbed_one(
     reviews, trained, train, tmp_path
@@ -78,7 +71,7 @@ def test_a_run_that_was_killed_and_resumed_gives_the_curve_of_an_undisturbed_one
     ]
     folder.mkdir()
     for kill_after in (1, 3):
-        command = [Path(sys.executable).parent / "fairseq-train", *words, *restart(folder)]
+        command = [Path(sys.executable).parent / "fairseq-train", *words]
         process = subprocess.Popen(
             list(map(str, command)),
             env=child_environment(),
@@ -100,7 +93,6 @@ def test_a_run_that_was_killed_and_resumed_gives_the_curve_of_an_undisturbed_one
         7,
         "--log-file",
         folder / "train.log",
-        *restart(folder),
     ]
     train(reviews.folder, folder, *rest)
     (train_points, valid_points), (_, whole_valid) = points(folder / "train.log"), points(trained.log)

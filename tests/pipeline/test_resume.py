@@ -67,11 +67,6 @@ def test_kill_in_the_middle_of_an_epoch_changes_no_bit(reviews, train, undisturb
     """SIGKILL while or just after a checkpoint of epoch 2 or 3 is written; the same command again."""
     train_until(reviews.folder, tmp_path, lambda: (tmp_path / checkpoint).exists())
     done = train(reviews.folder, tmp_path, *WORDS, check=False)
-    if (
-        "is damaged" in done.stdout + done.stderr
-    ):  # the kill tore checkpoint_last.pt: go on as the message says
-        newest = max(tmp_path.glob("checkpoint_*_*.pt"), key=lambda path: int(path.stem.rpartition("_")[2]))
-        done = train(reviews.folder, tmp_path, *WORDS, "--restore-file", newest)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Loaded checkpoint" in done.stdout + done.stderr, "training anew would end in the same bits"
     assert_equal_bits(undisturbed, state_of(tmp_path / "checkpoint_last.pt"))
