@@ -4,6 +4,8 @@ After a change that is meant: ``python -m tests.house.test_flags --update`` and 
 """
 
 import argparse
+import dataclasses
+import re
 import sys
 from pathlib import Path
 
@@ -82,6 +84,52 @@ def test_every_flag_has_help():
 def test_the_page_of_flags_tells_about_every_flag():
     page = (ROOT / "docs" / "flags.md").read_text("utf-8")
     assert [flag for flag in flags() if f"`{flag}" not in page] == []
+
+
+# Of programs that are neither fairseq's nor ours.
+OTHERS = {
+    "torchrun": "--nproc-per-node --nnodes --node-rank --master-addr --master-port",
+    "srun": "--nodes --ntasks-per-node",
+    "hydra": "--config-dir --config-name",
+    "ruff": "--fix",
+}
+
+
+def fairseq_flags():
+    """Every flag of the stock commands and of all that is registered."""
+    from fairseq import options
+    from fairseq.dataclass import configs
+
+    parts = [part for part in vars(configs).values() if dataclasses.is_dataclass(part)]
+    parts += _registered_dataclasses()
+    names = {f"--{field.name.replace('_', '-')}" for part in parts for field in dataclasses.fields(part)}
+    return names | set(re.findall(r"--[a-z][\w-]+", Path(options.__file__).read_text("utf-8")))
+
+
+def _registered_dataclasses():
+    from fairseq.models import MODEL_DATACLASS_REGISTRY
+    from fairseq.registry import REGISTRIES
+    from fairseq.tasks import TASK_DATACLASS_REGISTRY
+
+    tables = [MODEL_DATACLASS_REGISTRY, TASK_DATACLASS_REGISTRY]
+    tables += [registry["dataclass_registry"] for registry in REGISTRIES.values()]
+    return [part for table in tables for part in table.values() if part is not None]
+
+
+def test_flags_that_documents_name_exist():
+    scripts = [path for folder in ("scripts", "benchmarks") for path in (ROOT / folder).glob("*.*")]
+    code = "".join(path.read_text("utf-8") for path in scripts if path.suffix in (".py", ".sh"))
+    known = {*flags(), *fairseq_flags(), *re.findall(r"--[a-z][\w-]+", code)}
+    known |= {flag for words in OTHERS.values() for flag in words.split()}
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data-bin/*.md")]
+    assert len(pages) >= 10
+    unknown = {
+        (page.name, flag)
+        for page in pages
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*\b(?![-.]\w|-)", page.read_text("utf-8"))
+        if flag not in known
+    }
+    assert unknown == set()
 
 
 if __name__ == "__main__":
