@@ -126,7 +126,7 @@ def test_flags_that_documents_name_exist():
     unknown = {
         (page.name, flag)
         for page in pages
-        for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*\b(?![-.]\w|-)", page.read_text("utf-8"))
+        for flag in re.findall(r"(?<![\w-])--[a-z][\w-]+", page.read_text("utf-8"))
         if flag not in known
     }
     assert unknown == set()
