@@ -26,7 +26,7 @@ def fetch(name: str, to: str | Path, revision: str | None = None) -> tuple[HFCon
 
     Args:
         name: on the hub, as ``gpt2`` or ``someone/their-gpt2``.
-        to: the folder to make; nothing may stand there.
+        to: the folder to make; nothing may be there.
         revision: branch, tag or commit; ``None``: the newest.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Our tokenizers as the files that Hugging Face, and whatever reads its folders, expect of a GPT-2."""
+"""Our tokenizers as the files that transformers, and other readers of its folders, expect of a GPT-2."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -21,6 +21,7 @@ SPECIAL_SYMBOLS: tuple[str, ...] = ("<s>", "<pad>", "</s>", "<unk>")
 GPT2_END_ID = 50256
 # What fairseq may put behind them: symbols that fill a table up, and the mask of its sentence_prediction.
 _PADDING_SYMBOL = re.compile(r"madeupword\d+|<mask>")
+_COUNT = re.compile(r"[-+]?[0-9]+")
 _TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -33,18 +34,27 @@ def read_symbols(path: str | os.PathLike[str]) -> list[str]:
     """The symbols of a ``dict.txt`` in fairseq's order, its four special ones first.
 
     Raises:
-        UserError: no such file, or a line without a count.
+        UserError: no such file, not UTF-8, a line without a count, or a symbol that is there twice.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no dictionary {path}; name a folder written by prepare_labelled.py")
     symbols = list(SPECIAL_SYMBOLS)
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    try:
+        lines = path.read_bytes().decode("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise UserError(f"{path} is damaged: {reason}; prepare the data again") from error
+    known = set(symbols)
+    for number, line in enumerate(lines, 1):
         fields = line.rstrip("\r").split(" ")
         if fields == [""]:
             continue
-        if len(fields) < 2:
+        if len(fields) < 2 or not _COUNT.fullmatch(fields[1]):
             raise UserError(f"{path}, line {number}: expected 'symbol count', found {line[:40]!r}")
+        if fields[0] in known and fields[2:] != ["#fairseq:overwrite"]:
+            raise UserError(f"{path}, line {number}: the symbol {fields[0]!r} is there twice")
+        known.add(fields[0])
         symbols.append(fields[0])
     return symbols
 

@@ -120,6 +120,9 @@ def _fault(archive: zipfile.ZipFile) -> str | None:
     packed = [member for member in members if member.compress_type != zipfile.ZIP_STORED]
     if packed:  # torch never compresses, and would map the compressed bytes as numbers
         return f"{packed[0].filename} is compressed, which torch.save never does"
+    folders = [member for member in members if member.external_attr & 0x10 or member.is_dir()]
+    if folders:  # torch would take it for empty, and leave its tensor's memory as it happens to be
+        return f"{folders[0].filename} is marked as a folder"
     bad = archive.testzip()
     return f"the checksum of {bad} fails" if bad else None
 

@@ -2,7 +2,7 @@
 
 Text is cut by GPT-2's pattern into words with their leading space; the UTF-8 bytes of a word are
 256 printable characters ("Ġ" for a space) that merges join. All 256 are in the vocabulary, so any
-text can be written; there is no normaliser, no added prefix space and no added special token.
+text can be encoded; there is no normaliser, no added prefix space and no added special token.
 """
 
 import json

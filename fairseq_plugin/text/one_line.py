@@ -37,7 +37,7 @@ class CodecBpe:
         return " ".join(map(str, self.codec.encode(text)))
 
     def decode(self, symbols: str) -> str:
-        """Text of symbols; whatever is not an id of this codec stands for no text and is passed over.
+        """Text of symbols; whatever is not an id of this codec has no text and is left out.
 
         That covers ``</s>``, ``<unk>``, ``<mask>`` and the ``madeupword0000`` that pads a dictionary.
         """

@@ -1,4 +1,4 @@
-"""Sentencepiece, given or trained, with an exact round trip or an honest refusal.
+"""Sentencepiece, given or trained, with an exact round trip or a refusal.
 
 Sentencepiece writes a space as U+2581, so a text that holds U+2581 itself would come back with
 spaces. Where the model has byte pieces, that one character is written as its three bytes: exact,

@@ -1,12 +1,12 @@
 """Long texts in pieces that a codec encodes as it would encode the whole.
 
-A piece ends where a single space or newline stands between two characters that are no white space, and the
+A piece ends where a single space or newline is between two characters that are not white space, and the
 next piece begins with it. GPT-2's pattern always cuts there:
 
     's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+
 
-No alternative goes on from a character that is no white space to one that is, so a word
-ends before the place. And what stands left of it is cut as if it were alone, because the one look-ahead,
+No alternative goes on from a character that is not white space to one that is, so a word
+ends before the place. And the text left of it is cut as if it were alone, because the one look-ahead,
 ``\\s+(?!\\S)``, asks for the end of a run of white space, and no run touches the place from the left.
 Sentencepiece's pieces take a space at their beginning only.
 """

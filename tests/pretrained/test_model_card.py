@@ -1,4 +1,4 @@
-"""What stands beside an exported model: a card that tells how to sample, and files that others can read."""
+"""An exported folder: its card tells how to sample, and others can read its files."""
 
 import os
 

@@ -14,8 +14,8 @@ def training_data(tmp_path, codec):
     folder = write_data(tmp_path / "data", codec, range(codec.num_ids))
     for split in ("train", "valid"):
         builder = indexed_dataset.make_builder(str(folder / f"{split}.bin"), impl="mmap", vocab_size=1000)
-        for row in codec.encode_batch(TEXTS):
-            builder.add_item(torch.from_numpy(np.array([i + 4 for i in row] + [2])))
+        for ids in codec.encode_batch(TEXTS):
+            builder.add_item(torch.from_numpy(np.array([i + 4 for i in ids] + [2])))
         builder.finalize(str(folder / f"{split}.idx"))
     return folder
 

@@ -1,4 +1,4 @@
-"""Symbols, ids and rows."""
+"""Symbols and ids."""
 
 import json
 
@@ -32,8 +32,26 @@ def test_a_dictionary_is_read_as_fairseq_reads_it(tmp_path):
     (tmp_path / "dict.txt").write_text("13 850\n262 800\n\u2028 3\nmadeupword0000 0\n", encoding="utf-8")
     symbols = read_symbols(tmp_path / "dict.txt")
     assert symbols == Dictionary.load(str(tmp_path / "dict.txt")).symbols
-    (tmp_path / "dict.txt").write_text("13 850\n262\n", encoding="utf-8")
-    with pytest.raises(UserError, match="line 2"):
+
+
+@pytest.mark.parametrize(
+    "content, named",
+    [
+        (b"13 850\n262\n", "dict.txt, line 2: expected 'symbol count', found '262'"),
+        (b"13 850\n262 x\n", "dict.txt, line 2: expected 'symbol count', found '262 x'"),
+        (b"13 850\n26\xb2 3\n", "dict.txt is damaged: it is not UTF-8"),
+        (b"13 850\n262 3\n13 5\n", "dict.txt, line 3: the symbol '13' is there twice"),
+        (b"<pad> 850\n", "dict.txt, line 1: the symbol '<pad>' is there twice"),
+    ],
+)
+def test_a_damaged_dictionary_is_named(tmp_path, content, named):
+    """What fairseq, too, would refuse."""
+    from fairseq.data import Dictionary
+
+    (tmp_path / "dict.txt").write_bytes(content)
+    with pytest.raises((Exception, SystemExit)):
+        Dictionary.load(str(tmp_path / "dict.txt"))
+    with pytest.raises(UserError, match=named):
         read_symbols(tmp_path / "dict.txt")
 
 

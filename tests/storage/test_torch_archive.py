@@ -69,6 +69,32 @@ def test_no_flipped_bit_changes_a_number(saved, tmp_path, way):
     assert refused > 120
 
 
+def test_a_member_marked_as_a_folder_is_refused(saved, tmp_path):
+    """zipfile reads its bytes and finds the checksum right; torch reads none and leaves memory as it is."""
+    content = bytearray(saved[0].read_bytes())
+    entry = content.rindex(b"PK\1\2", 0, content.rindex(b"saved/data/0"))
+    content[entry + 38] ^= 0x10  # the external attributes
+    (tmp_path / "marked.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"marked.pt.*saved/data/0 is marked as a folder"):
+        read_torch_archive(tmp_path / "marked.pt", "weights file")
+
+
+@pytest.mark.slow
+def test_no_bit_of_an_archives_directory_changes_a_number(tmp_path, way):
+    """Every single one of the directory at the end, of which zipfile and torch read different fields."""
+    torch.save({"a": torch.arange(4.0)}, tmp_path / "small.pt")
+    content = (tmp_path / "small.pt").read_bytes()
+    for bit in range(8 * content.index(b"PK\1\2"), 8 * len(content)):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "damaged.pt").write_bytes(damaged)
+        try:
+            found = read_torch_archive(tmp_path / "damaged.pt", "weights file")
+        except UserError:
+            continue
+        assert found.keys() == {"a"} and found["a"].tolist() == [0, 1, 2, 3], bit
+
+
 def test_no_cut_file_is_read(saved, tmp_path):
     content = saved[0].read_bytes()
     for length in [*range(0, 8), *range(8, len(content), 97), len(content) - 1]:

@@ -56,10 +56,10 @@ def codec(request):
 
 def test_ten_thousand_random_texts_come_back(codec):
     texts = [*random_texts(10_000, seed=1), *ODD, *LOOKALIKES, "", " ", "  a  ", "\u2581" * 3]
-    rows = codec.encode_batch(texts)
-    assert [codec.decode(row) for row in rows] == texts
-    assert all(0 <= token < codec.num_ids for row in rows for token in row)
-    assert codec.end_id is None or not any(codec.end_id in row for row in rows)
+    encoded = codec.encode_batch(texts)
+    assert [codec.decode(ids) for ids in encoded] == texts
+    assert all(0 <= token < codec.num_ids for ids in encoded for token in ids)
+    assert codec.end_id is None or not any(codec.end_id in ids for ids in encoded)
 
 
 @settings(max_examples=300, deadline=None)
@@ -235,11 +235,11 @@ def given_model(sentences, folder, **options):
 
 def test_a_given_model_refuses_what_it_would_alter(sentences, tmp_path):
     codec = given_model(sentences, tmp_path)  # nmt_nfkc, squeezed spaces, unknown characters
-    rows = codec.try_encode_batch(
+    encoded = codec.try_encode_batch(
         ["the film is good", "two  spaces", "ﬁne", "\u4f60", "tab\there", "a\u2581b"]
     )
-    assert rows[0] is not None and codec.decode(rows[0]) == "the film is good"
-    assert rows[1:] == [None] * 5
+    assert encoded[0] is not None and codec.decode(encoded[0]) == "the film is good"
+    assert encoded[1:] == [None] * 5
     with pytest.raises(UserError, match="would be altered by this sentencepiece tokenizer"):
         codec.encode("two  spaces")
 
@@ -252,10 +252,10 @@ def test_a_given_model_with_byte_pieces_and_a_leading_space_is_exact(sentences, 
     assert codec.decode(codec.encode("film")) == "film"
     texts = random_texts(2000, seed=6)
     exact = 0
-    for text, row in zip(texts, codec.try_encode_batch(texts), strict=True):
-        assert (row is None) == ("\u2581" in text)
-        if row is not None:
-            assert codec.decode(row) == text
+    for text, ids in zip(texts, codec.try_encode_batch(texts), strict=True):
+        assert (ids is None) == ("\u2581" in text)
+        if ids is not None:
+            assert codec.decode(ids) == text
             exact += 1
     assert exact > 1000
 
@@ -264,8 +264,8 @@ def test_what_was_met_before_changes_no_ids(sentences, monkeypatch):
     """Words are remembered while they are few; a codec that forgets at once gives the same."""
     texts = [*random_texts(300, seed=9), *sentences[:300]] * 2
     remembering, forgetful = train_bytes_codec(sentences, 400), train_bytes_codec(sentences, 400)
-    rows = [remembering.encode(text) for text in texts]
+    encoded = [remembering.encode(text) for text in texts]
     monkeypatch.setattr("fairseq_plugin.text.byte_level.MOST_KNOWN", 0)
-    assert [forgetful.encode(text) for text in texts] == rows
-    assert forgetful.encode_batch(texts) == rows
+    assert [forgetful.encode(text) for text in texts] == encoded
+    assert forgetful.encode_batch(texts) == encoded
     assert not forgetful._known and remembering._known

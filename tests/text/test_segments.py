@@ -94,10 +94,10 @@ def test_a_given_sentencepiece_model_that_adds_a_space_survives_cuts(llama_like)
     text = " ".join(sentences(40))
     pieces = pieces_of(text, 50, cut_before=llama_like.cut_before)
     assert len(pieces) > 10
-    rows = llama_like.encode_batch(pieces[:1]) + llama_like.try_encode_batch(
+    encoded = llama_like.encode_batch(pieces[:1]) + llama_like.try_encode_batch(
         pieces[1:], [True] * (len(pieces) - 1)
     )
-    assert llama_like.decode(list(chain(*rows))) == text
+    assert llama_like.decode(list(chain(*encoded))) == text
 
 
 @pytest.fixture(scope="module")
