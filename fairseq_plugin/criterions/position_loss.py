@@ -3,14 +3,16 @@
 Legend: B batch, T time, D width, V vocabulary.
 
 A model with the attribute ``supports_fused_loss`` answers ``forward(..., for_loss=True)`` with ``(hidden_BTD,
-extra)``, where ``extra["output_layer"]`` is an :class:`~fairseq_plugin.core.chunked_loss.OutputLayer`. The loss then
-never sees B x T x V. Calling the model's ``forward``, not its parts, keeps distributed wrappers and their gradient hooks
+extra)``, where ``extra["output_layer"]`` is an ``OutputLayer`` (``core/chunked_loss.py``). The loss then never
+sees B x T x V. Calling the model's ``forward``, not its parts, keeps distributed wrappers and their gradient hooks
 in the path.
 """
 
 import logging
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from fairseq import utils
@@ -22,6 +24,7 @@ from omegaconf import II
 from fairseq_plugin.core.chunked_loss import loss_from_hidden
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.core.logits_loss import loss_from_logits
+from fairseq_plugin.core.position_rules import LossParts, Predictions, Rule
 from fairseq_plugin.criterions.single_token_log import log_single_token, single_token_log
 from fairseq_plugin.criterions.update_number import UpdateNumber
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
@@ -35,7 +38,7 @@ class PositionLossConfig(FairseqDataclass):
         default=False,
         metadata={"help": "prompt tokens (label, separator) count as seen; off: only the sentence's own do"},
     )
-    fused: ChoiceEnum(["auto", "on", "off"]) = field(
+    fused: ChoiceEnum(["auto", "on", "off"]) = field(  # pyright: ignore[reportInvalidTypeForm]
         default="auto",
         metadata={
             "help": "from hidden states to loss in chunks, without B x T x V logits: "
@@ -56,20 +59,20 @@ class PositionLossCriterion(FairseqCriterion):
 
     Args:
         task: the fairseq task; its target dictionary names the padding.
-        cfg: a :class:`PositionLossConfig`.
+        cfg: its settings.
 
     Attributes:
         rule_loss: name of the rule's own loss in the logs, and of the criterion in messages.
-        updates: the :class:`~fairseq_plugin.criterions.update_number.UpdateNumber`.
+        updates: which update is at work.
 
     Raises:
         SystemExit: a flag out of range, or a worker that a launcher left alone.
     """
 
-    rule_loss = None
+    rule_loss: str
 
     @plain_errors()
-    def __init__(self, task, cfg):
+    def __init__(self, task: Any, cfg: Any) -> None:
         super().__init__(task)
         self.cfg = cfg
         self.updates = UpdateNumber(task)
@@ -79,15 +82,17 @@ class PositionLossCriterion(FairseqCriterion):
         with addressed_to_the_user(ValueError):
             self.check_flags()
 
-    def check_flags(self):
+    def check_flags(self) -> None:
         """Raise ``ValueError`` for flags that make no sense; called once, before anything else."""
 
-    def rule(self):
-        """The :class:`~fairseq_plugin.core.position_rules.Rule` of the update at work, or of validation."""
+    def rule(self) -> Rule:
+        """The objective of the update at work, or of validation."""
         raise NotImplementedError
 
     @plain_errors()
-    def forward(self, model, sample, reduce=True):
+    def forward(
+        self, model: torch.nn.Module, sample: Mapping[str, Any], reduce: bool = True
+    ) -> tuple[torch.Tensor, int, dict[str, Any]]:
         """Compute the loss of a batch.
 
         Args:
@@ -109,7 +114,7 @@ class PositionLossCriterion(FairseqCriterion):
             raise NotImplementedError("this criterion gives the loss of the whole batch only")
         return self.batch_loss(model, sample)
 
-    def batch_loss(self, model, sample):
+    def batch_loss(self, model: Any, sample: Mapping[str, Any]) -> tuple[torch.Tensor, int, dict[str, Any]]:
         """:meth:`forward` without the checks of its arguments."""
         fused, output, extra = self.read(model, sample["net_input"])
         target_BT = model.get_targets(sample, (output, extra))
@@ -119,7 +124,7 @@ class PositionLossCriterion(FairseqCriterion):
             "ignore_index": self.padding_idx,
         }
         seen_BT = self._seen(sample, target_BT)
-        parts, predictions = self.apply(fused, output, extra, target_BT, seen_BT, **settings)
+        parts, predictions = self.loss_of(fused, output, extra, target_BT, seen_BT, **settings)
         loss = parts.loss if self.training else parts.nll
         self.require_finite(sample, parts.loss, parts.nll)
         num_sentences = sample["target"].size(0)
@@ -136,10 +141,11 @@ class PositionLossCriterion(FairseqCriterion):
             "sample_size": sample_size,
         }
         if not self.training:
+            assert predictions is not None  # asked for above
             log |= single_token_log(predictions, target_BT, self.padding_idx)
         return loss, sample_size, log
 
-    def read(self, model, net_input):
+    def read(self, model: Any, net_input: Mapping[str, torch.Tensor]) -> tuple[bool, torch.Tensor, Any]:
         """``(fused, output, extra)`` of the model's forward: hidden states where fused, else logits."""
         # Distributed wrappers pass the attribute through (fairseq's ModuleProxyWrapper).
         fused = getattr(model, "supports_fused_loss", False) and str(self.cfg.fused) != "off"
@@ -150,14 +156,22 @@ class PositionLossCriterion(FairseqCriterion):
             self._require_logits(model, output)
         return fused, output, extra
 
-    def apply(self, fused, output, extra, target_BT, seen_BT, **settings):
+    def loss_of(
+        self,
+        fused: bool,
+        output: torch.Tensor,
+        extra: Any,
+        target_BT: torch.Tensor,
+        seen_BT: torch.Tensor,
+        **settings: Any,
+    ) -> tuple[LossParts, Predictions | None]:
         """A rule on what :meth:`read` gave: ``(parts, predictions)``."""
         with addressed_to_the_user(ValueError):
             if not fused:
                 return loss_from_logits(output, target_BT, seen_BT, **settings)
             return loss_from_hidden(output, extra["output_layer"], target_BT, seen_BT, **settings)
 
-    def _seen(self, sample, target_BT):
+    def _seen(self, sample: Mapping[str, Any], target_BT: torch.Tensor) -> torch.Tensor:
         """The token that becomes seen after each position: ``--prompt-seen`` alone decides over prompt
         positions."""
         prompt_BT = sample.get("prompt_target")
@@ -169,7 +183,7 @@ class PositionLossCriterion(FairseqCriterion):
         in_prompt_BT = prompt_BT != self.padding_idx
         return torch.where(in_prompt_BT, prompt_BT if self.cfg.prompt_seen else self.padding_idx, target_BT)
 
-    def _require_logits(self, model, output):
+    def _require_logits(self, model: Any, output: torch.Tensor) -> None:
         decoder = getattr(model, "decoder", None)
         num_symbols = len(self.task.target_dictionary)
         if getattr(decoder, "adaptive_softmax", None) is not None or output.size(-1) < num_symbols:
@@ -179,8 +193,11 @@ class PositionLossCriterion(FairseqCriterion):
                 "--adaptive-softmax-cutoff, or use --criterion adaptive_loss"
             )
 
-    def require_finite(self, sample, *losses):
-        """Stop at a loss that is NaN or infinite, before the weights change, and name the samples.
+    def require_finite(self, sample: Mapping[str, Any], *losses: torch.Tensor) -> None:
+        """Stop at a loss that is NaN or infinite, and name the update and the samples.
+
+        In training the update has not changed the weights yet: with ``--update-freq`` earlier batches have
+            only added to the gradients. In validation it has.
 
         Raises:
             FloatingPointError: naming losses, update and sample ids.
@@ -191,17 +208,23 @@ class PositionLossCriterion(FairseqCriterion):
         if all(map(math.isfinite, values)):
             return
         ids = sample["id"].tolist() if "id" in sample else "unknown"
-        where = self.updates.in_words() if self.training else "validation"
+        found = f"loss {', true NLL '.join(map(str, values))} in"
+        if self.training:
+            raise FloatingPointError(
+                f"{found} {self.updates.in_words()}, sample ids {ids}: stopped before this update changed "
+                "the weights. Use a smaller --lr, set --clip-norm, or look at these samples"
+            )
         raise FloatingPointError(
-            f"loss {', true NLL '.join(map(str, values))} in {where}, sample ids {ids}: stopped before the "
-            "weights change. Use a smaller --lr, set --clip-norm, or look at these samples"
+            f"{found} validation{self.updates.done_in_words()}, sample ids {ids}: the weights as they are "
+            "now give it. Go on from an earlier checkpoint with a smaller --lr or with --clip-norm, or look at "
+            "these samples"
         )
 
     @classmethod
-    def reduce_metrics(cls, logging_outputs) -> None:
+    def reduce_metrics(cls, logging_outputs: Sequence[Mapping[str, Any]]) -> None:
         """Combine the logging values of all batches and workers into the meters of the class's docstring."""
 
-        def total(key):
+        def total(key: str) -> Any:  # a tensor, or a number of the host
             return sum(log.get(key, 0) for log in logging_outputs)
 
         # Weights of the averages are host numbers wherever fairseq has them, so that no meter waits for the
@@ -212,7 +235,9 @@ class PositionLossCriterion(FairseqCriterion):
         cls.log_tokens(logging_outputs, total, num_tokens)
 
     @classmethod
-    def log_tokens(cls, logging_outputs, total, num_tokens):
+    def log_tokens(
+        cls, logging_outputs: Sequence[Mapping[str, Any]], total: Callable[[str], Any], num_tokens: Any
+    ) -> None:
         """Log what is averaged over the scored tokens, ``num_tokens`` in number."""
         num_scored = at_least_one(total("num_scored"))  # a batch of padding alone must not divide by zero
         metrics.log_scalar("nll_loss", total("nll_loss") / num_scored / math.log(2), num_tokens, round=3)
@@ -225,16 +250,16 @@ class PositionLossCriterion(FairseqCriterion):
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
-        """All values are sums, so workers exchange one row of numbers."""
+        """All values are sums, so workers exchange one list of numbers."""
         return True
 
 
-def _perplexity(meters):
+def _perplexity(meters: Mapping[str, Any]) -> Any:
     """2^nll_loss; None where nothing was scored since the last line of the log (fairseq would show 0)."""
     nll = meters["nll_loss"].avg
     return None if nll is None else utils.get_perplexity(nll)
 
 
-def at_least_one(count):
+def at_least_one(count: Any) -> Any:
     """A divisor that is never 0."""
     return count.clamp(min=1) if torch.is_tensor(count) else max(count, 1)

@@ -1,7 +1,10 @@
 """``--criterion scale_grad``: ScaleGrad for any fairseq model that returns logits."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import torch
 from fairseq.criterions import register_criterion
 from fairseq.dataclass import ChoiceEnum
 from fairseq.logging import metrics
@@ -20,7 +23,7 @@ class ScaleGradCriterionConfig(PositionLossConfig):
             "1 = maximum likelihood, smaller = fewer repetitions"
         },
     )
-    gamma_schedule: ChoiceEnum(list(SCHEDULES)) = field(
+    gamma_schedule: ChoiceEnum(list(SCHEDULES)) = field(  # pyright: ignore[reportInvalidTypeForm]
         default="constant",
         metadata={
             "help": "how gamma changes over the updates: constant = --gamma throughout, linear = from "
@@ -57,7 +60,7 @@ class ScaleGradCriterion(PositionLossCriterion):
 
     Args:
         task: the fairseq task; its target dictionary names the padding.
-        cfg: a :class:`ScaleGradCriterionConfig`.
+        cfg: its settings.
 
     Raises:
         SystemExit: a flag out of range or without effect, or a worker that a launcher left alone.
@@ -65,31 +68,41 @@ class ScaleGradCriterion(PositionLossCriterion):
 
     rule_loss = "scale_grad_loss"
 
-    def check_flags(self):
+    def __init__(self, task: Any, cfg: Any) -> None:
+        super().__init__(task, cfg)
+        self.schedule = _schedule(cfg)
+
+    def check_flags(self) -> None:
         cfg = self.cfg
         check_settings(cfg.gamma, cfg.parity_eps)
-        self.schedule = GammaSchedule(cfg.gamma, str(cfg.gamma_schedule), cfg.gamma_start, cfg.gamma_updates)
+        _schedule(cfg)
 
-    def gamma(self):
+    def gamma(self) -> float:
         """Of the update at work; in validation the final one."""
         if self.schedule.is_constant or not self.training:
             return self.cfg.gamma
         return self.schedule.at(self.updates.require(f"--gamma-schedule {self.cfg.gamma_schedule}"))
 
-    def rule(self):
+    def rule(self) -> ScaleGradRule:
         return ScaleGradRule(self.gamma(), self.cfg.parity_eps)
 
-    def batch_loss(self, model, sample):
+    def batch_loss(
+        self, model: torch.nn.Module, sample: Mapping[str, Any]
+    ) -> tuple[torch.Tensor, int, dict[str, Any]]:
         loss, sample_size, log = super().batch_loss(model, sample)
         if self.training and not self.schedule.is_constant:
             log |= {"gamma_sum": self.gamma(), "num_batches": 1}
         return loss, sample_size, log
 
     @classmethod
-    def reduce_metrics(cls, logging_outputs) -> None:
+    def reduce_metrics(cls, logging_outputs: Sequence[Mapping[str, Any]]) -> None:
         """Combine the logging values of all batches and workers into the meters of the class's docstring."""
         super().reduce_metrics(logging_outputs)
         if any("gamma_sum" in log for log in logging_outputs):
             batches = at_least_one(sum(log.get("num_batches", 0) for log in logging_outputs))
             gamma = sum(log.get("gamma_sum", 0) for log in logging_outputs) / batches
             metrics.log_scalar("gamma", gamma, weight=0, round=4)
+
+
+def _schedule(cfg: Any) -> GammaSchedule:
+    return GammaSchedule(cfg.gamma, str(cfg.gamma_schedule), cfg.gamma_start, cfg.gamma_updates)

@@ -5,59 +5,63 @@ Logged per token: ``rep_l``, ``wrep_l``, ``human_rep_l`` for l in 16, 32, 128, 5
 distinct targets. They are counted in one process; where several share a split, the two are left out.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from fairseq.logging import metrics
 from fairseq.logging.meters import MetersDict
 
+from fairseq_plugin.core.position_rules import Predictions
 from fairseq_plugin.core.single_token import WINDOWS, single_token_counts
 
 _SHARES = [f"{kind}_{window}" for window in WINDOWS for kind in ("rep", "wrep", "human_rep")] + ["hits10"]
 
 
-class Distinct(int):
-    """The number of distinct tokens of a batch, which remembers the tokens: logs print a number."""
+@dataclass(frozen=True)
+class DistinctTokens:
+    """The distinct tokens of a batch, which fairseq's progress bars show as their number."""
 
-    def __new__(cls, tokens):
-        """``tokens``: int64 of any shape."""
-        types = torch.unique(tokens).tolist()
-        number = super().__new__(cls, len(types))
-        number.types = types
-        return number
+    tokens: frozenset[int]
+
+    def __str__(self) -> str:
+        return str(len(self.tokens))
 
 
 class _DistinctMeter(MetersDict._DerivedMeter):
     """Counts the tokens it was ever told. Derived meters stay out of checkpoints."""
 
-    def __init__(self):
-        super().__init__(lambda _: len(self.types))
-        self.types = set()
+    def __init__(self) -> None:
+        super().__init__(lambda _: len(self.tokens))
+        self.tokens: set[int] = set()
 
-    def update(self, distinct):
-        self.types.update(distinct.types)
+    def update(self, distinct: DistinctTokens) -> None:
+        self.tokens |= distinct.tokens
 
 
-def single_token_log(predictions, target_BT, ignore_index):
+def single_token_log(predictions: Predictions, target_BT: torch.Tensor, ignore_index: int) -> dict[str, Any]:
     """Logging values of one batch.
 
     Args:
-        predictions: :class:`~fairseq_plugin.core.position_rules.Predictions`.
+        predictions: what the model says at every position.
         target_BT: int64 ``(B, T)``.
         ignore_index: the padding index.
 
     Returns:
-        dict of sums; in a single process also two :class:`Distinct`.
+        Sums; in a single process also two :class:`DistinctTokens`.
     """
     predicted_BT, rank_BT = predictions
     counts = single_token_counts(predicted_BT, target_BT, rank_BT, ignore_index=ignore_index)
-    log = {key: counts[key] for key in (*_SHARES, "rank_sum")}
+    log: dict[str, Any] = {key: counts[key] for key in (*_SHARES, "rank_sum")}
     if _one_process():
         scored_BT = target_BT != ignore_index
-        log["predicted_types"] = Distinct(predicted_BT[scored_BT])
-        log["target_types"] = Distinct(target_BT[scored_BT])
+        log["predicted_types"] = DistinctTokens(frozenset(predicted_BT[scored_BT].unique().tolist()))
+        log["target_types"] = DistinctTokens(frozenset(target_BT[scored_BT].unique().tolist()))
     return log
 
 
-def log_single_token(logging_outputs, num_scored, weight):
+def log_single_token(logging_outputs: Sequence[Mapping[str, Any]], num_scored: Any, weight: Any) -> None:
     """Put the values of :func:`single_token_log` into fairseq's meters; nothing where there are none.
 
     Args:
@@ -74,10 +78,10 @@ def log_single_token(logging_outputs, num_scored, weight):
     metrics.log_scalar("rank", rank, weight, round=2)
     for key, name in (("predicted_types", "uniq"), ("target_types", "human_uniq")):
         for log in logging_outputs:
-            if isinstance(log.get(key), Distinct):
+            if isinstance(log.get(key), DistinctTokens):
                 metrics.log_custom(_DistinctMeter, name, log[key])
 
 
-def _one_process():
+def _one_process() -> bool:
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     return not distributed or torch.distributed.get_world_size() == 1

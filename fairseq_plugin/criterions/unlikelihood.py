@@ -8,7 +8,9 @@ Legend: K texts, N prefix tokens, L continuation tokens, S = N + L, V vocabulary
 
 import logging
 import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from fairseq.criterions import register_criterion
@@ -16,7 +18,7 @@ from fairseq.logging import metrics
 from omegaconf import II
 
 from fairseq_plugin.core.repeated_ngrams import mark_repeats, repeated_ngrams
-from fairseq_plugin.core.unlikelihood_rule import PenaltyRule, UnlikelihoodRule
+from fairseq_plugin.core.unlikelihood_rule import PenaltyRule, UnlikelihoodRule, check_alpha
 from fairseq_plugin.criterions.greedy import continue_greedily, unwrapped
 from fairseq_plugin.criterions.position_loss import PositionLossConfig, PositionLossCriterion, at_least_one
 from fairseq_plugin.errors import UserError
@@ -27,9 +29,9 @@ logger = logging.getLogger(__name__)
 # The random number with this key decides whether an update is sequence-level; prefix i has key i + 1.
 _COIN = 0
 _NO_TOKEN = -1
-# Logged in every training batch of a run with sequence-level updates. One worker may give its token-level loss
-# where another does not, and fairseq sums the workers' values *by place*, tensors and numbers apart: every batch
-# must log the same keys, in one order, of the same kinds.
+# Logged in every training batch of a run with sequence-level updates. One worker may give its token-level
+# loss where another does not, and fairseq sums the workers' values *by place*, tensors and numbers apart:
+# every batch must log the same keys, in one order, of the same kinds.
 _SEQUENCE_TENSORS = ("sequence_loss", "sequence_repeated")
 _SEQUENCE_NUMBERS = ("sequence_tokens", "sequence_ngrams", "sequence_fallbacks")
 
@@ -84,7 +86,7 @@ class UnlikelihoodCriterion(PositionLossCriterion):
 
     Args:
         task: the fairseq task; its target dictionary names the padding.
-        cfg: a :class:`UnlikelihoodCriterionConfig`.
+        cfg: its settings.
 
     Raises:
         SystemExit: a flag out of range, or a worker that a launcher left alone.
@@ -92,14 +94,15 @@ class UnlikelihoodCriterion(PositionLossCriterion):
 
     rule_loss = "unlikelihood_loss"
 
-    def __init__(self, task, cfg):
+    def __init__(self, task: Any, cfg: Any) -> None:
         super().__init__(task, cfg)
-        self._model_checked = False
-        self._told_of_short_rows = False
-
-    def check_flags(self):
-        cfg = self.cfg
         self._rule = UnlikelihoodRule(cfg.alpha)
+        self._model_checked = False
+        self._told_of_short_texts = False
+
+    def check_flags(self) -> None:
+        cfg = self.cfg
+        check_alpha(cfg.alpha)
         if not 0.0 <= cfg.sequence_share <= 1.0:
             raise ValueError(
                 f"--sequence-share {cfg.sequence_share}: must be in [0, 1], a share of the updates"
@@ -114,10 +117,12 @@ class UnlikelihoodCriterion(PositionLossCriterion):
                 f"{cfg.sequence_ngram}, or no n-gram could come back"
             )
 
-    def rule(self):
+    def rule(self) -> UnlikelihoodRule:
         return self._rule
 
-    def batch_loss(self, model, sample):
+    def batch_loss(
+        self, model: torch.nn.Module, sample: Mapping[str, Any]
+    ) -> tuple[torch.Tensor, int, dict[str, Any]]:
         if not self.training or self.cfg.sequence_share == 0.0:
             return super().batch_loss(model, sample)
         self._check_model(model)
@@ -135,12 +140,12 @@ class UnlikelihoodCriterion(PositionLossCriterion):
 
     # -- sequence level -----------------------------------------------------------------------------------
 
-    def is_sequence_level(self, update):
+    def is_sequence_level(self, update: int) -> bool:
         """Whether the update after ``update`` others is sequence-level: a matter of (seed, update) alone."""
         return self._uniform([_COIN], update).item() < self.cfg.sequence_share
 
-    def prefixes(self, src_tokens_BT, update):
-        """Stretches of consecutive tokens of the batch's rows, cut from each row's start, none padded.
+    def prefixes(self, src_tokens_BT: torch.Tensor, update: int) -> torch.Tensor | None:
+        """Stretches of consecutive tokens of the batch's texts, cut from each text's start, none padded.
 
         Returns:
             int64 ``(K, N)``, K at most ``--sequence-prefixes``, chosen by (seed, update); None if there is
@@ -148,26 +153,28 @@ class UnlikelihoodCriterion(PositionLossCriterion):
         """
         length = self.cfg.sequence_prefix
         found = []
-        for row_T in src_tokens_BT:
-            row_T = row_T[row_T != self.padding_idx]
-            found += [part_N for part_N in row_T.split(length) if len(part_N) == length]
+        for text_T in src_tokens_BT:
+            text_T = text_T[text_T != self.padding_idx]
+            found += [part_N for part_N in text_T.split(length) if len(part_N) == length]
         if not found:
-            if not self._told_of_short_rows:
+            if not self._told_of_short_texts:
                 logger.warning(
                     f"a batch has no sample of --sequence-prefix {length} tokens: its token-level loss is "
                     "taken instead (counted as sequence_fallbacks; this is said once). Use a smaller "
                     "--sequence-prefix"
                 )
-                self._told_of_short_rows = True
+                self._told_of_short_texts = True
             return None
         order = self._uniform(range(1, len(found) + 1), update).argsort().tolist()
         return torch.stack([found[i] for i in sorted(order[: self.cfg.sequence_prefixes])])
 
-    def _uniform(self, keys, update):
-        keys = torch.tensor(list(keys))
-        return keyed_uniform(self.cfg.seed, keys, torch.full_like(keys, update))
+    def _uniform(self, keys: Iterable[int], update: int) -> torch.Tensor:
+        keys_K = torch.tensor(list(keys))
+        return keyed_uniform(self.cfg.seed, keys_K, torch.full_like(keys_K, update))
 
-    def _sequence_loss(self, model, sample, prefix_KN):
+    def _sequence_loss(
+        self, model: torch.nn.Module, sample: Mapping[str, Any], prefix_KN: torch.Tensor
+    ) -> tuple[torch.Tensor, int, dict[str, Any]]:
         cfg = self.cfg
         try:
             written_KL = continue_greedily(
@@ -185,13 +192,13 @@ class UnlikelihoodCriterion(PositionLossCriterion):
         penalised_KT = torch.where(marks_KT, target_KT, _NO_TOKEN)
         settings = {"rule": PenaltyRule(), "ignore_index": _NO_TOKEN}
         seen_KT = torch.full_like(target_KT, _NO_TOKEN)
-        parts, _ = self.apply(fused, output, extra, penalised_KT, seen_KT, **settings)
+        parts, _ = self.loss_of(fused, output, extra, penalised_KT, seen_KT, **settings)
         self.require_finite(sample, parts.loss)
 
         repeats_KM = repeated_ngrams(written_KL, cfg.sequence_ngram)
         sample_size = len(written_KL) if cfg.sentence_avg else written_KL.numel()
         # In the order of a token-level batch, see _SEQUENCE_TENSORS.
-        log = {"loss": parts.loss.detach()}
+        log: dict[str, Any] = {"loss": parts.loss.detach()}
         scored = ("nll_loss", self.rule_loss, "num_correct", "num_novel", "num_scored")
         log |= dict.fromkeys(scored, torch.zeros_like(parts.num_scored))
         log |= {
@@ -206,7 +213,7 @@ class UnlikelihoodCriterion(PositionLossCriterion):
         }
         return parts.loss, sample_size, log
 
-    def _check_model(self, model):
+    def _check_model(self, model: Any) -> None:
         """Refuse a model that cannot continue its own texts, at the first batch."""
         if self._model_checked:
             return
@@ -227,13 +234,13 @@ class UnlikelihoodCriterion(PositionLossCriterion):
         self._model_checked = True
 
     @classmethod
-    def reduce_metrics(cls, logging_outputs) -> None:
+    def reduce_metrics(cls, logging_outputs: Sequence[Mapping[str, Any]]) -> None:
         """Combine the logging values of all batches and workers into the meters of the class's docstring."""
         super().reduce_metrics(logging_outputs)
         if not any("sequence_tokens" in log for log in logging_outputs):
             return
 
-        def total(key):
+        def total(key: str) -> Any:  # a tensor, or a number of the host
             return sum(log.get(key, 0) for log in logging_outputs)
 
         num_tokens = total("sequence_tokens")
@@ -245,7 +252,9 @@ class UnlikelihoodCriterion(PositionLossCriterion):
         metrics.log_scalar_sum("sequence_fallbacks", total("sequence_fallbacks"))
 
     @classmethod
-    def log_tokens(cls, logging_outputs, total, num_tokens):
+    def log_tokens(
+        cls, logging_outputs: Sequence[Mapping[str, Any]], total: Callable[[str], Any], num_tokens: Any
+    ) -> None:
         """Sequence-level updates scored no token: they must not weigh in, nor show a 0."""
         num_tokens = num_tokens - total("sequence_tokens")
         if num_tokens or not total("sequence_tokens"):

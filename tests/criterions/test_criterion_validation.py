@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fairseq_plugin.core.single_token import WINDOWS
-from tests.criterions.criterion_setup import build_gpt2, build_lm, criterion_of, lm_batch, meters_of
+from tests.criterions.criterion_setup import build_gpt2, build_lm, criterion_of, lm_batch, meters_of, train_step
 from tests.reference.single_token_oracle import literal_counts
 
 NAMES = [f"{kind}_{window}" for window in WINDOWS for kind in ("rep", "wrep", "human_rep")]
@@ -45,7 +45,7 @@ def test_distinct_tokens_add_up_over_validation_steps_as_the_trainer_runs_them(l
         with metrics.aggregate(new_root=True) as meters:
             for log in logs:
                 criterion.__class__.reduce_metrics([log])
-        types = set().union(*(log["target_types"].types for log in logs))
+        types = set().union(*(log["target_types"].tokens for log in logs))
         assert meters.get_smoothed_values()["human_uniq"] == len(types)
         saved = {key for _, key, *_ in meters.state_dict()}  # fairseq could not load a meter of ours
         assert "rep_128" in saved and not {"uniq", "human_uniq"} & saved
@@ -77,9 +77,28 @@ def test_a_validation_batch_of_padding_logs_no_nonsense(lm_task, name):
     assert shown["rep_16"] == shown["uniq"] == shown["human_uniq"] == 0
 
 
-def test_damaged_weights_stop_the_validation(lm_task):
+def test_damaged_weights_stop_the_validation_and_nothing_is_said_that_is_not_so(lm_task):
+    """In validation the weights have changed; in training, with gradients of earlier batches, they have not."""
     model, criterion = build_lm(lm_task).eval(), criterion_of(lm_task, "scale_grad").eval()
+    batch, before = lm_batch(lm_task), {name: p.detach().clone() for name, p in model.named_parameters()}
+    poisoned = next(p for name, p in model.named_parameters() if "layer_norm" in name)
+
+    def message():
+        with pytest.raises(FloatingPointError) as error:
+            lm_task.valid_step(batch, model, criterion.eval())
+        return str(error.value)
+
     with torch.no_grad():
-        next(p for name, p in model.named_parameters() if "layer_norm" in name)[0] = torch.nan
-    with pytest.raises(FloatingPointError, match=r"nan.* in validation, sample ids \[10, 11, 12\]"):
-        lm_task.valid_step(lm_batch(lm_task), model, criterion)
+        poisoned[0] = torch.nan
+    assert "nan in validation, sample ids [10, 11, 12]: the weights as they are now give it" in message()
+    with torch.no_grad():
+        poisoned[0] = before[next(name for name, p in model.named_parameters() if p is poisoned)][0]
+    train_step(lm_task, model, criterion, batch, update=6)  # the first batch of --update-freq 2
+    with torch.no_grad():
+        poisoned[0] = torch.nan
+    with pytest.raises(FloatingPointError, match="in update 7, .* before this update changed the weights"):
+        train_step(lm_task, model, criterion, batch, update=6)
+    for name, parameter in model.named_parameters():
+        assert parameter is poisoned or torch.equal(parameter, before[name])
+    found = message()
+    assert "nan in validation after update 7, sample ids [10, 11, 12]" in found and "before" not in found
