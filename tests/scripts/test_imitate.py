@@ -1,29 +1,10 @@
 """imitate.sh: one command from one text file to its style; again, to go on."""
 
-import os
 import re
-import subprocess
 
 import pytest
 
-from scripts import environment
 from scripts.reviews import make_reviews
-
-
-def imitate(root, *words):
-    return subprocess.run(
-        ["bash", root / "scripts" / "imitate.sh", *map(str, words)],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=500,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-
-
-@pytest.fixture
-def ready_root(repo_root):
-    """The repository, if setup_env.sh has finished there: no test installs anything."""
-    if fault := environment.stamp_fault(repo_root / ".venv"):
-        pytest.skip(f".venv: {fault}; bash scripts/setup_env.sh comes first")
-    return repo_root
 
 
 @pytest.fixture
@@ -37,7 +18,7 @@ def text(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
+def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path):
     words = (
         text,
         "--to",
@@ -49,7 +30,7 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
         "--prompt",
         r"A\nfilm",
     )
-    done = imitate(ready_root, *words)
+    done = shell("imitate.sh", *words)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     out = tmp_path / "out"
     names = {path.name for path in out.iterdir()}
@@ -71,7 +52,7 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
     assert 0.2 < float(measured[2]) < 5
     checkpoint = (out / "checkpoints" / "checkpoint_best.pt").read_bytes()
 
-    again = imitate(ready_root, *words)
+    again = shell("imitate.sh", *words)
 
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
     assert "fairseq-train" not in again.stdout
@@ -81,13 +62,13 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
     (out / "trained").unlink()  # killed while fairseq copied its last checkpoint
     last = out / "checkpoints" / "checkpoint_last.pt"
     last.write_bytes(last.read_bytes()[:5000])
-    torn = imitate(ready_root, *words)
+    torn = shell("imitate.sh", *words)
     assert torn.returncode == 0, torn.stdout[-3000:] + torn.stderr[-3000:]
     console = (out / "train.console").read_text("utf-8")
     assert "going on from" in console and "Loaded checkpoint" in console
 
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    other = imitate(ready_root, *words[:-1], "another prompt", "--gamma", "0.5")
+    other = shell("imitate.sh", *words[:-1], "another prompt", "--gamma", "0.5")
     assert other.returncode == 1
     assert "was begun with --gamma 1, not 0.5" in other.stderr
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
@@ -108,6 +89,6 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready_root, text, tmp_path):
         (("{text}", "other.txt"), "one text at a time, not {text} and other.txt; see --help"),
     ],
 )
-def test_a_mistake_gives_one_line_before_anything_is_done(repo_root, text, words, error):
-    done = imitate(repo_root, *(word.format(text=text) for word in words))
+def test_a_mistake_gives_one_line_before_anything_is_done(shell, text, words, error):
+    done = shell("imitate.sh", *(word.format(text=text) for word in words))
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {error.format(text=text)}\n")

@@ -1,28 +1,8 @@
 """quickstart.sh: one command from a labelled file to an augmented set; again, to go on."""
 
 import csv
-import os
-import subprocess
 
 import pytest
-
-from scripts import environment
-
-
-def quickstart(root, *words):
-    return subprocess.run(
-        ["bash", root / "scripts" / "quickstart.sh", *map(str, words)],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=500,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-
-
-@pytest.fixture
-def ready_root(repo_root):
-    """The repository, if setup_env.sh has finished there: no test installs anything."""
-    if fault := environment.stamp_fault(repo_root / ".venv"):
-        pytest.skip(f".venv: {fault}; bash scripts/setup_env.sh comes first")
-    return repo_root
 
 
 @pytest.fixture
@@ -40,14 +20,13 @@ def own_data(tmp_path):
 
 
 @pytest.mark.slow
-def test_quickstart_runs_on_own_data_and_again(ready_root, own_data, tmp_path):
+def test_quickstart_runs_on_own_data_and_again(ready, shell, own_data, tmp_path):
     words = ("--data", own_data, "--to", tmp_path / "out", "--epochs", 40, "--samples", 40)
-    done = quickstart(ready_root, *words)
+    done = shell("quickstart.sh", *words)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     run = tmp_path / "out" / "gamma-0.5-seed-1"
-    verdict = done.stdout.split("\nDone in")[0].split("\n")[
-        -1
-    ]  # before everything else that looks like success
+    before_the_end = done.stdout.split("\nDone in")[0]
+    verdict = before_the_end.split("\n")[-1]  # before everything that looks like success
     assert verdict.startswith("The new labels fit the sentences: ")
     assert (run / "augmented" / "report.html").read_text("utf-8").startswith("<!")
     with open(run / "augmented" / "train.csv", newline="", encoding="utf-8") as stream:
@@ -66,7 +45,7 @@ def test_quickstart_runs_on_own_data_and_again(ready_root, own_data, tmp_path):
     checkpoint = (run / "checkpoints" / "checkpoint_best.pt").read_bytes()
     samples = (run / "augmented" / "train.csv").read_bytes()
 
-    again = quickstart(ready_root, *words)
+    again = shell("quickstart.sh", *words)
 
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
     assert "epoch 41:" not in again.stdout
@@ -75,8 +54,8 @@ def test_quickstart_runs_on_own_data_and_again(ready_root, own_data, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_error_of_a_stock_command_is_the_last_line(ready_root, own_data, tmp_path):
-    done = quickstart(ready_root, "--data", own_data, "--to", tmp_path / "out", "--gamma", "1.5")
+def test_an_error_of_a_stock_command_is_the_last_line(ready, shell, own_data, tmp_path):
+    done = shell("quickstart.sh", "--data", own_data, "--to", tmp_path / "out", "--gamma", "1.5")
     assert done.returncode == 1
     assert done.stderr.rstrip("\n").split("\n")[-1].startswith("error: --gamma 1.5")
 
@@ -98,11 +77,11 @@ def test_an_error_of_a_stock_command_is_the_last_line(ready_root, own_data, tmp_
         (("--epoch", "3"), "error: unknown option '--epoch'; see bash scripts/quickstart.sh --help\n"),
     ],
 )
-def test_a_mistake_gives_one_line_before_anything_is_done(repo_root, tmp_path, words, error):
+def test_a_mistake_gives_one_line_before_anything_is_done(shell, tmp_path, words, error):
     folders = {name: tmp_path / name for name in ("empty", "two")}
     for folder in folders.values():
         folder.mkdir()
     for ending in ("tsv", "csv"):
         (folders["two"] / f"train.{ending}").write_text("")
-    done = quickstart(repo_root, *(word.format(**folders) for word in words))
+    done = shell("quickstart.sh", *(word.format(**folders) for word in words))
     assert (done.returncode, done.stdout, done.stderr) == (1, "", error.format(**folders))
