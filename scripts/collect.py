@@ -10,26 +10,26 @@ empty, cannot be written in the format, repeats another one, or copies a real se
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fairseq_plugin.augment.collect import Wishes, collect, keepable_splits
+from fairseq_plugin.augment.augmented_set import Options, SetRecord
+from fairseq_plugin.augment.collect import collect, keepable_splits
 from fairseq_plugin.augment.filters import KEYS, REASONS
 from fairseq_plugin.errors import plain_errors
-from fairseq_plugin.reports.display import percent
+from fairseq_plugin.reports.display import percent, visible
 
 
-def parse(arguments=None):
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("results", nargs="+", help="--results-path of fairseq-generate; one per shard")
     parser.add_argument("--data", required=True, help="the prepared data folder the samples were made with")
     parser.add_argument("--to", required=True, help="folder to write")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace an augmented set that stands at --to"
-    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the augmented set at --to")
     parser.add_argument(
         "--join-train",
         action="store_true",
@@ -37,6 +37,11 @@ def parse(arguments=None):
     )
     parser.add_argument(
         "--shuffle", action="store_true", help="shuffle the training file with the generation's seed"
+    )
+    parser.add_argument(
+        "--spreadsheet-safe",
+        action="store_true",
+        help="put ' before texts that begin with = + - or @, which a spreadsheet would compute",
     )
     parser.add_argument(
         "--compare",
@@ -61,39 +66,50 @@ def parse(arguments=None):
     return parser.parse_args(arguments)
 
 
-def summary(record, destination):
+def summary(record: SetRecord, destination: str | Path) -> list[str]:
     """Lines of text: what was kept, what was not, and why."""
-    counts = record["counts"]
+    counts = record.counts.total
     lines = [
-        f"generated {counts['generated']:,}   kept {counts['kept']:,} "
-        f"({percent(counts['kept'] / counts['generated'])})   rejected {counts['rejected']:,}"
+        f"generated {counts.generated:,}   kept {counts.kept:,} "
+        f"({percent(counts.kept_share)})   rejected {counts.rejected:,}"
     ]
     lines += [
-        f"  {count:>9,}  {reason}: {REASONS[reason]}" for reason, count in counts["reasons"].items() if count
+        f"  {count:>9,}  {reason}: {REASONS[reason]}" for reason, count in counts.reasons.items() if count
     ]
     lines += [
-        f"  label {name}: kept {own['kept']:,} of {own['generated']:,}"
-        for name, own in counts["labels"].items()
+        f"  label {visible(name)}: kept {own.kept:,} of {own.generated:,}"
+        for name, own in record.counts.labels.items()
     ]
-    lines += [f"{Path(destination) / name}: {own['rows']:,} rows" for name, own in record["files"].items()]
-    if record["collect"]["report"]:
+    for name, own in record.files.items():
+        marked = f", {own.marked:,} of them marked with ' for spreadsheets" if own.marked else ""
+        lines.append(f"{Path(destination) / name}: {own.rows:,} rows{marked}")
+    if record.other_columns:
+        lines.append(f"other columns of the source: {record.other_columns}")
+    unverified = [str(run["folder"]) for run in record.runs if not run["verified"]]
+    if unverified:
+        lines.append(
+            f"read from what fairseq printed, which has no checksum (written by an earlier version): "
+            f"{', '.join(unverified)}"
+        )
+    if record.options.report:
         lines.append(f"{Path(destination) / 'report.html'}: open it in a browser")
     return lines
 
 
 @plain_errors()
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
-    wishes = Wishes(
+    options = Options(
         compare=args.compare,
         keep_copies=tuple(sorted(set(args.keep_copies))),
         join_train=args.join_train,
         shuffle=args.shuffle,
+        spreadsheet_safe=args.spreadsheet_safe,
         binary=not args.no_binary,
         report=not args.no_report,
         train_log=args.train_log,
     )
-    record = collect(args.results, args.data, args.to, wishes, args.overwrite)
+    record = collect(args.results, args.data, args.to, options, args.overwrite)
     print("\n".join(summary(record, args.to)))
 
 

@@ -11,6 +11,7 @@ SST-2.
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.files import atomic_write
 
 
-def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", required=True, help="the prepared data folder the samples were made with")
     parser.add_argument("--samples", required=True, help="folder written by scripts/collect.py")
     parser.add_argument("--seed", type=int, default=1, help="of the classifier (default: 1)")
@@ -31,26 +32,20 @@ def parse(arguments=None):
 
 
 @plain_errors()
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     if args.json and not Path(args.json).resolve().parent.is_dir():
         raise UserError(f"--json {args.json}: its folder does not exist; make it first")
     judged = judge_samples(args.data, args.samples, args.seed)
-    names = judged["labels"]
-    if judged["valid"] is None:
+    names = judged.labels
+    if judged.valid is None:
         print("the data has no valid set: how often the judge is wrong is not known")
     else:
-        print("\n".join(["real valid set: the judge's own accuracy", *describe(judged["valid"], names)]))
-    print(
-        "\n".join(["synthetic rows: the judge agrees with the label", *describe(judged["synthetic"], names)])
-    )
+        print("\n".join(["real valid set: the judge's own accuracy", *describe(judged.valid, names)]))
+    print("\n".join(["synthetic rows: the judge agrees with the label", *describe(judged.synthetic, names)]))
     if args.json:
-        plain = {
-            part: asdict(value) if part in ("valid", "synthetic") and value else value
-            for part, value in judged.items()
-        }
         with atomic_write(args.json) as stream:
-            json.dump(plain, stream, indent=1, ensure_ascii=False)
+            json.dump(asdict(judged), stream, indent=1, ensure_ascii=False)
             stream.write("\n")
 
 

@@ -1,50 +1,184 @@
-"""The folder that ``scripts/collect.py`` writes, read again."""
+"""The folder that ``scripts/collect.py`` writes: its record, and how it is read again."""
 
 import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
-from fairseq_plugin.labelled.rows import SourceSpec, read_rows
+from fairseq_plugin.labelled.rows import Row, SourceSpec, read_rows
+from fairseq_plugin.reports.tally import Tally
+from fairseq_plugin.storage.sealed import is_sealed
 
 RECORD = "manifest.json"
 REPORT = "report.html"
 FORMAT = "augmented"
-VERSION = 1
+VERSION = 2  # 1 had no digest of its own
+
+_FORMULA = re.compile(r"'*[=+\-@]")  # what a spreadsheet computes, or would after one mark less
+_MARKED = re.compile(r"'+[=+\-@]")
 
 
-def load_record(folder):
-    """``manifest.json`` of an augmented set as a dictionary, or None where ``folder`` holds none."""
-    try:
-        record = json.loads((Path(folder) / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+@dataclass(frozen=True)
+class Options:
+    """What a person may choose; see the flags of ``scripts/collect.py``."""
+
+    compare: str = "exact"
+    keep_copies: tuple[str, ...] = ()
+    join_train: bool = False
+    shuffle: bool = False
+    spreadsheet_safe: bool = False
+    binary: bool = True
+    report: bool = True
+    train_log: str | None = None
 
 
-def read_synthetic(folder):
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file of rows.
+
+    Attributes:
+        rows: ``real + synthetic``.
+        marked: rows whose text got a ``'`` in front for spreadsheets.
+        bytes, sha256: of the file.
+    """
+
+    rows: int
+    real: int
+    synthetic: int
+    marked: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SetRecord:
+    """What an augmented set is and where it comes from: the content of its ``manifest.json``.
+
+    Attributes:
+        data_name, manifest_sha256: of the prepared folder.
+        source: the form of the text files.
+        checkpoints: ``{"path", "sha256"}`` of each model.
+        seed, settings, tokens, seconds: of the generation.
+        runs: what each results folder contributed.
+        options: how it was collected.
+        counts: what was kept and rejected.
+        versions: of Python and packages.
+        files: by name.
+        other_columns: what became of the source's other columns, in words; None where there are none.
+        statistics: figures of the report; None without one.
+        time: when it was collected, and how long that took.
+    """
+
+    data_name: str
+    manifest_sha256: str
+    source: SourceSpec
+    checkpoints: list[dict[str, str]]
+    seed: int
+    settings: Mapping[str, object]
+    runs: list[dict[str, object]]
+    tokens: int
+    seconds: float | None
+    options: Options
+    counts: Tally
+    versions: dict[str, str | None]
+    files: dict[str, WrittenFile] = field(default_factory=dict)
+    other_columns: str | None = None
+    statistics: dict[str, object] | None = None
+    time: dict[str, object] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the file states it."""
+        stated = {
+            "format": FORMAT,
+            "version": VERSION,
+            "data": {"name": self.data_name, "manifest_sha256": self.manifest_sha256},
+            "source": self.source.to_json(),
+            "checkpoint": self.checkpoints,
+            "seed": self.seed,
+            "settings": dict(self.settings),
+            "runs": self.runs,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "tokens_per_second": round(self.tokens / self.seconds, 1) if self.seconds else None,
+            "collect": asdict(self.options) | {"keep_copies": list(self.options.keep_copies)},
+            "counts": self.counts.to_json(),
+            "versions": self.versions,
+            "files": {name: asdict(own) for name, own in self.files.items()},
+            "other_columns": self.other_columns,
+        }
+        if self.statistics is not None:
+            stated["statistics"] = self.statistics
+        return {**stated, "time": self.time}
+
+
+@dataclass(frozen=True)
+class Synthetic:
     """The generated rows of an augmented set, without real rows joined to them.
 
-    Returns:
-        ``(record, rows)``; rows as :func:`~fairseq_plugin.labelled.rows.read_rows` gives them.
+    Attributes:
+        data_name, manifest_sha256: of the data the set was made with.
+        rows: text and label of each, marks for spreadsheets taken off.
+    """
+
+    data_name: str
+    manifest_sha256: str
+    rows: list[Row]
+
+
+def mark_formula(text: str) -> str:
+    """Put ``'`` before a text that a spreadsheet would compute; :func:`unmark_formula` takes it off again."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unmark_formula(text: str) -> str:
+    """The inverse of :func:`mark_formula`, whatever the text began with."""
+    return text[1:] if _MARKED.match(text) else text
+
+
+def is_augmented_set(folder: str | Path) -> bool:
+    """Whether ``folder`` holds a ``manifest.json`` of ours, damaged or not."""
+    return _load(folder) is not None
+
+
+def _load(folder: str | Path) -> tuple[dict[str, Any], bytes] | None:
+    try:
+        written = (Path(folder) / RECORD).read_bytes()
+        record = json.loads(written.decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return (record, written) if isinstance(record, dict) and record.get("format") == FORMAT else None
+
+
+def read_synthetic(folder: str | Path) -> Synthetic:
+    """The generated rows of an augmented set.
 
     Raises:
         UserError: not an augmented set, or a file that was changed since.
     """
     folder = Path(folder)
-    record = load_record(folder)
-    if record is None:
+    loaded = _load(folder)
+    if loaded is None:
         raise UserError(
             f"{folder} is not an augmented set (no {RECORD} of scripts/collect.py); give its --to folder"
         )
-    if record.get("version") != VERSION:
+    record, written = loaded
+    if record.get("version") not in (1, VERSION):
         raise UserError(
-            f"{folder / RECORD} has version {record.get('version')!r}, this code reads {VERSION}; collect "
-            "again"
+            f"{folder / RECORD} has version {record.get('version')!r}, this code reads 1 and {VERSION}; "
+            "collect again"
         )
+    if record["version"] == VERSION and not is_sealed(record, written):
+        raise UserError(f"{folder / RECORD} is damaged: its digest is not its own; collect again")
     try:
         name, stated = next((name, own) for name, own in record["files"].items() if own["real"] == 0)
         spec, digest = SourceSpec.from_json(record["source"]), stated["sha256"]
+        is_marked = bool(record["collect"].get("spreadsheet_safe"))
+        data = record["data"]
+        data_name, manifest_sha256 = str(data["name"]), str(data["manifest_sha256"])
     except (KeyError, TypeError, AttributeError, StopIteration) as error:
         raise UserError(f"{folder / RECORD} is damaged ({error!r}); collect again") from error
     if not (folder / name).is_file():
@@ -53,4 +187,7 @@ def read_synthetic(folder):
         raise UserError(
             f"{folder / name} was changed since it was collected (its SHA-256 differs); collect again"
         )
-    return record, read_rows(folder / name, spec)[0]
+    rows = read_rows(folder / name, spec)[0]
+    if is_marked:
+        rows = [replace(row, text=unmark_formula(row.text)) for row in rows]
+    return Synthetic(data_name, manifest_sha256, rows)

@@ -4,7 +4,12 @@ Every sample gets exactly one verdict, so ``in = out + rejected`` holds by const
 :func:`tally` checks it all the same. Where several reasons apply, the first in :data:`REASONS` is given.
 """
 
+import re
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from fairseq_plugin.reports.tally import Counts, Tally
 
 SPLITS = ("test", "valid", "train")  # a copy of held-out text is the gravest, so it is named first
 
@@ -12,7 +17,8 @@ REASONS = {
     "special": "holds a symbol that is not text",
     "not_ended": "was cut before its end token",
     "empty": "has no text",
-    "broken": "holds a broken character: bytes that are no UTF-8 (U+FFFD)",
+    "broken": "holds a broken character: bytes that are not UTF-8 (U+FFFD)",
+    "control_characters": "holds a control character, or half of a surrogate pair, that train does not hold",
     "unwritable": "cannot be written in the source's file format, or not encoded again exactly",
     "copy_of_test": "is a sentence of the test set",
     "copy_of_valid": "is a sentence of the valid set",
@@ -21,40 +27,75 @@ REASONS = {
     "duplicate": "repeats an earlier sample of its label",
 }
 
+# C0 without tab and line feed, DEL, C1, surrogates.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
-def exact_key(text):
-    """Compare texts as they stand, without the white space around them."""
+
+class Judgeable(Protocol):
+    """What :func:`find_reasons` looks at."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+    @property
+    def special(self) -> bool: ...
+
+
+def exact_key(text: str) -> str:
+    """Compare texts as they are, without the white space around them."""
     return text.strip()
 
 
-def folded_key(text):
+def folded_key(text: str) -> str:
     """Compare texts without regard to upper and lower case and to the amount of white space."""
     return " ".join(text.casefold().split())
 
 
-KEYS = {"exact": exact_key, "folded": folded_key}
+KEYS: dict[str, Callable[[str], str]] = {"exact": exact_key, "folded": folded_key}
 
 
-def find_reasons(samples, labels, known, representable, key=exact_key, keep_copies=()):
+def control_characters(texts: Iterable[str]) -> frozenset[str]:
+    """The control characters and unpaired surrogates in some texts; a tab or line feed is neither."""
+    return frozenset(character for text in texts for character in _CONTROL.findall(text))
+
+
+def find_reasons(
+    samples: Sequence[Judgeable],
+    labels: Sequence[int],
+    known: Mapping[str, Collection[str]],
+    representable: Callable[[str], bool],
+    key: Callable[[str], str] = exact_key,
+    keep_copies: Collection[str] = (),
+    controls: Collection[str] = (),
+) -> list[str | None]:
     """Judge every sample.
 
     Args:
-        samples: list of objects with ``text``, ``ended`` and ``special``, in the order of their ids.
+        samples: in the order of their ids.
         labels: their label indices.
-        known: dict split -> set of keys of the real sentences.
+        known: split -> the keys of its real sentences.
         representable: text -> whether the output formats can hold it.
         key: text -> what is compared; :func:`exact_key` or :func:`folded_key`.
         keep_copies: splits whose copies are kept.
+        controls: control characters that a text may hold: those of the training set.
 
     Returns:
-        A list as long as ``samples``: ``None`` for a kept sample, else a name out of :data:`REASONS`.
+        One entry per sample: ``None`` for a kept one, else a name out of :data:`REASONS`.
         Among equal samples of one label the one with the lowest id is kept.
     """
     keys = [key(sample.text) for sample in samples]
-    reasons = [
-        _own_reason(sample, key_, known, representable, keep_copies) for sample, key_ in zip(samples, keys)
-    ]
-    labels_of_key = {}
+    splits = [split for split in SPLITS if split not in keep_copies and split in known]
+
+    def own_reason(sample: Judgeable, key_: str) -> str | None:
+        reason = _reason_of_text(sample, representable, controls)
+        copied = (f"copy_of_{split}" for split in splits if key_ in known[split])
+        return reason or next(copied, None)
+
+    reasons = list(map(own_reason, samples, keys))
+    labels_of_key: dict[str, set[int]] = {}
     for key_, label, reason in zip(keys, labels, reasons):
         if reason is None:
             labels_of_key.setdefault(key_, set()).add(label)
@@ -70,8 +111,10 @@ def find_reasons(samples, labels, known, representable, key=exact_key, keep_copi
     return reasons
 
 
-def _own_reason(sample, key, known, representable, keep_copies):
-    """The reason that a sample gives by itself, whatever the other samples are."""
+def _reason_of_text(
+    sample: Judgeable, representable: Callable[[str], bool], controls: Collection[str]
+) -> str | None:
+    """The reason that a sample gives by itself, whatever the real sentences and other samples are."""
     if sample.special:
         return "special"
     if not sample.ended:
@@ -80,46 +123,34 @@ def _own_reason(sample, key, known, representable, keep_copies):
         return "empty"
     if "\ufffd" in sample.text:
         return "broken"
-    if not representable(sample.text):
-        return "unwritable"
-    for split in SPLITS:
-        if split not in keep_copies and key in known.get(split, ()):
-            return f"copy_of_{split}"
-    return None
+    if any(character not in controls for character in _CONTROL.findall(sample.text)):
+        return "control_characters"
+    return None if representable(sample.text) else "unwritable"
 
 
-def tally(labels, reasons, names):
+def tally(labels: Sequence[int], reasons: Sequence[str | None], names: Sequence[str]) -> Tally:
     """Count verdicts.
 
     Args:
         labels: label index per sample.
         reasons: from :func:`find_reasons`.
         names: name per label index.
-
-    Returns:
-        ``{"generated", "kept", "rejected", "reasons": {reason: n}, "labels": {name: the same four}}``;
-        every reason is listed, also with 0.
     """
-    total = _counts(reasons)
-    by_label = {
-        name: _counts([reason for label, reason in zip(labels, reasons) if label == index])
-        for index, name in enumerate(names)
-    }
+    by_label: list[list[str | None]] = [[] for _ in names]
+    for label, reason in zip(labels, reasons, strict=True):
+        by_label[label].append(reason)
+    found = Tally(_counts(reasons), dict(zip(names, map(_counts, by_label), strict=True)))
     for part in ("generated", "kept", "rejected"):
-        assert total[part] == sum(counts[part] for counts in by_label.values()), part
-    return {**total, "labels": by_label}
+        assert getattr(found.total, part) == sum(getattr(own, part) for own in found.labels.values()), part
+    return found
 
 
-def _counts(reasons):
+def _counts(reasons: Sequence[str | None]) -> Counts:
     found = Counter(reasons)
     kept = found.pop(None, 0)
     unknown = set(found) - set(REASONS)
     assert not unknown, unknown
-    counts = {
-        "generated": len(reasons),
-        "kept": kept,
-        "rejected": sum(found.values()),
-        "reasons": {reason: found[reason] for reason in REASONS},
-    }
-    assert counts["generated"] == counts["kept"] + counts["rejected"]
+    by_reason = {reason: found[reason] for reason in REASONS}
+    counts = Counts(len(reasons), kept, sum(found.values()), by_reason)
+    assert counts.generated == counts.kept + counts.rejected
     return counts

@@ -5,18 +5,37 @@ Its accuracy on the real valid set stands beside every figure: agreement cannot 
 often the judge itself is wrong.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairseq_plugin.augment.augmented_set import read_synthetic
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.reports.display import percent
+from fairseq_plugin.reports.display import percent, visible
 from fairseq_plugin.storage.manifest import NAME
+
+
+class Judge(Protocol):
+    """A classifier of texts."""
+
+    def predict(self, texts: Sequence[str]) -> NDArray[np.int64] | Sequence[int]:
+        """Label index of each text."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelAgreement:
+    """How often the judge agrees with one label; ``share`` in [0, 1], None for no rows."""
+
+    rows: int
+    share: float | None
 
 
 @dataclass(frozen=True)
@@ -26,17 +45,36 @@ class Agreement:
     Attributes:
         rows: number of rows judged.
         share: of rows with the same label, in [0, 1]; None for no rows.
-        by_label: ``{name: {"rows", "share"}}``.
+        by_label: by the label's name.
         confusion: ``confusion[given][judged]``, counts, in the order of the labels.
     """
 
     rows: int
     share: float | None
-    by_label: dict
-    confusion: list
+    by_label: dict[str, LabelAgreement]
+    confusion: list[list[int]]
 
 
-def judge_samples(data, samples, seed=1):
+@dataclass(frozen=True)
+class Judged:
+    """An augmented set as the judge sees it.
+
+    Attributes:
+        labels: their names.
+        train_rows: number of real rows the judge was trained on.
+        seed: of the judge.
+        valid: the judge on the real valid set; None where there is none.
+        synthetic: the judge on the synthetic rows.
+    """
+
+    labels: list[str]
+    train_rows: int
+    seed: int
+    valid: Agreement | None
+    synthetic: Agreement
+
+
+def judge_samples(data: str | Path, samples: str | Path, seed: int = 1) -> Judged:
     """Train the judge on the real training set and let it read an augmented set.
 
     Args:
@@ -44,46 +82,38 @@ def judge_samples(data, samples, seed=1):
         samples: a folder written by ``scripts/collect.py``.
         seed: of the classifier.
 
-    Returns:
-        ``{"labels": names, "train_rows": n, "seed": n, "valid": Agreement or None, "synthetic": Agreement}``.
-
     Raises:
         UserError: no such data, no such set, or a set made with other data.
     """
-    manifest = Manifest.load(data)
-    record, rows = read_synthetic(samples)
-    if record["data"]["manifest_sha256"] != sha256(Path(data) / NAME):
+    if not 0 <= seed < 1 << 32:
+        raise UserError(f"--seed {seed} must lie in [0, 2^32)")
+    manifest, synthetic = Manifest.load(data), read_synthetic(samples)
+    if synthetic.manifest_sha256 != sha256(Path(data) / NAME):
         raise UserError(
-            f"{samples} was made with the data {record['data']['name']!r}, --data {data} is another; give "
+            f"{samples} was made with the data {synthetic.data_name!r}, --data {data} is another; give "
             "the data the samples were made with"
         )
     names = [label.name for label in manifest.labels]
     train = read_texts(data, "train")
     judge = train_judge([text for _, text in train], [label for label, _ in train], seed)
     valid = read_texts(data, "valid") if "valid" in manifest.splits else []
-    return {
-        "labels": names,
-        "train_rows": len(train),
-        "seed": seed,
-        "valid": agree(judge, [text for _, text in valid], [label for label, _ in valid], names)
-        if valid
-        else None,
-        "synthetic": agree(
-            judge, [row.text for row in rows], [manifest.label_index(row.label) for row in rows], names
-        ),
-    }
+    found = [(manifest.label_index(row.label), row.text) for row in synthetic.rows]
+    return Judged(
+        labels=names,
+        train_rows=len(train),
+        seed=seed,
+        valid=agree(judge, valid, names) if valid else None,
+        synthetic=agree(judge, found, names),
+    )
 
 
-def train_judge(texts, labels, seed=1):
+def train_judge(texts: Sequence[str], labels: Sequence[int], seed: int = 1) -> Judge:
     """Train the classifier.
 
     Args:
-        texts: list of sentences.
+        texts: sentences.
         labels: their label indices.
         seed: of the solver.
-
-    Returns:
-        A scikit-learn pipeline with ``predict(texts)``.
 
     Raises:
         UserError: fewer than two labels, or no words at all.
@@ -104,42 +134,40 @@ def train_judge(texts, labels, seed=1):
     )
     judge = make_pipeline(vectorizer, LogisticRegression(C=10.0, max_iter=2000, random_state=seed))
     try:
-        return judge.fit(texts, labels)
+        return cast(Judge, judge.fit(texts, labels))
     except ValueError as error:
         raise UserError(f"the judge cannot be trained on this training set: {error}") from error
 
 
-def agree(judge, texts, labels, names):
+def agree(judge: Judge, examples: Sequence[tuple[int, str]], names: Sequence[str]) -> Agreement:
     """Compare the judge's labels with the given ones.
 
     Args:
         judge: from :func:`train_judge`.
-        texts: sentences.
-        labels: their label indices.
+        examples: given label index and text of each.
         names: label names in order.
-
-    Returns:
-        :class:`Agreement`.
     """
-    given = np.asarray(labels, dtype=np.int64)
-    judged = np.asarray(judge.predict(texts), dtype=np.int64) if len(texts) else given
+    given = np.array([label for label, _ in examples], dtype=np.int64)
+    texts = [text for _, text in examples]
+    judged = np.asarray(judge.predict(texts), dtype=np.int64) if texts else given
     confusion = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(confusion, (given, judged), 1)
-    totals, right = confusion.sum(axis=1), confusion.diagonal()
+    totals, right = confusion.sum(axis=1).tolist(), confusion.diagonal().tolist()
     by_label = {
-        name: {"rows": int(total), "share": int(same) / int(total) if total else None}
-        for name, total, same in zip(names, totals, right)
+        name: LabelAgreement(total, same / total if total else None)
+        for name, total, same in zip(names, totals, right, strict=True)
     }
-    share = int(right.sum()) / len(given) if len(given) else None
+    share = sum(right) / len(given) if len(given) else None
     return Agreement(len(given), share, by_label, confusion.tolist())
 
 
-def describe(agreement, names):
+def describe(agreement: Agreement, names: Sequence[str]) -> list[str]:
     """Lines of text: the share overall and per label, and the confusion table."""
+    names = [visible(name) for name in names]
     width = max(8, *(len(name) for name in names)) + 2
     lines = [f"  all{'':{width - 3}}{percent(agreement.share):>9}  of {agreement.rows:,} rows"]
-    for name, own in agreement.by_label.items():
-        lines.append(f"  {name:<{width}}{percent(own['share']):>9}  of {own['rows']:,} rows")
+    for name, own in zip(names, agreement.by_label.values()):
+        lines.append(f"  {name:<{width}}{percent(own.share):>9}  of {own.rows:,} rows")
     lines.append(
         f"  given \\ judged{'':{max(0, width - 14)}}" + "".join(f"{name:>{width}}" for name in names)
     )

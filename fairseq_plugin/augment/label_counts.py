@@ -100,8 +100,8 @@ def check_sample_ids(ids: SampleIds) -> None:
         raise UserError(f"{asked} go beyond the last sample id, {MAX_ID:,}: {mend}")
     if len(ids) > MAX_SAMPLES:
         raise UserError(
-            f"--samples-per-label asks for {len(ids):,} samples; one run makes at most {MAX_SAMPLES:,}: ask for "
-            "fewer, and go on with --first-sample in further runs, each with its own --results-path"
+            f"--samples-per-label asks for {len(ids):,} samples; one run makes at most {MAX_SAMPLES:,}: "
+            "ask for fewer, and go on with --first-sample in further runs, each with its own --results-path"
         )
 
 

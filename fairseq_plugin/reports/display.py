@@ -3,12 +3,13 @@
 import html
 import itertools
 import math
+from collections.abc import Sequence
 
 # Zero-width and direction marks, line and paragraph separator, byte order mark.
 _INVISIBLE = {0x061C, 0xFEFF, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070)}
 
 
-def escape(text):
+def escape(text: str) -> str:
     """Make any text safe and visible inside HTML or SVG, also in a quoted attribute.
 
     Controls and marks that turn the reading direction are shown as symbols: a sample must not be able to
@@ -20,12 +21,12 @@ def escape(text):
     return html.escape(visible(text), quote=True)
 
 
-def visible(text):
+def visible(text: str) -> str:
     """Show controls, invisible characters and marks that turn the reading direction as symbols."""
     return "".join(map(_visible, text))
 
 
-def _visible(char):
+def _visible(char: str) -> str:
     code = ord(char)
     if char in "\n\t":
         return "↵" if char == "\n" else "⇥"
@@ -38,12 +39,12 @@ def _visible(char):
     return char
 
 
-def short(text, most=28):
+def short(text: str, most: int = 28) -> str:
     """Cut a name for an axis or a legend."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def number(value):
+def number(value: float | None) -> str:
     """A number as a person reads it: 12,345 / 0.283 / 2e-05; a dash for None."""
     if value is None:
         return "–"
@@ -55,7 +56,7 @@ def number(value):
     return f"{value:.3g}" if size >= 1e-3 else f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
 
 
-def tick_texts(ticks):
+def tick_texts(ticks: Sequence[float]) -> list[str]:
     """Axis labels of evenly spaced numbers, with as many digits as tell them apart.
 
     >>> tick_texts([0.87, 0.875])
@@ -77,11 +78,11 @@ def tick_texts(ticks):
     return [f"{tick:,.{digits}f}" for tick in ticks]
 
 
-def ratio(value):
+def ratio(value: float | None) -> str:
     """Three digits after the point, for columns of numbers in [0, 1]; a dash for None."""
     return "–" if value is None else f"{value:.3f}"
 
 
-def percent(value, digits=1):
+def percent(value: float | None, digits: int = 1) -> str:
     """A share as a percentage; a dash for None."""
     return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"  # no line break before the sign

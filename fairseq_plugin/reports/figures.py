@@ -1,4 +1,4 @@
-"""Pictures for the report: small SVG drawings, written as text.
+"""Figures for the report: small SVG drawings, written as text.
 
 No drawing library: the page stays self-contained and light, labels in any script are set by the reader's own
 fonts, colours follow the page's light, dark and print styles, and a pointer resting on a
@@ -8,14 +8,18 @@ Units: a drawing is ``WIDTH`` units wide and scales with the page.
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 from fairseq_plugin.reports.display import escape, number, percent, short, tick_texts
+
+Point = tuple[float, float]
+Range = tuple[float, float]
 
 WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 54, 26, 14, 40
 
 
-def nice_ticks(low, high, most=5):
+def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers from ``low`` to ``high``, ``most`` + 1 of them at the most.
 
     >>> nice_ticks(0, 9.3)
@@ -33,16 +37,16 @@ def nice_ticks(low, high, most=5):
 class _Plane:
     """Data coordinates -> drawing coordinates, with a frame of ticks and labels."""
 
-    def __init__(self, x_range, y_range, log_y=False, height=HEIGHT):
+    def __init__(self, x_range: Range, y_range: Range, log_y: bool = False, height: int = HEIGHT) -> None:
         self.x_low, self.x_high = _widened(*x_range)
         self.log_y, self.height = log_y, height
-        low, high = (math.log10(v) for v in y_range) if log_y else y_range
+        low, high = map(math.log10, y_range) if log_y else y_range
         self.y_low, self.y_high = _widened(low, high)
 
-    def x(self, value):
+    def x(self, value: float) -> float:
         return LEFT + (value - self.x_low) / (self.x_high - self.x_low) * (WIDTH - LEFT - RIGHT)
 
-    def y(self, value):
+    def y(self, value: float) -> float:
         value = math.log10(value) if self.log_y else value
         return (
             self.height
@@ -50,7 +54,7 @@ class _Plane:
             - (value - self.y_low) / (self.y_high - self.y_low) * (self.height - TOP - BOTTOM)
         )
 
-    def y_ticks(self):
+    def y_ticks(self) -> list[float]:
         if not self.log_y:
             return nice_ticks(self.y_low, self.y_high)
         powers = range(math.floor(self.y_low), math.ceil(self.y_high) + 1)
@@ -61,7 +65,12 @@ class _Plane:
                 break
         return ticks[:: max(1, len(ticks) // 6)]
 
-    def frame(self, x_label, y_format=None, x_ticks=None):
+    def frame(
+        self,
+        x_label: str,
+        y_format: Callable[[float], str] | None = None,
+        x_ticks: Sequence[tuple[float, str]] | None = None,
+    ) -> str:
         """Grid lines, tick texts and the name of the horizontal axis."""
         parts, y_ticks = [], self.y_ticks()
         if y_format is None:
@@ -74,7 +83,7 @@ class _Plane:
             parts.append(f'<text class="tick" x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
         bottom = self.height - BOTTOM
         ticks = nice_ticks(self.x_low, self.x_high)
-        for place, text in x_ticks or zip(ticks, tick_texts(ticks)):
+        for place, text in x_ticks or list(zip(ticks, tick_texts(ticks))):
             parts.append(
                 f'<text class="tick" x="{self.x(place):.1f}" y="{bottom + 16}" '
                 f'text-anchor="middle">{text}</text>'
@@ -88,13 +97,13 @@ class _Plane:
         return "".join(parts)
 
 
-def _widened(low, high):
+def _widened(low: float, high: float) -> Range:
     if high - low > 1e-6 * max(abs(low), abs(high)):
         return low, high
     return low - (abs(low) or 1.0) * 0.5, high + (abs(high) or 1.0) * 0.5
 
 
-def _svg(body, description, height=HEIGHT):
+def _svg(body: str, description: str, height: int = HEIGHT) -> str:
     words = escape(description)
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{words}">'
@@ -102,13 +111,15 @@ def _svg(body, description, height=HEIGHT):
     )
 
 
-def line_chart(series, x_label, description, log_y=False):
+def line_chart(
+    series: Sequence[tuple[str, str, Sequence[Point]]], x_label: str, description: str, log_y: bool = False
+) -> str:
     """Curves over a shared axis.
 
     Args:
-        series: list of ``(name, css class, [(x, y), ...])``; a curve of one point is drawn as a dot.
+        series: ``(name, css class, [(x, y), ...])``; a curve of one point is drawn as a dot.
         x_label: name of the horizontal axis.
-        description: what the picture shows, for who cannot see it.
+        description: what the drawing shows, for who cannot see it.
         log_y: logarithmic vertical axis, used where every y > 0.
     """
     points = [point for _, _, curve in series for point in curve]
@@ -133,19 +144,24 @@ def line_chart(series, x_label, description, log_y=False):
     return _svg("".join(body), description)
 
 
-def _thinned(curve, most=600):
+def _thinned(curve: Sequence[Point], most: int = 600) -> Sequence[Point]:
     """Every k-th point, and the last: more cannot be told apart at this width."""
     step = max(1, -(-len(curve) // most))
     thin = curve[::step]
     return thin if thin[-1] == curve[-1] else [*thin, curve[-1]]
 
 
-def histogram_chart(edges, groups, x_label, description):
+def histogram_chart(
+    edges: Sequence[float],
+    groups: Sequence[tuple[str, str, Sequence[float]]],
+    x_label: str,
+    description: str,
+) -> str:
     """Shares of several groups over one axis, as filled steps.
 
     Args:
         edges: of the bars, one more than there are shares.
-        groups: list of ``(name, css class, shares)``.
+        groups: ``(name, css class, shares)``.
     """
     top = max(max(shares) for _, _, shares in groups) or 1.0
     plane = _Plane((edges[0], edges[-1]), (0.0, top * 1.05))
@@ -163,12 +179,17 @@ def histogram_chart(edges, groups, x_label, description):
     return _svg("".join(body), description)
 
 
-def grouped_bars(names, groups, x_label, description):
+def grouped_bars(
+    names: Sequence[str],
+    groups: Sequence[tuple[str, str, Sequence[float | None]]],
+    x_label: str,
+    description: str,
+) -> str:
     """Shares side by side.
 
     Args:
-        names: of the positions.
-        groups: list of ``(name, css class, [share or None, one per position])``.
+        names: of the places along the axis.
+        groups: ``(name, css class, [share or None, one per place])``.
     """
     top = max((share for _, _, shares in groups for share in shares if share is not None), default=1.0)
     plane = _Plane((0, len(names)), (0.0, min(1.0, top * 1.12) or 1.0))
@@ -192,17 +213,17 @@ def grouped_bars(names, groups, x_label, description):
     return _svg("".join(body), description)
 
 
-def stacked_bars(rows):
-    """One horizontal bar per row, its parts side by side, to the scale of the longest row.
+def stacked_bars(bars: Sequence[tuple[str, Sequence[tuple[str, str, int]]]]) -> str:
+    """Horizontal bars, the parts of each side by side, to the scale of the longest.
 
     Plain boxes, not a drawing, so that they keep their text size on a phone.
 
     Args:
-        rows: list of ``(name, [(part's name, css class, count), ...])``.
+        bars: ``(name, [(part's name, css class, count), ...])``.
     """
-    longest = max((sum(count for _, _, count in parts) for _, parts in rows), default=0) or 1
+    longest = max((sum(count for _, _, count in parts) for _, parts in bars), default=0) or 1
     out = []
-    for name, parts in rows:
+    for name, parts in bars:
         total = sum(count for _, _, count in parts)
         told = ", ".join(f"{part} {count:,}" for part, _, count in parts if count)
         boxes = "".join(

@@ -1,10 +1,16 @@
 """The report as one HTML page: no script, nothing fetched from anywhere, every text escaped."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from fairseq_plugin.reports import figures
 from fairseq_plugin.reports import page_sections as sections
-from fairseq_plugin.reports.display import escape, number, percent, ratio
+from fairseq_plugin.reports.display import escape, number, percent
+from fairseq_plugin.reports.facts import Facts
 from fairseq_plugin.reports.page_parts import count_cell, label_cell, legend, reason_name, table
 from fairseq_plugin.reports.page_style import STYLE
+from fairseq_plugin.reports.tally import Tally
+from fairseq_plugin.reports.training_log import Curves
 
 MOST_BARS = 24  # labels drawn; the table beneath lists all
 
@@ -12,35 +18,71 @@ MOST_BARS = 24  # labels drawn; the table beneath lists all
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def render(report):
-    """Write the page.
+@dataclass(frozen=True)
+class Agreement:
+    """Share of labels, in [0, 1], that an independent classifier agrees with.
 
-    Args:
-        report: dictionary with ``name`` (of the data), ``labels`` (list of ``(name, text)``), ``counts``
-            (of the filters' tally), ``reasons`` (what each reason for rejection says of a sample), ``facts`` (:func:`~.facts.measure`), ``curves`` (of
-            :mod:`~.training_log` or None), ``log`` (its path or None), ``rejected`` (reason -> list of
-            texts), ``seed``, ``tokens``, ``seconds``, ``provenance`` (list of ``(what, value)``), ``notes``
-            (list of texts).
-
-    Returns:
-        The page, as text.
+    Attributes:
+        synthetic: of the kept sentences.
+        valid: of the real valid set; None where there is none.
     """
-    facts = report["facts"]
+
+    synthetic: float | None
+    valid: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows.
+
+    Attributes:
+        name: of the data.
+        labels: ``(name, text)`` of each.
+        counts: what was kept and rejected.
+        reasons: what each reason for rejection says of a sample.
+        agreement: of the labels; None where no classifier could be trained.
+        facts: measures beside the real set.
+        curves, log: of the training, and the log's path; None where there is no log.
+        rejected: a few texts of each reason.
+        seed, tokens, seconds: of the generation.
+        provenance: ``(what, value)``, in order.
+        notes: sentences for the reader.
+    """
+
+    name: str
+    labels: Sequence[tuple[str, str]]
+    counts: Tally
+    reasons: Mapping[str, str]
+    agreement: Agreement | None
+    facts: Facts
+    curves: Curves | None
+    log: str | None
+    rejected: Mapping[str, Sequence[str]]
+    seed: int
+    tokens: int
+    seconds: float | None
+    provenance: Sequence[tuple[str, object]]
+    notes: Sequence[str]
+
+
+def render(report: Report) -> str:
+    """Write the page, as text."""
+    facts = report.facts
     body = [
         _head(report),
         _counts(report),
-        sections.training(report["curves"], report["log"]),
-        sections.variety(facts["lengths"], facts["distinct"], report["seed"]),
-        sections.novelty(facts["novelty"], facts["neighbours"]),
-        sections.samples(report["labels"], facts["neighbours"]),
-        _rejected(report["rejected"]),
-        _provenance(report["provenance"], report["notes"]),
+        sections.training(report.curves, report.log),
+        sections.variety(facts.lengths, facts.distinct, report.seed),
+        sections.novelty(facts.novelty, facts.neighbours),
+        sections.samples(report.labels, facts.neighbours),
+        _rejected(report.rejected),
+        _provenance(report.provenance, report.notes),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        f"<title>{escape(report['name'])}: augmented set</title>\n"
+        f"<title>{escape(report.name)}: augmented set</title>\n"
         f"<style>{STYLE}</style></head>\n<body><main>\n"
         + "\n".join(section for section in body if section)
         + "\n<footer>Words are runs of letters and digits, or single other characters, without regard to "
@@ -49,47 +91,53 @@ def render(report):
     )
 
 
-def _head(report):
-    counts, facts = report["counts"], report["facts"]
-    reasons = counts["reasons"]
-    copies = sum(count for reason, count in reasons.items() if reason.startswith("copy_of_"))
-    kept_share = counts["kept"] / counts["generated"]
-    novelty = facts["novelty"]
-    yardstick = f" (real valid set: {percent(novelty['valid']['new'][2], 0)})" if "valid" in novelty else ""
-    rate = report["tokens"] / report["seconds"] if report["seconds"] else None
-    distinct = facts["distinct"][0]
+def _head(report: Report) -> str:
+    counts, lengths = report.counts.total, report.facts.lengths
+    copies = sum(count for reason, count in counts.reasons.items() if reason.startswith("copy_of_"))
+    rate = report.tokens / report.seconds if report.seconds else None
+    judged = report.agreement
+    if judged is None:
+        tile = ("–", "labels checked: no classifier could be trained on the real set")
+    else:
+        own = "no valid set to know it" if judged.valid is None else percent(judged.valid, 0)
+        told = f"of the labels are those of a classifier trained on the real set (right on real text: {own})"
+        tile = (percent(judged.synthetic, 0), told)
+    # No tile rewards gibberish: text of random words is new, and varied, and worth nothing.
     tiles = [
-        (number(counts["kept"]), f"sentences kept, {percent(kept_share)} of {counts['generated']:,}"),
-        (number(counts["rejected"]), "rejected, each under one reason"),
-        (number(copies), f"copies of real sentences dropped, and {reasons['duplicate']:,} duplicates"),
-        (percent(novelty["synthetic"]["new"][2], 0), f"of word triples stand nowhere in train{yardstick}"),
-        (ratio(distinct["synthetic"][1]), f"distinct-2 (real training set: {ratio(distinct['real'][1])})"),
+        (percent(counts.kept_share), f"kept: {counts.kept:,} of {counts.generated:,} sentences"),
+        tile,
+        (number(counts.rejected), "rejected, each under one reason"),
+        (number(copies), f"copies of real sentences dropped, and {counts.reasons['duplicate']:,} duplicates"),
+        (
+            number(lengths.median.get("synthetic")),
+            f"words in the median sentence (real training set: {number(lengths.median.get('real'))})",
+        ),
         (number(rate), "tokens generated per second"),
     ]
     boxes = "".join(f'<div class="tile"><b>{value}</b><span>{text}</span></div>' for value, text in tiles)
     return (
-        f'<p class="eyebrow">Augmented set</p><h1>{escape(report["name"])}</h1>'
-        f'<p class="lede"><b>{counts["generated"]:,}</b> sentences were generated for '
-        f"{len(report['labels'])} labels with seed {report['seed']}. <b>{counts['kept']:,}</b> of them are "
-        f"kept and {counts['rejected']:,} are not; this page tells why, and what the kept ones are like.</p>"
+        f'<p class="eyebrow">Augmented set</p><h1>{escape(report.name)}</h1>'
+        f'<p class="lede"><b>{counts.generated:,}</b> sentences were generated for '
+        f"{len(report.labels)} labels with seed {report.seed}. <b>{counts.kept:,}</b> of them are "
+        f"kept and {counts.rejected:,} are not; this page tells why, and what the kept ones are like.</p>"
         f'<div class="tiles">{boxes}</div>'
     )
 
 
-def _counts(report):
-    counts, meanings = report["counts"], report["reasons"]
-    found = [reason for reason in meanings if counts["reasons"][reason]]
-    texts = dict(report["labels"])
+def _counts(report: Report) -> str:
+    counts, meanings = report.counts, report.reasons
+    found = [reason for reason in meanings if counts.total.reasons[reason]]
+    texts = dict(report.labels)
     bars = []
-    for name, own in counts["labels"].items():
-        lost = [(reason_name(reason), f"p-{reason}", own["reasons"][reason]) for reason in found]
-        bars.append((texts[name], [("kept", "p-kept", own["kept"]), *lost]))
+    for name, own in counts.labels.items():
+        lost = [(reason_name(reason), f"p-{reason}", own.reasons[reason]) for reason in found]
+        bars.append((texts[name], [("kept", "p-kept", own.kept), *lost]))
     colours = "".join(f".p-{part}{{background:var(--r-{part})}}" for part in meanings)
     rows = []
-    for name, own in [*counts["labels"].items(), (None, counts)]:
+    for name, own in [*counts.labels.items(), (None, counts.total)]:
         label = "all" if name is None else label_cell(name, texts[name])
-        cells = [f"{own['generated']:,}", f"{own['kept']:,}", percent(own["kept"] / max(1, own["generated"]))]
-        rows.append([label, *cells, *(count_cell(own["reasons"][reason]) for reason in found)])
+        cells = [f"{own.generated:,}", f"{own.kept:,}", percent(own.kept_share)]
+        rows.append([label, *cells, *(count_cell(own.reasons[reason]) for reason in found)])
     hidden = f"The first {MOST_BARS} of {len(bars)} labels are drawn." if len(bars) > MOST_BARS else ""
     meaning = [f"<li><b>{reason_name(reason)}</b>: the sample {meanings[reason]}</li>" for reason in found]
     keys = [("kept", "p-kept")] + [(reason_name(reason), f"p-{reason}") for reason in found]
@@ -103,7 +151,7 @@ def _counts(report):
     )
 
 
-def _rejected(rejected):
+def _rejected(rejected: Mapping[str, Sequence[str]]) -> str:
     parts = []
     for reason, texts in rejected.items():
         if texts:
@@ -120,7 +168,7 @@ def _rejected(rejected):
 _EMPTY = '<span class="zero">(no text)</span>'
 
 
-def _provenance(provenance, notes):
+def _provenance(provenance: Sequence[tuple[str, object]], notes: Sequence[str]) -> str:
     rows = [[escape(what), f"<code>{escape(str(value))}</code>"] for what, value in provenance]
     told = "".join(f"<p>{escape(note)}</p>" for note in notes)
     return f'<h2>Where it comes from</h2>{told}<div class="card">{table([], rows, css="plain")}</div>'

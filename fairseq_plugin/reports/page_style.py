@@ -4,7 +4,7 @@ STYLE = """
 :root{--paper:#fbfaf8;--card:#fff;--ink:#1d2329;--soft:#5c6670;--rule:#e4e1dc;--grid:#eceae6;
 --real:#0072b2;--synthetic:#d55e00;--valid:#1b8a6b;--chip:#eef3f7;
 --kept:#2b6c8f;--r-special:#44525e;--r-not_ended:#ddaa33;--r-empty:#999999;--r-broken:#332288;
---r-unwritable:#aa4499;
+--r-control_characters:#bb5566;--r-unwritable:#aa4499;
 --r-copy_of_test:#882255;--r-copy_of_valid:#cc6677;--r-copy_of_train:#ee8866;--r-conflict:#117733;
 --r-duplicate:#88ccee}
 @media (prefers-color-scheme:dark){:root{--paper:#14181c;--card:#1c2126;--ink:#e8e6e1;--soft:#a2abb3;

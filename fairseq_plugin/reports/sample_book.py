@@ -1,8 +1,9 @@
 """``samples.md``: what the model wrote while it was trained, one entry per validation.
 
-The file is Markdown for people. A comment before each entry tells the next process where the entry begins, what
-update it belongs to, how long its text is and its SHA-256; so a run that goes on after an interruption drops the entries
-it is about to make again, and a file that somebody edited is noticed and kept aside, never overwritten.
+The file is Markdown for people. A comment before each entry tells the next process where the entry begins,
+what update it belongs to, how long its text is and its SHA-256; so a run that goes on after an interruption
+drops the entries it is about to make again, and a file that somebody edited is noticed and kept aside, never
+overwritten.
 
 No text of a model can break the page or forge an entry: every line of it begins with ``> ``, and characters
 with a meaning in Markdown or HTML are escaped.
@@ -14,26 +15,29 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
-from fairseq_plugin.reports.display import visible
+from fairseq_plugin.reports.markdown import escape_line, quote
+from fairseq_plugin.storage.sealed import is_sealed
 from fairseq_plugin.text.one_line import unescape
 
 logger = logging.getLogger(__name__)
 
+RECORD = "completions.json"  # beside the samples of fairseq-generate
+Sample = tuple[str, str]  # prompt and continuation
+Settings = str | Mapping[str, object] | None
+
 HEAD = (
     "# Samples while training\n\n"
-    "What the model wrote at each validation, newest last. Bold: the prompt it was given; the rest is its own.\n\n"
+    "What the model wrote at each validation, newest last. "
+    "Bold: the prompt it was given; the rest is its own.\n\n"
 )
 _MARK = re.compile(r"^<!-- samples (\{.*\}) -->$", re.M)
-
-# What can begin a construct anywhere in a line; a colon and a full stop only inside of an address.
-_ANYWHERE = re.compile(r"[\\`*_{}\[\]<>&~|$@]|:(?=//)|(?<=www)\.", re.I)
-# What can begin a block at the head of a line: headings, lists, rules, underlines of headings.
-_AT_HEAD = re.compile(r"^[#+\-=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|^\d{3,9}(?=[.)])")
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Entry:
     epoch: int | None
     text: str
 
-    def marked(self):
+    def marked(self) -> str:
         """The entry with its mark."""
         size, digest = len(self.text), _digest(self.text)
         record = {"update": self.update, "epoch": self.epoch, "characters": size, "sha256": digest}
@@ -58,14 +62,15 @@ class SampleBook:
         path: the file, such as ``SAVE_DIR/samples.md``; its folder is made when there is something to write.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def start(self, update):
+    def start(self, update: int) -> int:
         """Begin, or go on: drop the entries of later updates, which the run makes again.
 
-        The entry of ``update`` itself stays: fairseq validates before it saves, so the checkpoint of an update
-        is younger than its samples. A run from the beginning (``update`` 0) keeps an earlier run's file aside.
+        The entry of ``update`` itself stays: fairseq validates before it saves, so the checkpoint of an
+        update is younger than its samples. A run from the beginning (``update`` 0) keeps an earlier run's
+        file aside.
 
         Args:
             update: number of updates already done, >= 0.
@@ -82,14 +87,23 @@ class SampleBook:
             self._write(kept)
         return len(kept)
 
-    def write(self, *, update, samples, epoch=None, settings=None, valid_loss=None):
+    def write(
+        self,
+        *,
+        update: int,
+        samples: Sequence[Sample],
+        epoch: int | None = None,
+        settings: Settings = None,
+        valid_loss: float | None = None,
+    ) -> None:
         """Add the samples of an update; entries of this update and of later ones are replaced.
 
         Args:
             update: number of updates done, >= 0.
-            samples: list of ``(prompt, continuation)`` texts; the prompt may be empty.
+            samples: prompt and continuation of each; the prompt may be empty.
             epoch: running epoch, from 1.
-            settings: how they were drawn: words, or a dictionary such as ``{"temperature": 0.8, "top-p": 0.9}``.
+            settings: how they were drawn: words, or a dictionary such as ``{"temperature": 0.8, "top-p":
+                0.9}``.
             valid_loss: validation loss in bits per token, as fairseq logs it.
 
         Raises:
@@ -99,11 +113,11 @@ class SampleBook:
         text = entry_text(update, samples, epoch, settings, valid_loss)
         self._write([*entries, Entry(int(update), None if epoch is None else int(epoch), text)])
 
-    def entries(self):
+    def entries(self) -> list[Entry]:
         """The whole entries of the file, in the order of their updates; none if there is no file."""
         return parse(self._text())[0]
 
-    def _text(self):
+    def _text(self) -> str:
         try:
             return self.path.read_bytes().decode("utf-8", errors="replace")
         except FileNotFoundError:
@@ -111,7 +125,7 @@ class SampleBook:
         except OSError as error:
             raise UserError(f"{self.path} cannot be read ({error.strerror}); move it away") from error
 
-    def _read(self):
+    def _read(self) -> list[Entry]:
         """The whole entries; a file that holds anything else is kept aside first."""
         entries, untouched = parse(self._text())
         if not untouched:
@@ -125,7 +139,7 @@ class SampleBook:
             self._write(entries)
         return entries
 
-    def _keep_aside(self, word):
+    def _keep_aside(self, word: str) -> Path:
         """Copy the file beside itself under a free name; the name."""
         number = 1
         while True:
@@ -139,7 +153,7 @@ class SampleBook:
             except FileExistsError:
                 number += 1
 
-    def _write(self, entries):
+    def _write(self, entries: Sequence[Entry]) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(self.path) as stream:
@@ -150,15 +164,15 @@ class SampleBook:
             ) from error
 
 
-def parse(text):
+def parse(text: str) -> tuple[list[Entry], bool]:
     """Read a book.
 
     Args:
         text: the file's content.
 
     Returns:
-        ``(entries, untouched)``: whole entries by ascending update, each update once (the last one counts), and
-        whether the text is exactly what this module wrote.
+        ``(entries, untouched)``: whole entries by ascending update, each update once (the last one counts),
+        and whether the text is exactly what this module wrote.
     """
     found = {}
     for mark in _MARK.finditer(text):
@@ -179,7 +193,13 @@ def parse(text):
     return entries, text == HEAD + "".join(entry.marked() for entry in entries)
 
 
-def entry_text(update, samples, epoch=None, settings=None, valid_loss=None):
+def entry_text(
+    update: int,
+    samples: Sequence[Sample],
+    epoch: int | None = None,
+    settings: Settings = None,
+    valid_loss: float | None = None,
+) -> str:
     """The Markdown of one entry; see :meth:`SampleBook.write`."""
     title = [f"Update {int(update):,}"]
     if epoch is not None:
@@ -187,10 +207,10 @@ def entry_text(update, samples, epoch=None, settings=None, valid_loss=None):
     if valid_loss is not None:
         title.append(f"validation loss {float(valid_loss):.3f} bits per token")
     parts = [f"## {' · '.join(title)}\n\n"]
-    if isinstance(settings, dict):
+    if isinstance(settings, Mapping):
         settings = ", ".join(f"{name} {value}" for name, value in settings.items())
     if settings:
-        parts.append(f"Drawn with: {_escape_line(' '.join(str(settings).split()))}\n\n")
+        parts.append(f"Drawn with: {escape_line(' '.join(str(settings).split()))}\n\n")
     if not samples:
         parts.append("(no samples)\n\n")
     for number, (prompt, continuation) in enumerate(samples, start=1):
@@ -198,55 +218,20 @@ def entry_text(update, samples, epoch=None, settings=None, valid_loss=None):
     return "".join(parts)
 
 
-def quote(prompt, continuation):
-    r"""A sample as a Markdown block quote, line for line, the prompt bold.
-
-    >>> print(quote("To be,", " or *not*\nto be"))
-    > <b>To be,</b> or \*not\*\
-    > to be
-    """
-    prompt_lines, own_lines = prompt.split("\n"), continuation.split("\n")
-    lines = [f"<b>{_escape_line(line)}</b>" if line.strip(" ") else "" for line in prompt_lines]
-    lines[-1] += _escape_line(own_lines[0], at_head=not lines[-1])
-    lines = [line.rstrip(" ") for line in [*lines, *map(_escape_line, own_lines[1:])]]
-    shown = []
-    for line, following in zip(lines, [*lines[1:], ""]):
-        # A backslash at the end of a line is Markdown's line break; an empty line parts paragraphs by itself.
-        shown.append(f"> {line}" + ("\\" if line and following else "") if line else ">")
-    if not any(line.strip() for line in lines):  # a no-break space alone shows nothing either
-        shown[0] = "> (empty)"
-    return "\n".join(shown)
-
-
-def _escape_line(line, at_head=True):
-    """One line of any text as inline Markdown that shows just this text."""
-    line = visible(line)
-    bare = line.lstrip(" ") if at_head else line
-    indent = "&nbsp;" * (len(line) - len(bare) if bare else 0)
-    escaped = _ANYWHERE.sub(lambda match: "\\" + match[0], bare)
-    if at_head and not indent:
-        escaped = _AT_HEAD.sub(_escape_head, escaped)
-    return indent + escaped
-
-
-def _escape_head(match):
-    return "&#%d;%s" % (ord(match[0][0]), match[0][1:]) if match[0][0].isdigit() else "\\" + match[0]
-
-
-def _digest(text):
+def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
 
 
-_writers = {}  # log folder -> SummaryWriter, or None where tensorboard is not installed
+_writers: dict[str, Any] = {}  # log folder -> SummaryWriter, or None where tensorboard is not installed
 
 
-def write_tensorboard(logdir, update, samples):
+def write_tensorboard(logdir: str | Path, update: int, samples: Sequence[Sample]) -> bool:
     """Show samples under TensorBoard's "Text" tab, beside the curves that fairseq writes there.
 
     Args:
         logdir: ``--tensorboard-logdir``; the texts go to its subfolder ``samples``.
         update: number of updates done; what an interrupted run wrote from this update on is dropped.
-        samples: list of ``(prompt, continuation)`` texts.
+        samples: prompt and continuation of each.
 
     Returns:
         Whether it was written: False, after one warning, where the package tensorboard is missing.
@@ -269,41 +254,60 @@ def write_tensorboard(logdir, update, samples):
     return True
 
 
-def read_samples(path):
+def read_samples(path: str | Path) -> list[Sample]:
     """Read ``test_samples.tsv``: one sample per line, context, tab, continuation, with backslash escapes.
 
-    Returns:
-        List of ``(prompt, continuation)`` texts.
-
     Raises:
-        UserError: no such file, or a line that is no sample.
+        UserError: no such file, a file that was changed since, or a line that is not a sample.
     """
+    path = Path(path)
     try:
-        lines = Path(path).read_bytes().decode("utf-8").split("\n")
+        content = path.read_bytes()
+        lines = content.decode("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); fairseq-generate writes it to --results-path"
         ) from error
-    samples = [tuple(map(unescape, line.split("\t"))) for line in lines if line]
-    for number, sample in enumerate(samples, start=1):
-        if len(sample) != 2:
-            raise UserError(f"{path} line {number} is no sample (context, tab, continuation); generate again")
+    stated = _stated_digest(path)
+    if stated is not None and hashlib.sha256(content).hexdigest() != stated:
+        raise UserError(f"{path} is not as it was written (its SHA-256 is not {RECORD}'s); generate again")
+    samples = []
+    for number, line in enumerate(filter(None, lines), start=1):
+        prompt, tab, continuation = line.partition("\t")
+        if not tab or "\t" in continuation:
+            raise UserError(
+                f"{path} line {number} is not a sample (context, tab, continuation); generate again"
+            )
+        samples.append((unescape(prompt), unescape(continuation)))
     return samples
 
 
-def write_page(path, title, groups):
+def _stated_digest(path: Path) -> str | None:
+    """The digest that the record of the run tells of a file; None where there is no such record."""
+    try:
+        written = path.with_name(RECORD).read_bytes()
+        record = json.loads(written)
+        digest = record["files"][path.name]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not is_sealed(record, written):
+        raise UserError(f"{path.with_name(RECORD)} is not as it was written: it is damaged; generate again")
+    return digest
+
+
+def write_page(path: str | Path, title: str, groups: Sequence[tuple[str, Sequence[Sample]]]) -> None:
     """Write samples as one Markdown page.
 
     Args:
         path: the file; an older one is replaced.
         title: of the page, any text.
-        groups: list of ``(heading, samples)``, samples being a list of ``(prompt, continuation)`` texts.
+        groups: heading and samples of each.
     """
     parts = [
-        f"# {_escape_line(' '.join(title.split()), at_head=False)}\n\nBold: the prompt; the rest was written.\n"
+        f"# {escape_line(' '.join(title.split()), at_head=False)}\n\nBold: the prompt; the rest was written.\n"
     ]
     for heading, samples in groups:
-        parts.append(f"\n## {_escape_line(' '.join(heading.split()), at_head=False)}\n")
+        parts.append(f"\n## {escape_line(' '.join(heading.split()), at_head=False)}\n")
         parts += [
             f"\nSample {number}\n\n{quote(*sample)}\n" for number, sample in enumerate(samples, start=1)
         ]

@@ -9,15 +9,50 @@ Shape legend: N sentences, T words over all sentences.
 
 import random
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+
+Words = Sequence[str]  # of one sentence
+T = TypeVar("T")
 
 _WORD = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]"
 )
 
 
-def words(text):
+@dataclass(frozen=True)
+class DistinctPair:
+    """distinct-1, -2, ... of two sides, each cut to the same number of ``words``; None: no such n-gram."""
+
+    words: int
+    real: list[float | None]
+    synthetic: list[float | None]
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """How much of some sentences is not in the training set.
+
+    Attributes:
+        sentences: number of them.
+        new: share of 1-, 2-, 3-, 4-grams that are nowhere in train; None where there is no such n-gram.
+        longest_mean: mean over sentences of the longest copied run (words).
+        longest_max: the longest of all.
+        whole: share of sentences copied word for word, as a sentence or a part of one.
+    """
+
+    sentences: int
+    new: list[float | None]
+    longest_mean: float | None
+    longest_max: int | None
+    whole: float | None
+
+
+def words(text: str) -> list[str]:
     """The words of a text.
 
     >>> words("It's GOOD!")
@@ -26,16 +61,13 @@ def words(text):
     return _WORD.findall(text.casefold())
 
 
-def take_words(sentences, num_words, seed):
+def take_words(sentences: Sequence[Words], num_words: int, seed: int) -> list[Words]:
     """Draw whole sentences in a seeded order until exactly ``num_words`` words are there; the last is cut.
 
     Args:
-        sentences: list of lists of words.
+        sentences: their words.
         num_words: how many; all of them where there are fewer.
         seed: of the order.
-
-    Returns:
-        List of lists of words.
     """
     order = list(range(len(sentences)))
     random.Random(seed).shuffle(order)
@@ -49,7 +81,7 @@ def take_words(sentences, num_words, seed):
     return taken
 
 
-def distinct_n(sentences, n):
+def distinct_n(sentences: Sequence[Words], n: int) -> float | None:
     """Different n-grams over all n-grams, in [0, 1]; ``None`` where no sentence has n words."""
     total, different = 0, set()
     for sentence in sentences:
@@ -59,41 +91,45 @@ def distinct_n(sentences, n):
     return len(different) / total if total else None
 
 
-def compare_distinct(real, synthetic, seed, orders=(1, 2, 3), most=1_000_000):
+def compare_distinct(
+    real: Sequence[Words],
+    synthetic: Sequence[Words],
+    seed: int,
+    orders: Sequence[int] = (1, 2, 3),
+    most: int = 1_000_000,
+) -> DistinctPair:
     """distinct-n of both sides at the same number of words.
 
     distinct-n falls as a text grows, so sets of different sizes cannot be compared as they are.
 
     Args:
-        real, synthetic: lists of lists of words.
+        real, synthetic: the words of each sentence.
         seed: of the draw.
+        orders: n of the n-grams.
         most: words to count at the most, to bound the memory.
-
-    Returns:
-        ``{"words": number of words on either side, "real": [distinct-n...], "synthetic": [...]}``.
     """
     num_words = min(sum(map(len, real)), sum(map(len, synthetic)), most)
-    sides = {"real": take_words(real, num_words, seed), "synthetic": take_words(synthetic, num_words, seed)}
-    return {"words": num_words} | {side: [distinct_n(s, n) for n in orders] for side, s in sides.items()}
+    sides = [take_words(side, num_words, seed) for side in (real, synthetic)]
+    return DistinctPair(num_words, *([distinct_n(side, n) for n in orders] for side in sides))
 
 
-def copied_lengths(train, queries):
-    """For every word of the queries: how many words from there on stand in a row in ``train`` too.
+def copied_lengths(train: Sequence[Words], queries: Sequence[Words]) -> list[NDArray[np.int64]]:
+    """For every word of the queries: how many words from there on are in ``train`` too, one after another.
 
     A suffix array over both texts, sorted by doubling (Manber & Myers 1993): the longest match
     of a suffix is with its nearest training suffix above or below in the sorted order.
 
     Args:
-        train: list of lists of words.
-        queries: list of lists of words.
+        train, queries: the words of each sentence.
 
     Returns:
-        List of int arrays, one per query sentence, one number per word.
+        One array per query sentence, one number per word.
     """
     num_train = len(train)
     lengths = np.array([len(sentence) for sentence in [*train, *queries]], dtype=np.int64)
-    number = {}
-    tokens, starts = [], []
+    number: dict[str, int] = {}
+    tokens: list[int] = []
+    starts: list[int] = []
     for index, sentence in enumerate([*train, *queries]):
         starts.append(len(tokens))
         tokens.extend(number.setdefault(word, len(number)) for word in sentence)
@@ -113,7 +149,7 @@ def copied_lengths(train, queries):
     return [matches[starts[i] : starts[i] + lengths[i]] for i in range(num_train, len(lengths))]
 
 
-def _ranks_by_doubling(tokens_T, longest):
+def _ranks_by_doubling(tokens_T: NDArray[np.int64], longest: int) -> list[NDArray[np.int64]]:
     """Ranks of the 1-, 2-, 4-, ... word windows at every position, until they tell all suffixes apart.
 
     Returns:
@@ -132,7 +168,9 @@ def _ranks_by_doubling(tokens_T, longest):
     return ranks
 
 
-def _common_prefix(ranks, left, right):
+def _common_prefix(
+    ranks: list[NDArray[np.int64]], left: NDArray[np.int64], right: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Number of equal words from positions ``left`` and ``right`` on (arrays of one shape)."""
     left, right = left.copy(), right.copy()
     length = np.zeros(len(left), dtype=np.int64)
@@ -145,19 +183,14 @@ def _common_prefix(ranks, left, right):
     return length
 
 
-def novelty(copied, orders=(1, 2, 3, 4)):
+def novelty(copied: Sequence[NDArray[np.int64]], orders: Sequence[int] = (1, 2, 3, 4)) -> Novelty:
     """Summarise :func:`copied_lengths`.
 
     Args:
-        copied: list of int arrays, one per sentence.
-
-    Returns:
-        ``{"sentences", "new": [share of n-grams that stand nowhere in train, or None, per n],
-        "longest_mean": mean over sentences of the longest copied run (words),
-        "longest_max": the longest of all, "whole": share of sentences copied word for word
-        as a sentence or a part of one}``.
+        copied: one array per sentence.
+        orders: n of the n-grams.
     """
-    new = []
+    new: list[float | None] = []
     for n in orders:
         heads = [runs[: len(runs) - n + 1] for runs in copied if len(runs) >= n]
         total = sum(map(len, heads))
@@ -165,20 +198,22 @@ def novelty(copied, orders=(1, 2, 3, 4)):
     longest = [int(runs.max(initial=0)) for runs in copied]
     whole = [len(runs) > 0 and int(runs[0]) == len(runs) for runs in copied]
     count = len(copied)
-    return {
-        "sentences": count,
-        "new": new,
-        "longest_mean": sum(longest) / count if count else None,
-        "longest_max": max(longest, default=None),
-        "whole": sum(whole) / count if count else None,
-    }
+    return Novelty(
+        sentences=count,
+        new=new,
+        longest_mean=sum(longest) / count if count else None,
+        longest_max=max(longest, default=None),
+        whole=sum(whole) / count if count else None,
+    )
 
 
-def histogram(groups, most=40):
+def histogram(
+    groups: Mapping[str, Sequence[int]], most: int = 40
+) -> tuple[list[int], dict[str, list[float]]]:
     """Count lengths of several groups on one axis, as shares.
 
     Args:
-        groups: dict name -> list of lengths.
+        groups: name -> lengths.
         most: bars at the most; wider bars where the lengths spread further. The last bar takes the longest
             0.5 %.
 
@@ -189,29 +224,30 @@ def histogram(groups, most=40):
     top = int(np.quantile(everything, 0.995)) if len(everything) else 0
     width = max(1, -(-(top + 1) // most))
     edges = np.arange(0, top + 1 + width, width)
-    shares = {}
+    shares: dict[str, list[float]] = {}
     for name, lengths in groups.items():
         counts, _ = np.histogram(np.minimum(lengths, edges[-1] - 1), bins=edges)
         shares[name] = (counts / max(1, counts.sum())).tolist()
     return edges.tolist(), shares
 
 
-def sample_rows(rows, most, seed):
-    """At most ``most`` rows, drawn without repetition, in their order."""
-    if len(rows) <= most:
-        return list(rows)
-    return [rows[index] for index in sorted(random.Random(seed).sample(range(len(rows)), most))]
+def draw(items: Sequence[T], most: int, seed: int) -> list[T]:
+    """At most ``most`` of the items, drawn without repetition, in their order."""
+    if len(items) <= most:
+        return list(items)
+    return [items[index] for index in sorted(random.Random(seed).sample(range(len(items)), most))]
 
 
-def nearest(train, queries, chunk=256):
+def nearest(train: Sequence[str], queries: Sequence[str], chunk: int = 256) -> list[tuple[int, float]]:
     """The most similar training sentence of every query.
 
     Args:
-        train: non-empty list of texts.
-        queries: list of texts.
+        train: texts, at least one.
+        queries: texts.
+        chunk: queries at a time.
 
     Returns:
-        List of ``(index into train, similarity)``; the cosine of character 2- to 4-gram TF-IDF vectors, in
+        Per query ``(index into train, similarity)``; the cosine of character 2- to 4-gram TF-IDF vectors, in
         [0, 1]; the lowest index among equals.
     """
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
@@ -221,9 +257,9 @@ def nearest(train, queries, chunk=256):
         analyzer="char_wb",
         ngram_range=(2, 4),
         n_features=1 << 20,
-        norm=None,
+        norm=None,  # pyright: ignore[reportArgumentType]  (scikit-learn takes it; its hints forget it)
         alternate_sign=False,
-        dtype=np.float32,
+        dtype=np.float32,  # pyright: ignore[reportArgumentType]
     )
     weigh = TfidfTransformer(sublinear_tf=True)
     train_NV = weigh.fit_transform(counter.transform(train))

@@ -1,7 +1,7 @@
 """Curves out of fairseq's training log (``--log-format json --log-file FILE``, or a saved console log).
 
 fairseq adds a handler to the log file for every epoch and every validation, so a line of epoch k
-stands there several times; points are therefore keyed by update, and the last word counts. A run that was
+is there several times; points are therefore keyed by update, and the last word counts. A run that was
 resumed goes on in the same file: where the update number steps back, the points after the step-back were made
 again and the old ones are dropped.
 """
@@ -9,8 +9,10 @@ again and the old ones are dropped.
 import bisect
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fairseq_plugin.errors import UserError
 
@@ -29,17 +31,40 @@ CURVES = {
 LOG_NAMES = ("train.log", "train.jsonl", "train.json", "log.json", "log.jsonl")
 
 
-def parse_training_log(text):
+Points = list[tuple[int, float]]  # (update, value), by update
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a training log tells.
+
+    Attributes:
+        train, valid: the points of each curve of :data:`CURVES` that has a finite value.
+        epochs: ``(update, epochs done)``, by update; epochs done may be a fraction.
+    """
+
+    train: dict[str, Points] = field(default_factory=dict)
+    valid: dict[str, Points] = field(default_factory=dict)
+    epochs: Points = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether there is any curve."""
+        return bool(self.train or self.valid)
+
+    def of_split(self, split: str) -> dict[str, Points]:
+        """The curves of "train" or "valid"."""
+        return self.valid if split == "valid" else self.train
+
+
+def parse_training_log(text: str) -> Curves:
     """Read the curves.
 
     Args:
         text: the log. Lines that hold no JSON object are passed over.
-
-    Returns:
-        ``{"train": {curve: [(update, value), ...]}, "valid": {...}, "epochs": [(update, epochs done), ...]}``,
-        sorted by update; curves without a finite value are left out. Epochs done may be a fraction.
     """
-    points = {"interval": {}, "epoch": {}, "valid": {}, "clock": {}, "epoch ends": {}}
+    points: dict[str, dict[int, Any]] = {
+        "interval": {}, "epoch": {}, "valid": {}, "clock": {}, "epoch ends": {},
+    }  # fmt: skip
     for line in text.split("\n"):
         record = _json_object(line)
         if record is None:
@@ -49,7 +74,7 @@ def parse_training_log(text):
         if update is None:
             continue
         for by_update in points.values():
-            while by_update and next(reversed(by_update)) > update:  # they stand in ascending order
+            while by_update and next(reversed(by_update)) > update:  # they are in ascending order
                 by_update.popitem()
         values = {curve: _number(record.get(prefix + curve)) for curve in CURVES}
         points[series].setdefault(int(update), {}).update(
@@ -61,12 +86,9 @@ def parse_training_log(text):
                 points[clock][int(update)] = done
     # Means over a whole epoch do not belong among means over single intervals: use one kind.
     train = points["interval"] if len(points["interval"]) > 1 else points["epoch"] or points["interval"]
-    return {
-        "train": _curves(train),
-        "valid": _curves(points["valid"]),
-        # An epoch that --max-update cut short ends in the log too: its end tells less than an interval.
-        "epochs": sorted((points["clock"] or points["epoch ends"]).items()),
-    }
+    # An epoch that --max-update cut short ends in the log too: its end tells less than an interval.
+    epochs = sorted((points["clock"] or points["epoch ends"]).items())
+    return Curves(_curves(train), _curves(points["valid"]), epochs)
 
 
 @dataclass(frozen=True)
@@ -84,32 +106,25 @@ class Best:
     epoch: int | None
 
 
-def best_validation(curves):
-    """Find the best epoch.
-
-    Args:
-        curves: of :func:`parse_training_log`.
-
-    Returns:
-        :class:`Best`, or None where nothing was validated.
-    """
-    points = curves["valid"].get("loss") or curves["valid"].get("nll_loss")
+def best_validation(curves: Curves) -> Best | None:
+    """Find the best epoch; None where nothing was validated."""
+    points = curves.valid.get("loss") or curves.valid.get("nll_loss")
     if not points:
         return None
     update, loss = min(points, key=lambda point: (point[1], point[0]))
-    (done,) = epochs_at(curves["epochs"], [update]) or [None]
+    (done,) = epochs_at(curves.epochs, [update]) or [None]
     return Best(update, loss, None if done is None else max(1, math.ceil(done - 1e-3)))
 
 
-def epochs_at(clock, updates):
+def epochs_at(clock: Points, updates: Sequence[float]) -> list[float] | None:
     """Epochs done at each of some updates, between and beyond the logged ones by straight lines.
 
     Args:
-        clock: ``epochs`` of :func:`parse_training_log`.
-        updates: list of numbers of updates.
+        clock: :attr:`Curves.epochs`.
+        updates: numbers of updates.
 
     Returns:
-        List of floats; None where the log tells no epochs.
+        One number per update; None where the log tells no epochs.
 
     >>> epochs_at([(100, 1.0), (200, 2.0)], [50, 150, 300])
     [0.5, 1.5, 3.0]
@@ -125,7 +140,7 @@ def epochs_at(clock, updates):
     return found
 
 
-def _series_of(record):
+def _series_of(record: Mapping[str, Any]) -> tuple[str, str]:
     """What a record speaks of, and the prefix of its keys."""
     for prefix, series in (("valid_", "valid"), ("train_", "epoch")):
         if f"{prefix}num_updates" in record:
@@ -133,7 +148,7 @@ def _series_of(record):
     return "interval", ""
 
 
-def _curves(by_update):
+def _curves(by_update: Mapping[int, Mapping[str, float]]) -> dict[str, Points]:
     curves = {}
     for curve in CURVES:
         found = [(update, values[curve]) for update, values in sorted(by_update.items()) if curve in values]
@@ -142,7 +157,7 @@ def _curves(by_update):
     return curves
 
 
-def _json_object(line):
+def _json_object(line: str) -> dict[str, Any] | None:
     start = line.find("{")
     if start < 0:
         return None
@@ -153,7 +168,7 @@ def _json_object(line):
     return record if isinstance(record, dict) else None
 
 
-def _number(value):
+def _number(value: object) -> float | None:
     """fairseq writes numbers as numbers or as strings."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
@@ -164,14 +179,11 @@ def _number(value):
     return value if math.isfinite(value) else None
 
 
-def read_run(paths):
+def read_run(paths: Sequence[str | Path]) -> Curves:
     """Read a run: one log, or the logs of its restarts in their order.
 
     Args:
-        paths: list of log files, or folders that hold one (:data:`LOG_NAMES`).
-
-    Returns:
-        As :func:`parse_training_log`.
+        paths: log files, or folders that hold one (:data:`LOG_NAMES`).
 
     Raises:
         UserError: no such file, or no record of training in it.
@@ -189,14 +201,15 @@ def read_run(paths):
             )
         texts.append(path.read_text(encoding="utf-8", errors="replace"))
     curves = parse_training_log("\n".join(texts))
-    if not curves["train"] and not curves["valid"]:
+    if not curves:
         raise UserError(
-            f"{' '.join(map(str, paths))}: no record of training; train with --log-format json --log-file FILE"
+            f"{' '.join(map(str, paths))}: no record of training; train with --log-format json "
+            "--log-file FILE"
         )
     return curves
 
 
-def name_runs(paths):
+def name_runs(paths: Sequence[str | Path]) -> list[str]:
     """A short name for every log: what tells its path from the others' (``runs/a/train.log`` -> ``a``)."""
     parts = [Path(path).absolute().parts for path in paths]
     parts = [one[:-1] if one[-1] in LOG_NAMES else (*one[:-1], _without_ending(one[-1])) for one in parts]
@@ -207,21 +220,23 @@ def name_runs(paths):
     return [f"{name} ({number})" for number, name in enumerate(names, start=1)]
 
 
-def _without_ending(name):
+def _without_ending(name: str) -> str:
     return next(
         (name[: -len(end)] for end in (".log", ".jsonl", ".json", ".txt") if name.endswith(end)), name
     )
 
 
-def find_training_log(path, checkpoint):
-    """Read the log that was named, or one that stands beside the checkpoint.
+def find_training_log(
+    path: str | Path | None, checkpoint: str | Path | None
+) -> tuple[Curves, str] | tuple[None, None]:
+    """Read the log that was named, or one that is beside the checkpoint.
 
     Args:
         path: the value of ``--train-log``, or None.
         checkpoint: the checkpoint's path, or None.
 
     Returns:
-        ``(curves, path)``, or ``(None, None)`` where none was named and none stands there.
+        ``(curves, path)``, or ``(None, None)`` where none was named and none is there.
 
     Raises:
         UserError: the named file is missing or holds no training record.
@@ -230,7 +245,7 @@ def find_training_log(path, checkpoint):
         if not Path(path).is_file():
             raise UserError(f"--train-log {path} does not exist; give fairseq-train's --log-file")
         curves = parse_training_log(Path(path).read_text(encoding="utf-8", errors="replace"))
-        if not curves["train"] and not curves["valid"]:
+        if not curves:
             raise UserError(
                 f"--train-log {path} holds no training record; train with --log-format json --log-file FILE"
             )
@@ -240,6 +255,6 @@ def find_training_log(path, checkpoint):
             candidate = Path(checkpoint).parent / name
             if candidate.is_file():
                 curves = parse_training_log(candidate.read_text(encoding="utf-8", errors="replace"))
-                if curves["train"] or curves["valid"]:
+                if curves:
                     return curves, str(candidate)
     return None, None

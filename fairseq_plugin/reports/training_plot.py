@@ -1,44 +1,68 @@
-"""Pictures of training runs: loss, accuracy, perplexity, learning rate, repetition, per update and per epoch.
+"""Plots of training runs: loss, accuracy, perplexity, learning rate, repetition, per update and per epoch.
 
-One run: training pale, validation strong. Several runs: a colour each, training pale and validation strong, one
-legend for all. The best validation is marked and named. Colours are those of Okabe and Ito, which people with a
-colour vision deficiency can tell apart; the tenth run and later ones are told apart by dashes.
+One run: training pale, validation strong. Several runs: a colour each, training pale and validation strong,
+one legend for all. The best validation is marked and named. Colours are those of Okabe and Ito, which people
+with a colour vision deficiency can tell apart; the tenth run and later ones are told apart by dashes.
 """
 
 import io
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.reports.display import short
-from fairseq_plugin.reports.training_log import best_validation, epochs_at
+from fairseq_plugin.reports.plot_scales import scale_axes
+from fairseq_plugin.reports.training_log import Curves, best_validation, epochs_at
+
+if TYPE_CHECKING:  # matplotlib is loaded only where something is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+Dash = Any  # matplotlib's line style: "-", or (0, (on, off))
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#8c6d31", "#444444")
-DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
+DASHES: tuple[Dash, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
 TRAIN, VALID = COLOURS[5], COLOURS[1]  # where one run is drawn
 INK, SOFT, GRID = "#22272e", "#5c6670", "#e7eaee"
 AXES = {"updates": "", "epochs": "-epochs"}  # what runs along the bottom -> ending of the file's name
 MOST_POINTS = 150  # a longer training curve is smoothed, its points stay visible behind
 
-# title, vertical axis, curves of validation or training (with their words), logarithmic?
+
+class Panel(NamedTuple):
+    """One panel of a plot.
+
+    Attributes:
+        title: above it.
+        unit: of the vertical axis.
+        curves: of validation or training, with their words in the legend.
+        logarithmic: its vertical axis.
+    """
+
+    title: str
+    unit: str
+    curves: dict[str, str]
+    logarithmic: bool = False
+
+
 PANELS = (
-    ("Loss", "bits per token", {"loss": ""}, False),
-    ("Perplexity", "per token", {"ppl": ""}, True),
-    ("Accuracy", "next tokens guessed right", {"accuracy": ""}, False),
-    (
+    Panel("Loss", "bits per token", {"loss": ""}),
+    Panel("Perplexity", "per token", {"ppl": ""}, logarithmic=True),
+    Panel("Accuracy", "next tokens guessed right", {"accuracy": ""}),
+    Panel(
         "Repetition of the last 128 tokens",
         "share of positions",
         {"rep_128": "guesses", "wrep_128": "wrong guesses", "human_rep_128": "the text itself"},
-        False,
     ),
-    ("Novel targets", "share of targets", {"novel": ""}, False),
-    ("Gamma", "gamma", {"gamma": ""}, False),
-    ("Learning rate", "per update", {"lr": ""}, False),
+    Panel("Novel targets", "share of targets", {"novel": ""}),
+    Panel("Gamma", "gamma", {"gamma": ""}),
+    Panel("Learning rate", "per update", {"lr": ""}),
 )
-SHARES = {"accuracy", "rep_128", "novel"}  # their panels are drawn in per cent
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.5,
     "text.color": INK,
@@ -64,38 +88,37 @@ _STYLE = {
 }
 
 
-def draw_training(curves_by_name, path_prefix):
+def draw_training(curves_by_name: Mapping[str, Curves], path_prefix: str | Path) -> list[Path]:
     """Draw runs into ``PREFIX.png`` and ``.svg`` (over updates), ``PREFIX-epochs.png`` and ``.svg``.
 
     Args:
-        curves_by_name: ``{name of the run: curves}``, of :func:`~.training_log.parse_training_log`.
+        curves_by_name: by the name of the run.
         path_prefix: path without an ending; its folder is made.
 
     Returns:
-        List of the written paths. Without epochs in the logs there is no picture over epochs.
+        The written paths. Without epochs in the logs there is no plot over epochs.
 
     Raises:
         UserError: nothing to draw, or the folder cannot be written.
     """
-    runs = {name: curves for name, curves in curves_by_name.items() if curves["train"] or curves["valid"]}
+    runs = {name: curves for name, curves in curves_by_name.items() if curves}
     if not runs:
         raise UserError("nothing to draw: the logs hold no record of training yet")
     import matplotlib
 
-    logging.getLogger("matplotlib").setLevel(
-        logging.WARNING
-    )  # fairseq's import turns everybody's debugging on
+    # fairseq's import turns everybody's debugging on
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     paths = []
     with matplotlib.rc_context(_STYLE):
         for axis, ending in AXES.items():
-            if axis == "epochs" and not all(epochs_at(curves["epochs"], [0]) for curves in runs.values()):
+            if axis == "epochs" and not all(epochs_at(curves.epochs, [0]) for curves in runs.values()):
                 continue
             figure = _figure(runs, axis)
             paths += [_save(figure, Path(f"{path_prefix}{ending}.{kind}")) for kind in ("png", "svg")]
     return paths
 
 
-def _save(figure, path):
+def _save(figure: "Figure", path: Path) -> Path:
     content = io.BytesIO()
     figure.savefig(
         content, format=path.suffix[1:], dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None
@@ -109,21 +132,21 @@ def _save(figure, path):
     return path
 
 
-def _figure(runs, axis):
+def _figure(runs: Mapping[str, Curves], axis: str) -> "Figure":
     """All panels that have a curve: the loss wide on top, the others in pairs beneath."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     panels = [
-        panel for panel in PANELS if any(_split_of(c, curve) for c in runs.values() for curve in panel[2])
+        panel for panel in PANELS if any(_split_of(c, curve) for c in runs.values() for curve in panel.curves)
     ]
-    rows = 1 + math.ceil((len(panels) - 1) / 2) if panels[0][0] == "Loss" else math.ceil(len(panels) / 2)
-    figure = Figure(figsize=(9.6, 1.0 + 2.55 * rows), layout="constrained", facecolor="white")
+    rows = 1 + math.ceil((len(panels) - 1) / 2) if panels[0].title == "Loss" else math.ceil(len(panels) / 2)
+    figure = Figure(figsize=(9.6, 1.0 + 2.55 * rows), facecolor="white")
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(h_pad=0.09, w_pad=0.09, hspace=0.04, wspace=0.03)
+    figure.set_layout_engine("constrained", h_pad=0.09, w_pad=0.09, hspace=0.04, wspace=0.03)
     grid, place = figure.add_gridspec(rows, 2), 0
     for panel in panels:
-        wide = panel[0] == "Loss" or (place % 2 == 0 and panel is panels[-1])
+        wide = panel.title == "Loss" or (place % 2 == 0 and panel is panels[-1])
         axes = figure.add_subplot(grid[place // 2, :] if wide else grid[place // 2, place % 2])
         place += 2 if wide else 1
         _draw_panel(axes, panel, runs, axis)
@@ -136,12 +159,12 @@ def _figure(runs, axis):
     return figure
 
 
-def _split_of(curves, curve):
+def _split_of(curves: Curves, curve: str) -> str | None:
     """Validation counts where there is one; ``None`` for a curve that was not logged."""
-    return next((split for split in ("valid", "train") if curve in curves[split]), None)
+    return next((split for split in ("valid", "train") if curve in curves.of_split(split)), None)
 
 
-def _draw_panel(axes, panel, runs, axis):
+def _draw_panel(axes: "Axes", panel: Panel, runs: Mapping[str, Curves], axis: str) -> None:
     title, unit, names, logarithmic = panel
     axes.set_title(title)
     axes.set_ylabel(unit)
@@ -155,21 +178,26 @@ def _draw_panel(axes, panel, runs, axis):
             _mark_best(
                 axes, curves, next(iter(names)), _colours(runs, number)[1], axis, run if len(runs) > 1 else ""
             )
-    _scales(axes, names, logarithmic, axis)
+    scale_axes(axes, names, logarithmic)
     if len(names) > 1:
         _name_curves(axes, names, runs)
 
 
-def _colours(runs, number):
+def _colours(runs: Mapping[str, Curves], number: int) -> tuple[str, str]:
     """(training, validation) of a run."""
-    return (TRAIN, VALID) if len(runs) == 1 else (COLOURS[number % len(COLOURS)],) * 2
+    own = COLOURS[number % len(COLOURS)]
+    return (TRAIN, VALID) if len(runs) == 1 else (own, own)
 
 
-def _draw_curve(axes, curves, curve, colours, dash, order, axis):
-    """Training pale, validation strong. ``order``: 0 full, 1 dashed, 2 dotted (several curves in one panel)."""
+def _draw_curve(
+    axes: "Axes", curves: Curves, curve: str, colours: tuple[str, str], dash: Dash, order: int, axis: str
+) -> None:
+    """Training pale, validation strong. ``order``: 0 full, 1 dashed, 2 dotted (several curves in one
+    panel).
+    """
     dash = DASHES[order] if order else dash
-    both = "valid" if curve in curves["valid"] else None
-    if curve in curves["train"] and (order == 0 or not both):
+    both = "valid" if curve in curves.valid else None
+    if curve in curves.train and (order == 0 or not both):
         x, y = _points(curves, "train", curve, axis)
         alone = both is None
         colour, strength = colours[0 if not alone or curve == "lr" else 1], 1.0 if alone else 0.75
@@ -195,13 +223,15 @@ def _draw_curve(axes, curves, curve, colours, dash, order, axis):
         axes.plot(x, y, color=colours[1], linewidth=2, linestyle=dash, marker=marker, markersize=3.2)
 
 
-def _points(curves, split, curve, axis):
-    updates, values = zip(*curves[split][curve])
-    return (updates if axis == "updates" else epochs_at(curves["epochs"], updates)), values
+def _points(curves: Curves, split: str, curve: str, axis: str) -> tuple[Sequence[float], Sequence[float]]:
+    updates, values = zip(*curves.of_split(split)[curve])
+    return (updates if axis == "updates" else epochs_at(curves.epochs, updates) or updates), values
 
 
-def _smooth(values, width):
-    """Mean over ``width`` neighbours on either side: at the steep start as many as there are, at the end those before."""
+def _smooth(values: Sequence[float], width: int) -> list[float]:
+    """Mean over ``width`` neighbours on either side: at the steep start as many as there are, at the end
+    those before.
+    """
     sums = [0.0]
     for value in values:
         sums.append(sums[-1] + value)
@@ -212,13 +242,13 @@ def _smooth(values, width):
     return smooth
 
 
-def _mark_best(axes, curves, curve, colour, axis, name):
+def _mark_best(axes: "Axes", curves: Curves, curve: str, colour: str, axis: str, name: str) -> None:
     """A star at the best validation; where one run is drawn its value and epoch stand beside it."""
     best = best_validation(curves)
-    value = dict(curves["valid"].get(curve, ())).get(best.update) if best else None
-    if value is None:
+    if best is None or best.update not in (points := dict(curves.valid.get(curve, ()))):
         return
-    x = best.update if axis == "updates" else epochs_at(curves["epochs"], [best.update])[0]
+    value = points[best.update]
+    x = best.update if axis == "updates" else (epochs_at(curves.epochs, [best.update]) or [best.update])[0]
     if name:  # several runs: rings would cover each other
         axes.plot(
             [x],
@@ -248,61 +278,13 @@ def _mark_best(axes, curves, curve, colour, axis, name):
         text = f"best {value:.3f}: {where}" + (f", update {best.update:,}" if best.epoch is not None else "")
     late = x > 0.6 * max(axes.get_xlim()[1], x)
     axes.annotate(
-        text, (x, value), xytext=(0 if late else 2, 22 if late else 15), textcoords="offset points", color=colour, fontsize=9.5,
-        ha="right" if late else "left", fontweight="bold", zorder=7,
+        text, (x, value), xytext=(0 if late else 2, 22 if late else 15), textcoords="offset points",
+        color=colour, fontsize=9.5, fontweight="bold", ha="right" if late else "left", zorder=7,
         bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
     )  # fmt: skip
 
 
-def _scales(axes, names, logarithmic, axis):
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    lines = [line for line in axes.get_lines() if len(line.get_ydata())]
-    values = [value for line in lines for value in line.get_ydata()]
-    if logarithmic and min(values) > 0:
-        _log_scale(axes, min(values), max(values))
-    elif SHARES & names.keys():
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g} %"))
-    if "loss" in names:
-        _leave_out_the_first_drop(axes, lines)
-    if names.keys() & {"lr", "gamma"}:
-        axes.set_ylim(bottom=0, top=1.08 * max(values) or 1)
-
-
-def _leave_out_the_first_drop(axes, lines):
-    """The loss of the first few updates would press everything else flat."""
-    late = 0.04 * max(max(line.get_xdata()) for line in lines)
-    values = [y for line in lines for x, y in zip(line.get_xdata(), line.get_ydata()) if x >= late]
-    low, high = min(values), max(values)
-    if high > low:
-        axes.set_ylim(low - 0.06 * (high - low), high + 0.1 * (high - low))
-
-
-def _log_scale(axes, low, high):
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    axes.set_yscale("log")
-    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-    for factors in (
-        (1,),
-        (1, 3),
-        (1, 2, 5),
-        (1, 1.5, 2, 3, 5, 7),
-        (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
-    ):
-        ticks = [factor * 10.0**power for power in powers for factor in factors]
-        ticks = [tick for tick in ticks if low / 1.1 <= tick <= high * 1.1]
-        if len(ticks) >= 4:
-            break
-    axes.yaxis.set_major_locator(FixedLocator(ticks))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
-
-
-def _name_curves(axes, names, runs):
+def _name_curves(axes: "Axes", names: Mapping[str, str], runs: Mapping[str, Curves]) -> None:
     from matplotlib.lines import Line2D
 
     drawn = [
@@ -317,12 +299,12 @@ def _name_curves(axes, names, runs):
     axes.legend(handles=handles, fontsize=8.5, labelcolor=SOFT, loc="best")
 
 
-def _legend(runs):
+def _legend(runs: Mapping[str, Curves]) -> list["Line2D"]:
     """One line per run, or the two kinds of curve of a single run, and what the star says."""
     from matplotlib.lines import Line2D
 
-    has_train = any(curves["train"].get("loss") for curves in runs.values())
-    has_valid = any(curves["valid"] for curves in runs.values())
+    has_train = any(curves.train.get("loss") for curves in runs.values())
+    has_valid = any(curves.valid for curves in runs.values())
     handles = []
     if len(runs) > 1:
         for number, (name, curves) in enumerate(runs.items()):

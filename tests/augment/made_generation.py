@@ -189,6 +189,7 @@ EXPECTED = {
     "not_ended": 1,
     "empty": 2,
     "broken": 1,
+    "control_characters": 0,
     "unwritable": 2,
     "copy_of_test": 1,
     "copy_of_valid": 1,

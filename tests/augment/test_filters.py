@@ -1,11 +1,19 @@
 """Verdicts: one per sample, the first reason that applies, nothing lost."""
 
+import unicodedata
 from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_plugin.augment.filters import REASONS, exact_key, find_reasons, folded_key, tally
+from fairseq_plugin.augment.filters import (
+    REASONS,
+    control_characters,
+    exact_key,
+    find_reasons,
+    folded_key,
+    tally,
+)
 
 
 @dataclass
@@ -34,6 +42,7 @@ def test_every_reason_is_found():
             One("x", ended=False),
             " \n",
             "a\ufffd",
+            "a\x1b[31m",
             "a\tb",
             "secret",
             "held",
@@ -47,6 +56,7 @@ def test_every_reason_is_found():
         "not_ended",
         "empty",
         "broken",
+        "control_characters",
         "unwritable",
         "copy_of_test",
         "copy_of_valid",
@@ -99,12 +109,23 @@ def test_in_is_out_plus_rejected(rows, keep):
     samples, labels = [sample for sample, _ in rows], [label for _, label in rows]
     reasons = find_reasons(samples, labels, KNOWN, no_tab, keep_copies=keep)
     counts = tally(labels, reasons, ["x", "y", "z"])
-    assert counts["generated"] == len(rows) == counts["kept"] + counts["rejected"]
-    assert counts["rejected"] == sum(counts["reasons"].values())
+    total = counts.total
+    assert total.generated == len(rows) == total.kept + total.rejected
+    assert total.rejected == sum(total.reasons.values())
     for part in ("generated", "kept", "rejected"):
-        assert counts[part] == sum(own[part] for own in counts["labels"].values())
+        assert getattr(total, part) == sum(getattr(own, part) for own in counts.labels.values())
     for reason in REASONS:
-        assert counts["reasons"][reason] == reasons.count(reason)
+        assert total.reasons[reason] == reasons.count(reason)
+
+
+@given(st.text(st.characters(exclude_categories=[]), max_size=8), st.sets(st.characters(max_codepoint=0x9F)))
+def test_a_control_character_is_a_reason_unless_train_holds_it(text, allowed):
+    bad = [
+        c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n" and c not in allowed
+    ]
+    (found,) = judge([f"x{text}"], controls=control_characters(["".join(allowed)]))
+    expected = "broken" if "\ufffd" in text else "control_characters" if bad else None
+    assert found in (expected, "unwritable" if "\t" in text else expected)
 
 
 @given(SAMPLES)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from fairseq_plugin.augment.collect import Wishes, collect
-from fairseq_plugin.augment.judge import agree, describe, judge_samples, train_judge
+from fairseq_plugin.augment.augmented_set import Options
+from fairseq_plugin.augment.collect import collect
+from fairseq_plugin.augment.judge import LabelAgreement, agree, describe, judge_samples, train_judge
 from fairseq_plugin.errors import UserError
 from tests.augment.made_generation import Made, make_data, write_generation
 
@@ -29,12 +30,12 @@ class Fixed:
 
 def test_agreement_is_a_count_by_label():
     given, judged = [0, 0, 0, 1, 1], [0, 0, 1, 1, 2]
-    found = agree(Fixed(judged), ["x"] * 5, given, NAMES)
+    found = agree(Fixed(judged), [(label, "x") for label in given], NAMES)
     assert found.rows == 5 and found.share == 3 / 5
     assert found.by_label == {
-        "a": {"rows": 3, "share": 2 / 3},
-        "b": {"rows": 2, "share": 1 / 2},
-        "c": {"rows": 0, "share": None},
+        "a": LabelAgreement(3, 2 / 3),
+        "b": LabelAgreement(2, 1 / 2),
+        "c": LabelAgreement(0, None),
     }
     assert found.confusion == [[2, 1, 0], [0, 1, 1], [0, 0, 0]]
     told = describe(found, NAMES)
@@ -42,7 +43,7 @@ def test_agreement_is_a_count_by_label():
 
 
 def test_no_rows_give_no_share():
-    assert agree(Fixed([]), [], [], NAMES).share is None
+    assert agree(Fixed([]), [], NAMES).share is None
 
 
 def test_a_judge_learns_any_number_of_labels_and_gives_the_same_answer_twice():
@@ -65,15 +66,15 @@ def world(tmp_path_factory):
     right = [[Made("a lifeless mess and a bad plot")], [Made("a warm joy of a film with wit and heart")]]
     results = write_generation(folder / "r", data, right)
     collect([results], data, folder / "out")
-    collect([results], data, folder / "joined", Wishes(join_train=True, report=False, binary=False))
+    collect([results], data, folder / "joined", Options(join_train=True, report=False, binary=False))
     return folder
 
 
 def test_only_synthetic_rows_are_judged_also_in_a_joined_set(world):
     for name in ("out", "joined"):
         found = judge_samples(world / "data", world / name)
-        assert found["synthetic"].rows == 2 and found["synthetic"].share == 1.0
-        assert found["valid"].rows == 3 and found["train_rows"] == 12 and found["labels"] == ["neg", "pos"]
+        assert found.synthetic.rows == 2 and found.synthetic.share == 1.0
+        assert found.valid.rows == 3 and found.train_rows == 12 and found.labels == ["neg", "pos"]
 
 
 def test_the_script_prints_both_figures_and_writes_them(world, run_script, tmp_path):

@@ -1,4 +1,4 @@
-"""What a results folder holds: our own verified file where there is one, an older version's print otherwise."""
+"""What a results folder holds: our own verified file if there is one, else an older version's print."""
 
 import random
 

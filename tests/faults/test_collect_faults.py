@@ -2,14 +2,18 @@
 
 import json
 import os
+import random
 
 import pytest
 
-from fairseq_plugin.augment.collect import Wishes, collect
+import fairseq_plugin.augment.collect as collect_module
+from fairseq_plugin.augment.augmented_set import Options, read_synthetic
+from fairseq_plugin.augment.collect import collect
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.storage.lock import owned
 from tests.augment.made_generation import GOOD, Made, make_data, write_generation
 
-PLAIN = Wishes(report=False, binary=False)
+PLAIN = Options(report=False, binary=False)
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +113,53 @@ def test_a_folder_that_stands_there_is_not_touched_unasked(data, tmp_path):
         collect([results], data, tmp_path / "out", PLAIN)
     collect([results], data, tmp_path / "out", PLAIN, overwrite=True)
     (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(UserError, match="not an augmented set"):
         collect([results], data, tmp_path / "mine", PLAIN, overwrite=True)
+
+
+def test_what_appears_meanwhile_is_not_replaced(data, tmp_path, monkeypatch):
+    """Another program makes the folder, or another run changes the set, while we collect."""
+    results, out = write_generation(tmp_path / "r", data, GOOD), tmp_path / "out"
+    real = collect_module.gather
+
+    def slowly(*args):
+        out.mkdir(exist_ok=True)
+        (out / "precious.txt").write_text("mine")
+        return real(*args)
+
+    monkeypatch.setattr(collect_module, "gather", slowly)
+    with pytest.raises(UserError, match="has appeared since this command began"):
+        collect([results], data, out, PLAIN)
+    assert [path.name for path in out.iterdir()] == ["precious.txt"]
+    (out / "precious.txt").unlink()
+    monkeypatch.undo()
+    collect([results], data, out, PLAIN)
+    monkeypatch.setattr(collect_module, "gather", slowly)
+    with pytest.raises(UserError, match="has changed since this command began"):
+        collect([results], data, out, PLAIN, overwrite=True)
+    assert {path.name for path in out.iterdir()} == {"manifest.json", "train.tsv", "precious.txt"}
+
+
+def test_two_at_once_do_not_replace_each_other(data, tmp_path):
+    results, out = write_generation(tmp_path / "r", data, GOOD), tmp_path / "out"
+    with owned(out), pytest.raises(UserError, match="in use by process"):
+        collect([results], data, out, PLAIN)
+    assert not out.exists()
+
+
+def test_200_flipped_bits_of_the_record_or_the_rows_are_all_seen(data, tmp_path):
+    out = tmp_path / "out"
+    collect([write_generation(tmp_path / "r", data, GOOD)], data, out, PLAIN)
+    for name in ("manifest.json", "train.tsv"):
+        whole, chance = (out / name).read_bytes(), random.Random(6)
+        for _ in range(200):
+            place, bit = chance.randrange(len(whole)), chance.randrange(8)
+            (out / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            with pytest.raises(UserError):
+                read_synthetic(out)
+        (out / name).write_bytes(whole)
+    assert len(read_synthetic(out).rows) == 5
 
 
 def test_the_script_ends_with_one_line_and_status_1(data, tmp_path, run_script, one_line_error):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairseq_plugin.augment.collect import Wishes, collect
+from fairseq_plugin.augment.augmented_set import Options
+from fairseq_plugin.augment.collect import collect
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.manifest import Manifest
@@ -23,7 +24,7 @@ from tests.augment.made_generation import (
     write_generation,
 )
 
-PLAIN = Wishes(report=False, binary=False)
+PLAIN = Options(report=False, binary=False)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def rows_of(folder, data, name="train.tsv"):
 
 def test_every_sample_is_kept_or_counted_under_one_reason(data, tmp_path):
     results = write_generation(tmp_path / "r", data, every_reason(data))
-    record = collect([results], data, tmp_path / "out", PLAIN)
+    record = collect([results], data, tmp_path / "out", PLAIN).to_json()
     counts = record["counts"]
     assert counts["reasons"] == EXPECTED
     assert (counts["generated"], counts["kept"], counts["rejected"]) == (19, 4, 15)
@@ -81,9 +82,9 @@ def test_in_is_out_plus_rejected_for_any_generation(data, tmp_path_factory, samp
         write_generation(folder / str(n), data, samples, shard=(n, shards), printed_only=raw, **shown)
         for n in range(shards)
     ]
-    wishes = Wishes(compare=compare, report=False, binary=False)
+    options = Options(compare=compare, report=False, binary=False)
     try:
-        record = collect(runs, data, folder / "out", wishes)
+        record = collect(runs, data, folder / "out", options).to_json()
     except UserError as error:
         assert "none of the" in str(error) and not (folder / "out").exists()
         return
@@ -121,7 +122,7 @@ def test_forms_that_can_hold_a_line_break_keep_it(form, tmp_path):
     source = {"train": str(tmp_path / f"all.{form}"), "valid": None, "test": None, "held_out": 0.25}
     data = make_data(tmp_path, text_column="review", label_column="stars", **source)
     made = [[Made('two\nlines, "quoted"\tand more')], [Made("plain")]]
-    record = collect([write_generation(tmp_path / "r", data, made)], data, tmp_path / "out", PLAIN)
+    record = collect([write_generation(tmp_path / "r", data, made)], data, tmp_path / "out", PLAIN).to_json()
     assert rows_of(tmp_path / "out", data, f"train.{form}") == [
         ('two\nlines, "quoted"\tand more', "neg"),
         ("plain", "pos"),
@@ -135,7 +136,8 @@ def test_shards_give_the_same_file_as_one_run_and_duplicates_are_found_across_th
     samples = every_reason(data)
     one = write_generation(tmp_path / "one", data, samples)
     three = [write_generation(tmp_path / f"s{n}", data, samples, shard=(n, 3)) for n in (2, 0, 1)]
-    records = [collect([one], data, tmp_path / "a", PLAIN), collect(three, data, tmp_path / "b", PLAIN)]
+    collected = [collect([one], data, tmp_path / "a", PLAIN), collect(three, data, tmp_path / "b", PLAIN)]
+    records = [record.to_json() for record in collected]
     assert records[0]["counts"] == records[1]["counts"] and records[1]["counts"]["reasons"] == EXPECTED
     assert (tmp_path / "a" / "train.tsv").read_bytes() == (tmp_path / "b" / "train.tsv").read_bytes()
     assert records[1]["seconds"] == 7.5 and records[1]["tokens"] == records[0]["tokens"]
@@ -146,7 +148,7 @@ def test_a_later_run_goes_on_where_an_earlier_one_stopped(data, tmp_path):
     late = write_generation(
         tmp_path / "late", data, [[Made("later")], [Made("a joy"), Made("and more")]], first_sample=10
     )
-    record = collect([late, early], data, tmp_path / "out", PLAIN)
+    record = collect([late, early], data, tmp_path / "out", PLAIN).to_json()
     assert record["counts"]["generated"] == 8 and record["counts"]["reasons"]["duplicate"] == 1
     assert rows_of(tmp_path / "out", data)[-2:] == [("later", "neg"), ("and more", "pos")]
 
@@ -160,6 +162,7 @@ def test_the_same_input_gives_the_same_bytes(data, tmp_path):
         if path.name == "manifest.json":
             left, right = (json.loads(p.read_text()) for p in (path, twin))
             assert left.pop("time").keys() == right.pop("time").keys() == {"collected", "collect_seconds"}
+            assert left.pop("sha256") != "" != right.pop("sha256")
             assert left == right
         elif path.is_file():
             assert path.read_bytes() == twin.read_bytes(), path
@@ -182,8 +185,8 @@ def test_the_manifest_tells_where_everything_comes_from(data, tmp_path):
 
 def test_real_rows_are_joined_before_the_new_ones(data, tmp_path):
     results = write_generation(tmp_path / "r", data, GOOD)
-    wishes = Wishes(join_train=True, report=False, binary=False)
-    record = collect([results], data, tmp_path / "out", wishes)
+    options = Options(join_train=True, report=False, binary=False)
+    record = collect([results], data, tmp_path / "out", options).to_json()
     rows = rows_of(tmp_path / "out", data)
     assert rows[:12] == TRAIN and len(rows) == 17
     assert rows[12:] == rows_of(tmp_path / "out", data, "synthetic.tsv")
@@ -201,7 +204,7 @@ def test_a_shuffled_file_holds_the_same_rows_in_a_seeded_order(data, tmp_path):
             [results],
             data,
             tmp_path / name,
-            Wishes(join_train=True, shuffle=shuffle, report=False, binary=False),
+            Options(join_train=True, shuffle=shuffle, report=False, binary=False),
         )
         orders.append(rows_of(tmp_path / name, data))
     assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) == sorted(orders[2])
@@ -209,8 +212,8 @@ def test_a_shuffled_file_holds_the_same_rows_in_a_seeded_order(data, tmp_path):
 
 def test_copies_are_kept_on_request(data, tmp_path):
     results = write_generation(tmp_path / "r", data, every_reason(data))
-    wishes = Wishes(keep_copies=("train",), report=False, binary=False)
-    counts = collect([results], data, tmp_path / "out", wishes)["counts"]
+    options = Options(keep_copies=("train",), report=False, binary=False)
+    counts = collect([results], data, tmp_path / "out", options).to_json()["counts"]
     assert (
         counts["reasons"]["copy_of_train"] == 0
         and counts["reasons"]["copy_of_test"] == 1
@@ -221,7 +224,7 @@ def test_copies_are_kept_on_request(data, tmp_path):
 def test_fairseqs_own_classifier_task_reads_the_binary_form(data, tmp_path):
     from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 
-    collect([write_generation(tmp_path / "r", data, GOOD)], data, tmp_path / "out", Wishes(report=False))
+    collect([write_generation(tmp_path / "r", data, GOOD)], data, tmp_path / "out", Options(report=False))
     shape = {"num_classes": 2, "max_positions": 64, "regression_target": False}
     config = SentencePredictionConfig(data=str(tmp_path / "out" / "binary"), no_shuffle=True, seed=1, **shape)
     task = SentencePredictionTask.setup_task(config)
@@ -243,7 +246,7 @@ def test_fairseqs_own_classifier_trains_on_the_binary_form(data, tmp_path, run_s
         [write_generation(tmp_path / "r", data, GOOD)],
         data,
         tmp_path / "out",
-        Wishes(join_train=True, report=False),
+        Options(join_train=True, report=False),
     )
     flags = (
         "--task sentence_prediction --criterion sentence_prediction --arch roberta_base --encoder-layers 1 "
@@ -261,7 +264,7 @@ def test_the_report_shows_hostile_samples_as_text(data, tmp_path):
         [Made("<script>alert(1)</script>"), Made("x\n</p>")],
         [Made('"><img src=//x.example>'), Made("a fine film")],
     ]
-    collect([write_generation(tmp_path / "r", data, made)], data, tmp_path / "out", Wishes(binary=False))
+    collect([write_generation(tmp_path / "r", data, made)], data, tmp_path / "out", Options(binary=False))
     content = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert (
         "&lt;script&gt;alert(1)&lt;/script&gt;" in content
@@ -276,7 +279,7 @@ def test_the_training_log_beside_the_checkpoint_is_drawn(data, tmp_path):
     )
     (tmp_path / "train.log").write_text(log)
     results = write_generation(tmp_path / "r", data, GOOD, checkpoint=[str(tmp_path / "checkpoint_best.pt")])
-    collect([results], data, tmp_path / "out", Wishes(binary=False))
+    collect([results], data, tmp_path / "out", Options(binary=False))
     assert "perplexity per token" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 

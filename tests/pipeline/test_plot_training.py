@@ -20,9 +20,9 @@ def test_the_log_of_the_stock_command_is_drawn(trained, run_script, tmp_path):
     names = [f"curves{kind}.{ending}" for kind in ("", "-epochs") for ending in ("png", "svg")]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     curves = read_run([trained.log])
-    best = min(loss for _, loss in curves["valid"]["loss"])
+    best = min(loss for _, loss in curves.valid["loss"])
     assert f"best validation loss {best:.4f} bits per token at update" in done.stdout
-    assert {"loss", "ppl", "accuracy", "novel"} <= curves["valid"].keys()
+    assert {"loss", "ppl", "accuracy", "novel"} <= curves.valid.keys()
 
 
 def test_runs_are_named_and_several_lie_over_each_other(trained, run_script, tmp_path):
@@ -42,7 +42,7 @@ def test_a_mistake_is_one_line(trained, run_script, one_line_error, tmp_path):
 
 def points(log, curve="loss"):
     curves = read_run([log])
-    return curves["train"][curve], curves["valid"][curve]
+    return curves.train[curve], curves.valid[curve]
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_plugin.augment.collect import Wishes, collect
+from fairseq_plugin.augment.augmented_set import Options
+from fairseq_plugin.augment.collect import collect
 from fairseq_plugin.augment.record import generation_lock
 from fairseq_plugin.errors import UserError
 from tests.conftest import child_environment
@@ -116,8 +117,8 @@ def test_what_an_error_after_the_check_leaves_is_still_collected(
         patched.setattr(GPT2LanguageModel, "forward", broken)
         patched.setattr(GPT2LanguageModel, "prepare_for_inference_", broken)
         in_process("generate", *augment(finished))
-    plain = Wishes(report=False, binary=False)
-    counts = collect([finished], reviews.folder, tmp_path / "out", plain)["counts"]
+    plain = Options(report=False, binary=False)
+    counts = collect([finished], reviews.folder, tmp_path / "out", plain).to_json()["counts"]
     assert counts["generated"] == 10
     in_process("generate", *augment(finished))
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fairseq_plugin.augment.filters import REASONS, tally
 from fairseq_plugin.reports import facts, figures, page
 from fairseq_plugin.reports.display import escape, number, percent, ratio, short, tick_texts
+from fairseq_plugin.reports.training_log import Curves
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -24,6 +25,7 @@ HOSTILE = (
     "<!--",
     "\u2028\ufeff",
 )
+JUDGED = page.Agreement(synthetic=0.5, valid=0.9)
 VOID = {"meta", "br", "img", "link"}
 
 
@@ -54,7 +56,7 @@ class Reader(HTMLParser):
         self.texts.append(text)
 
 
-def make_report(labels, texts, curves=None):
+def make_report(labels, texts, curves=None, agreement=JUDGED):
     """A report in which every label and every sample is one of ``texts``."""
     real = {"train": [(0, "a real film"), (len(labels) - 1, texts[0])], "valid": [(0, "another real film")]}
     kept = [(i % len(labels), text) for i, text in enumerate(texts)]
@@ -62,31 +64,32 @@ def make_report(labels, texts, curves=None):
     rejected = {reason: list(texts) for reason in REASONS}
     given = [label for label, _ in kept] + [0] * len(REASONS)
     names = [name for name, _ in labels]
-    return {
-        "name": texts[0],
-        "labels": labels,
-        "counts": tally(given, reasons, names),
-        "reasons": REASONS,
-        "curves": curves,
-        "log": texts[-1],
-        "facts": facts.measure([text for _, text in labels], real, kept, 7),
-        "rejected": rejected,
-        "seed": 7,
-        "tokens": 1234,
-        "seconds": 2.0,
-        "provenance": [(text, text) for text in texts],
-        "notes": list(texts),
-    }
+    return page.Report(
+        name=texts[0],
+        labels=labels,
+        counts=tally(given, reasons, names),
+        reasons=REASONS,
+        curves=curves,
+        log=texts[-1],
+        agreement=agreement,
+        facts=facts.measure([text for _, text in labels], real, kept, 7),
+        rejected=rejected,
+        seed=7,
+        tokens=1234,
+        seconds=2.0,
+        provenance=[(text, text) for text in texts],
+        notes=list(texts),
+    )
 
 
-CURVES = {
-    "train": {
+CURVES = Curves(
+    train={
         "loss": [(1, 9.0), (50, 5.5), (100, 4.0)],
         "ppl": [(1, 512.0), (100, 16.0)],
         "lr": [(1, 0.0), (100, 1e-4)],
     },
-    "valid": {"loss": [(100, 5.0)], "ppl": [(100, 32.0)]},
-}
+    valid={"loss": [(100, 5.0)], "ppl": [(100, 32.0)]},
+)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +124,7 @@ def test_the_page_asks_nobody_for_anything(hostile_page):
     assert "default-src 'none'" in without_texts
 
 
-def test_every_picture_is_told_in_words(hostile_page):
+def test_every_drawing_is_told_in_words(hostile_page):
     drawings = re.findall(r"<svg[^>]*>", hostile_page)
     assert len(drawings) == 3 + 4
     assert all(
@@ -129,7 +132,7 @@ def test_every_picture_is_told_in_words(hostile_page):
     )
 
 
-def test_counts_and_reasons_stand_on_the_page(hostile_page):
+def test_counts_and_reasons_are_on_the_page(hostile_page):
     for reason in REASONS:
         assert f"<b>{reason.replace('_', ' ')}</b>" in hostile_page
     assert f"<b>{len(HOSTILE) + len(REASONS)}</b> sentences were generated" in hostile_page
@@ -138,6 +141,17 @@ def test_counts_and_reasons_stand_on_the_page(hostile_page):
 def test_a_page_without_curves_says_how_to_get_them():
     report = make_report([("0", "neg"), ("1", "pos")], ["a film", "the cast"])
     assert "--train-log FILE" in page.render(report)
+
+
+def test_the_page_begins_with_what_cannot_be_had_by_gibberish():
+    """Kept share and agreement come first, and nothing on top praises words that train does not hold."""
+    labels, texts = [("0", "neg"), ("1", "pos")], ["qx zv", "wq jj kk"]
+    shown = page.render(make_report(labels, texts))
+    tiles = re.findall(r'<div class="tile"><b>(.*?)</b><span>(.*?)</span>', shown)
+    assert tiles[0][1].startswith("kept: ") and tiles[1][0] == percent(0.5, 0) and "90" in tiles[1][1]
+    assert not [told for _, told in tiles if re.search("train yet|distinct|triples|new", told)]
+    assert "no classifier could be trained" in page.render(make_report(labels, texts, agreement=None))
+    assert "no better than one far below" in shown  # real text is the yardstick of novelty
 
 
 def test_many_labels_are_drawn_in_part_and_listed_in_full():

@@ -235,7 +235,7 @@ def test_a_table_that_is_none_is_named(tmp_path):
     with pytest.raises(UserError, match=r"test_samples\.tsv cannot be read"):
         sample_book.read_samples(tmp_path / "test_samples.tsv")
     (tmp_path / "test_samples.tsv").write_text("a\tb\nno tab\n")
-    with pytest.raises(UserError, match="line 2 is no sample"):
+    with pytest.raises(UserError, match="line 2 is not a sample"):
         sample_book.read_samples(tmp_path / "test_samples.tsv")
 
 

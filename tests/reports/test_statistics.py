@@ -40,16 +40,16 @@ def test_copied_lengths_are_the_longest_runs_that_stand_in_train(train, queries)
 @settings(max_examples=100, deadline=None)
 def test_novelty_counts_ngrams_that_train_lacks(train, queries):
     found = statistics.novelty(statistics.copied_lengths(train, queries))
-    for n, share in zip((1, 2, 3, 4), found["new"]):
+    for n, share in zip((1, 2, 3, 4), found.new):
         every = [gram for sentence in queries for gram in ngrams(sentence, n)]
         new = [gram for gram in every if not stands_in(gram, train)]
         assert share == (pytest.approx(len(new) / len(every)) if every else None)
     if queries:
         whole = [sentence for sentence in queries if sentence and stands_in(sentence, train)]
-        assert found["whole"] == pytest.approx(len(whole) / len(queries))
+        assert found.whole == pytest.approx(len(whole) / len(queries))
         longest = [max([longest_from(s, i, train) for i in range(len(s))], default=0) for s in queries]
-        assert found["longest_max"] == max(longest)
-        assert found["longest_mean"] == pytest.approx(sum(longest) / len(longest))
+        assert found.longest_max == max(longest)
+        assert found.longest_mean == pytest.approx(sum(longest) / len(longest))
 
 
 @given(SENTENCES, st.integers(1, 4))
@@ -62,11 +62,11 @@ def test_distinct_n_is_different_over_all(sentences, n):
 def test_distinct_is_compared_at_equal_numbers_of_words(real, synthetic, seed):
     found = statistics.compare_distinct(real, synthetic, seed)
     smaller = min(sum(map(len, real)), sum(map(len, synthetic)))
-    assert found["words"] == smaller
+    assert found.words == smaller
     for side, sentences in (("real", real), ("synthetic", synthetic)):
         taken = statistics.take_words(sentences, smaller, seed)
         assert sum(map(len, taken)) == smaller
-        assert found[side] == [statistics.distinct_n(taken, n) for n in (1, 2, 3)]
+        assert getattr(found, side) == [statistics.distinct_n(taken, n) for n in (1, 2, 3)]
 
 
 @given(SENTENCES, st.integers(0, 30), st.integers(0, 3))
@@ -100,9 +100,9 @@ def test_a_histogram_loses_no_sentence(left, right):
 
 def test_a_draw_of_rows_keeps_their_order_and_repeats_none():
     rows = list(range(100))
-    drawn = statistics.sample_rows(rows, 10, 3)
-    assert len(set(drawn)) == 10 and drawn == sorted(drawn) == statistics.sample_rows(rows, 10, 3)
-    assert statistics.sample_rows(rows, 100, 3) == rows
+    drawn = statistics.draw(rows, 10, 3)
+    assert len(set(drawn)) == 10 and drawn == sorted(drawn) == statistics.draw(rows, 10, 3)
+    assert statistics.draw(rows, 100, 3) == rows
 
 
 def test_the_nearest_sentence_of_a_copy_is_itself():

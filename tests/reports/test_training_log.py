@@ -7,6 +7,7 @@ import pytest
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.reports.training_log import (
     Best,
+    Curves,
     best_validation,
     epochs_at,
     find_training_log,
@@ -38,18 +39,18 @@ def test_curves_are_read_with_their_updates():
         inner(30, 7),
         valid(40, 250.5),
     ]
-    assert parse_training_log("\n".join(log)) == {
-        "train": {"loss": [(10, 9.5), (20, 8.5), (30, 7.0)], "lr": [(10, 0.001)]},
-        "valid": {"ppl": [(20, 300.0), (40, 250.5)]},
-        "epochs": [(10, 0.5), (20, 0.5), (30, 0.5)],
-    }
+    assert parse_training_log("\n".join(log)) == Curves(
+        train={"loss": [(10, 9.5), (20, 8.5), (30, 7.0)], "lr": [(10, 0.001)]},
+        valid={"ppl": [(20, 300.0), (40, 250.5)]},
+        epochs=[(10, 0.5), (20, 0.5), (30, 0.5)],
+    )
 
 
 def test_lines_that_fairseq_repeats_count_once():
     log = [inner(10, 9), inner(20, 8), *[valid(20, 300)] * 4, *[inner(30, 7)] * 3]
     found = parse_training_log("\n".join(log))
-    assert found["train"]["loss"] == [(10, 9), (20, 8), (30, 7)]
-    assert found["valid"]["ppl"] == [(20, 300)]
+    assert found.train["loss"] == [(10, 9), (20, 8), (30, 7)]
+    assert found.valid["ppl"] == [(20, 300)]
 
 
 def test_a_resumed_run_takes_the_place_of_what_it_did_again():
@@ -63,12 +64,12 @@ def test_a_resumed_run_takes_the_place_of_what_it_did_again():
         inner(25, 7.5),
     ]
     found = parse_training_log("\n".join(log))
-    assert found["train"]["loss"] == [(10, 9), (20, 8), (25, 7.5)]
-    assert found["valid"]["ppl"] == [(20, 300)]
+    assert found.train["loss"] == [(10, 9), (20, 8), (25, 7.5)]
+    assert found.valid["ppl"] == [(20, 300)]
 
 
 def test_epoch_means_serve_where_no_interval_was_logged():
-    assert parse_training_log("\n".join([epoch_end(20, 9), epoch_end(40, 8)]))["train"]["loss"] == [
+    assert parse_training_log("\n".join([epoch_end(20, 9), epoch_end(40, 8)])).train["loss"] == [
         (20, 9),
         (40, 8),
     ]
@@ -92,14 +93,14 @@ def test_a_console_log_is_read_and_everything_else_passed_over():
         inner("x", 1),
         inner(60, True),
     ]
-    assert parse_training_log("\n".join(log))["train"] == {"loss": [(10, 9.0)]}
+    assert parse_training_log("\n".join(log)).train == {"loss": [(10, 9.0)]}
 
 
 def test_the_log_beside_the_checkpoint_is_found(tmp_path):
     assert find_training_log(None, str(tmp_path / "checkpoint_best.pt")) == (None, None)
     (tmp_path / "train.log").write_text(inner(10, 9))
     curves, path = find_training_log(None, str(tmp_path / "checkpoint_best.pt"))
-    assert curves["train"]["loss"] == [(10, 9)] and path == str(tmp_path / "train.log")
+    assert curves.train["loss"] == [(10, 9)] and path == str(tmp_path / "train.log")
 
 
 def test_a_named_log_must_be_one(tmp_path):
@@ -118,8 +119,8 @@ def test_a_log_that_is_still_being_written_is_read(tmp_path):
         (tmp_path / "train.log").write_bytes(log[:end])
         found = parse_training_log((tmp_path / "train.log").read_text("utf-8", errors="replace"))
         for split in ("train", "valid"):
-            for curve, points in found[split].items():
-                assert points == whole[split][curve][: len(points)]
+            for curve, points in found.of_split(split).items():
+                assert points == whole.of_split(split)[curve][: len(points)]
 
 
 def test_many_restarts_leave_every_update_once():
@@ -135,10 +136,10 @@ def test_many_restarts_leave_every_update_once():
         update -= update % 20
     log += [inner(update + 10 * n, true(update + 10 * n)) for n in (1, 2)]
     found = parse_training_log("\n".join(log))
-    updates = [u for u, _ in found["train"]["loss"]]
+    updates = [u for u, _ in found.train["loss"]]
     assert updates == list(range(10, updates[-1] + 1, 10))
-    assert [u for u, _ in found["valid"]["ppl"]] == list(range(20, updates[-2] + 1, 20))[
-        : len(found["valid"]["ppl"])
+    assert [u for u, _ in found.valid["ppl"]] == list(range(20, updates[-2] + 1, 20))[
+        : len(found.valid["ppl"])
     ]
 
 
@@ -161,7 +162,7 @@ def test_the_best_validation_inside_an_epoch_names_the_running_one():
 
 def test_an_epoch_cut_short_is_counted_as_far_as_it_went():
     log = [json.dumps({"epoch": 3, "update": 2.5, "loss": 1, "num_updates": 500}), epoch_end(510, 1, 3)]
-    assert epochs_at(parse_training_log("\n".join(log))["epochs"], [510]) == [pytest.approx(2.55)]
+    assert epochs_at(parse_training_log("\n".join(log)).epochs, [510]) == [pytest.approx(2.55)]
 
 
 def test_epochs_between_and_beyond_the_logged_updates():
@@ -173,9 +174,9 @@ def test_epochs_between_and_beyond_the_logged_updates():
 def test_a_run_is_read_from_a_file_a_folder_or_the_files_of_its_restarts(tmp_path):
     (tmp_path / "train.log").write_text(inner(10, 9) + "\n" + inner(20, 8))
     (tmp_path / "second.log").write_text(inner(20, 7) + "\n" + inner(30, 6))
-    assert read_run([tmp_path])["train"]["loss"] == [(10, 9), (20, 8)]
+    assert read_run([tmp_path]).train["loss"] == [(10, 9), (20, 8)]
     joined = read_run([tmp_path / "train.log", tmp_path / "second.log"])
-    assert joined["train"]["loss"] == [(10, 9), (20, 7), (30, 6)]
+    assert joined.train["loss"] == [(10, 9), (20, 7), (30, 6)]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.reports import training_plot
-from fairseq_plugin.reports.training_log import Best
+from fairseq_plugin.reports.training_log import Best, Curves
 from fairseq_plugin.reports.training_plot import draw_training
 
 
@@ -14,16 +14,16 @@ def made_curves(num_updates=60, best_at=40, **more):
     """A run whose validation loss is lowest at ``best_at``."""
     updates = list(range(1, num_updates + 1))
     points = [(u, 5 + abs(u - best_at) / 10) for u in updates if u % 10 == 0]
-    return {
-        "train": {"loss": [(u, 8 / u**0.3) for u in updates], "lr": [(u, 1e-3 / u) for u in updates]},
-        "valid": {"loss": points, "ppl": [(u, 2**loss) for u, loss in points], **more},
-        "epochs": [(u, u / 20) for u in updates],
-    }
+    return Curves(
+        train={"loss": [(u, 8 / u**0.3) for u in updates], "lr": [(u, 1e-3 / u) for u in updates]},
+        valid={"loss": points, "ppl": [(u, 2**loss) for u, loss in points], **more},
+        epochs=[(u, u / 20) for u in updates],
+    )
 
 
 @pytest.fixture
 def drawn(monkeypatch, tmp_path):
-    """``drawn(runs)``: the figures' axes by title, per kind of picture, and the paths."""
+    """``drawn(runs)``: the figures' axes by title, per kind of plot, and the paths."""
 
     def draw(runs):
         figures = {}
@@ -67,7 +67,7 @@ def test_what_was_logged_is_drawn_over_updates_and_over_epochs(drawn):
     axes, _ = drawn({"run": curves})
     titles = ["Loss", "Perplexity", "Accuracy", "Repetition of the last 128 tokens", "Gamma", "Learning rate"]
     assert [list(own) for own in axes.values()] == [titles, titles]
-    updates, losses = zip(*curves["valid"]["loss"])
+    updates, losses = zip(*curves.valid["loss"])
     assert (list(updates), list(losses)) in lines_of(axes["updates"]["Loss"])
     assert ([u / 20 for u in updates], list(losses)) in lines_of(axes["epochs"]["Loss"])
     assert (
@@ -110,18 +110,15 @@ def test_the_same_log_gives_the_same_bytes(tmp_path):
 
 
 def test_a_run_of_one_point_is_drawn(drawn):
-    curves = {"train": {}, "valid": {"loss": [(5, 3.0)], "ppl": [(5, 8.0)]}, "epochs": []}
+    curves = Curves(valid={"loss": [(5, 3.0)], "ppl": [(5, 8.0)]})
     axes, paths = drawn({"run": curves})
-    assert list(axes) == ["updates"] and len(paths) == 2  # no epochs in the log, no picture over epochs
+    assert list(axes) == ["updates"] and len(paths) == 2  # no epochs in the log, no plot over epochs
     assert training_plot.best_validation(curves) == Best(5, 3.0, None)
 
 
 def test_equal_values_and_zeros_are_drawn(drawn):
-    curves = {
-        "train": {"loss": [(1, 0.0), (2, 0.0)], "ppl": [(1, 1.0), (2, 1.0)], "lr": [(1, 0.0), (2, 0.0)]},
-        "valid": {},
-        "epochs": [],
-    }
+    flat = {"loss": [(1, 0.0), (2, 0.0)], "ppl": [(1, 1.0), (2, 1.0)], "lr": [(1, 0.0), (2, 0.0)]}
+    curves = Curves(train=flat)
     assert set(drawn({"run": curves})[0]["updates"]) == {"Loss", "Perplexity", "Learning rate"}
 
 
@@ -132,7 +129,7 @@ def test_names_are_not_read_as_formulas_or_markup(drawn):
 
 def test_nothing_to_draw_is_an_error(tmp_path):
     with pytest.raises(UserError, match="nothing to draw"):
-        draw_training({"run": {"train": {}, "valid": {}, "epochs": []}}, tmp_path / "a")
+        draw_training({"run": Curves()}, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
