@@ -18,7 +18,7 @@ from fairseq_plugin.pretrained.hf_folder import load_weights, read_sizes
 from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, banned_symbols
 from fairseq_plugin.storage.checkpoints import open_checkpoint
 
-_WEIGHTS = ("config.json", "*.safetensors", "pytorch_model.bin")
+_WEIGHTS = ("config.json", "*.safetensors", "pytorch_model*.bin")
 
 
 @dataclass(frozen=True)

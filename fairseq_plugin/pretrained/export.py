@@ -127,7 +127,7 @@ def _symbols_of_ids(config: HFConfig, symbols: Sequence[str]) -> torch.Tensor:
 
 def network_of(
     checkpoint: Checkpoint, symbols: Sequence[str], codec: Codec | None
-) -> tuple[dict[str, int | float], dict[str, torch.Tensor]]:
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The network in a checkpoint of ours, without fairseq.
 
     Args:
@@ -144,7 +144,8 @@ def network_of(
     model, weights = checkpoint.config["model"], checkpoint.state["model"]
     if not isinstance(model, Mapping) or any(model.get(name) is None for name in SIZES):
         raise UserError(
-            f"{checkpoint.path} is not a checkpoint of ours; name one trained with --arch gpt2 or another of its sizes"
+            f"{checkpoint.path} is not a checkpoint of ours; name one trained with --arch gpt2 or another of "
+            "its sizes"
         )
     sizes = {name: model[name] for name in SIZES}
     own = torch.tensor(fingerprint(symbols, codec))

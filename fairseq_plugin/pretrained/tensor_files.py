@@ -18,7 +18,13 @@ from safetensors import safe_open
 from fairseq_plugin.checksums import Checksums
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.hf_config import read_json
-from fairseq_plugin.storage.torch_archive import check_archive, in_memory, load_archive, name_in_memory
+from fairseq_plugin.storage.torch_archive import (
+    check_archive,
+    in_memory,
+    is_archive,
+    load_archive,
+    name_in_memory,
+)
 
 SAFETENSORS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -52,8 +58,8 @@ class TensorFiles:
         """What was read, and what is known of it, in half a sentence."""
         files = ", ".join(f"{name} (SHA-256 {digest})" for name, digest in self.digests.items())
         if self.is_checked:
-            return f"{files}; its checksums hold"
-        return f"{files}; safetensors has no checksum of its own: compare this one with the publisher's"
+            return f"{files}; all checksums hold"
+        return f"{files}; weights of this format have no checksum: compare the SHA-256 with the publisher's"
 
 
 @dataclass(frozen=True)
@@ -134,16 +140,31 @@ def _weight_map(index: Path, checksums: Checksums) -> dict[str, str]:
 
 
 def _open(path: Path, checksums: Checksums) -> TensorFiles:
+    before = _signature(path)
     with in_memory(path) as stream:
+        if _signature(path) != before:  # half of it could be newer
+            raise UserError(f"{path} was written while it was read; read it again, or a copy of it")
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         stream.seek(0)
         checksums.check(path.name, digest)
         if path.suffix == ".safetensors":
             shapes, read = _open_safetensors(path, stream)
             return TensorFiles(shapes, read, {path.name: digest}, bool(checksums.digests))
+        has_checksums = is_archive(stream)  # torch before 1.6 wrote none, and many old models are of that age
+        if has_checksums:
+            check_archive(stream, path, "weights file", _MEND)
         tensors = _load_pickled(path, stream)
         shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        return TensorFiles(shapes, tensors.__getitem__, {path.name: digest}, True)
+        is_checked = has_checksums or bool(checksums.digests)
+        return TensorFiles(shapes, tensors.__getitem__, {path.name: digest}, is_checked)
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written or replaced; None where there is none."""
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _open_safetensors(
@@ -165,7 +186,6 @@ def _open_safetensors(
 
 
 def _load_pickled(path: Path, stream: BinaryIO) -> dict[str, torch.Tensor]:
-    check_archive(stream, path, "weights file", _MEND)
     tensors = load_archive(stream, path, "weights file")
     if not isinstance(tensors, dict) or not all(
         isinstance(value, torch.Tensor) for value in tensors.values()

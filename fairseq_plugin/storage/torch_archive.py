@@ -67,6 +67,14 @@ def name_in_memory(stream: BinaryIO) -> str | None:
     return None if isinstance(stream, io.BytesIO) else f"/proc/self/fd/{stream.fileno()}"
 
 
+def is_archive(stream: BinaryIO) -> bool:
+    """Whether a file of ``torch.save`` is a ZIP archive, maybe a damaged one, not in torch's old format."""
+    start = stream.read(4)
+    is_zip = start in (b"", b"PK\x03\x04") or zipfile.is_zipfile(stream)
+    stream.seek(0)
+    return is_zip
+
+
 def check_archive(
     stream: BinaryIO, path: str | os.PathLike[str], what: str, mend: str = "restore it"
 ) -> None:
@@ -75,9 +83,7 @@ def check_archive(
     Raises:
         UserError: see :func:`read_torch_archive`.
     """
-    start = stream.read(4)
-    stream.seek(0)
-    if start and start != b"PK\x03\x04" and not zipfile.is_zipfile(stream):
+    if not is_archive(stream):
         raise UserError(
             f"{path} is not a {what} in torch's ZIP format (torch before 1.6 wrote plain pickles, which have "
             "no checksums and are not read here); load it where you trust it, and save it again"
@@ -92,14 +98,15 @@ def check_archive(
 
 
 def load_archive(stream: BinaryIO, path: str | os.PathLike[str], what: str) -> object:
-    """Load a torch archive that :func:`check_archive` has passed, from the same stream.
+    """Load a torch archive that :func:`check_archive` has passed, or a file in torch's old format.
 
     Raises:
         UserError: it holds more than tensors, numbers, texts and their containers.
     """
     stream.seek(0)
     try:
-        if (name := name_in_memory(stream)) is not None:
+        name = name_in_memory(stream)
+        if name is not None and is_archive(stream):
             return torch.load(name, map_location="cpu", weights_only=True, mmap=True)
         return torch.load(stream, map_location="cpu", weights_only=True)
     except MemoryError:

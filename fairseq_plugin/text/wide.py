@@ -19,7 +19,7 @@ _MOST = 0.7
 
 
 def wide_encoding(content: bytes) -> str | None:
-    """``"UTF-16"``, ``"UTF-32LE"`` ... when a file that begins with these bytes is that; None for UTF-8 and others.
+    """``"UTF-16"``, ``"UTF-32LE"`` ... when a file that begins with these bytes is that; None for others.
 
     Without a byte order mark, the zero bytes of line ends, spaces and Latin letters tell.
     """
@@ -37,7 +37,7 @@ def wide_encoding(content: bytes) -> str | None:
 
 
 def _by_line_ends(content: bytes) -> str | None:
-    """UTF-16 of scripts that have no zero bytes: not UTF-8, and full of two-byte line ends, tabs and spaces."""
+    """UTF-16 of scripts without zero bytes: not UTF-8, and full of two-byte line ends, tabs and spaces."""
     try:
         content.decode("utf-8")
         return None

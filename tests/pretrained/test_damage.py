@@ -3,6 +3,7 @@
 import json
 import random
 import tracemalloc
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from safetensors.torch import load_file
 from fairseq_plugin.checksums import read_checksums
 from fairseq_plugin.core.gpt2 import GPT2Config
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.pretrained import tensor_files
 from fairseq_plugin.pretrained.export import export_checkpoint
 from fairseq_plugin.pretrained.hf_folder import read_folder, read_sizes
+from fairseq_plugin.storage.torch_archive import in_memory
 from fairseq_plugin.text.codec import load_codec
 from tests.reference.gpt2_reference import hugging_face_model
 
@@ -111,6 +114,21 @@ def test_every_flip_in_any_file_of_our_export_is_found_by_a_check(exported):
                 read_checksums(exported).check_all()
         (exported / name).write_bytes(content)
     read_checksums(exported).check_all()
+
+
+def test_a_file_that_is_written_while_it_is_read_is_refused(foreign, monkeypatch):
+    """safetensors has no checksum by which a mixture of two models could be told."""
+
+    @contextmanager
+    def beside_a_writer(path):
+        with in_memory(path) as stream:
+            path.write_bytes(path.read_bytes() + b"\0")
+            yield stream
+
+    weights(foreign)
+    monkeypatch.setattr(tensor_files, "in_memory", beside_a_writer)
+    with pytest.raises(UserError, match=r"model.safetensors was written while it was read"):
+        weights(foreign)
 
 
 def test_a_damaged_tokenizer_of_our_export_is_refused(exported):

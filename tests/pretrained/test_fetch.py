@@ -2,7 +2,7 @@
 
 import json
 import threading
-from hashlib import sha1
+from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -78,6 +78,8 @@ def test_a_model_is_fetched_by_name_and_checked(hub, run_script, tmp_path):
         "convert_gpt2.py", "fetch", "ada/tiny", "--to", tmp_path / "models" / "tiny", env=environment
     )
     assert "2 layers x 8, 2 heads, 12 positions, 21 tokens (end token 20)" in done.stdout
+    digest = sha256((tmp_path / "models" / "tiny" / "model.safetensors").read_bytes()).hexdigest()
+    assert f"model.safetensors (SHA-256 {digest}); weights of this format have no checksum" in done.stdout
     files = {path.name for path in (tmp_path / "models" / "tiny").iterdir()}
     assert files == {"config.json", "generation_config.json", "model.safetensors"}
 

@@ -65,8 +65,8 @@ def test_rows_follow_the_dictionary_in_any_order(folder):
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert report == (
         "21 of 21 embedding rows have a symbol; 4 symbols have no row and start at zero "
-        f"(<s>, <pad>, <unk>, madeupword0000); read model.safetensors (SHA-256 {digest}); safetensors has no "
-        "checksum of its own: compare this one with the publisher's"
+        f"(<s>, <pad>, <unk>, madeupword0000); read model.safetensors (SHA-256 {digest}); weights of "
+        "this format have no checksum: compare the SHA-256 with the publisher's"
     )
 
 
@@ -246,6 +246,20 @@ def test_a_pickle_of_tensors_is_read(folder):
     network, _ = load(folder)
     for name, value in expected.state_dict().items():
         assert torch.equal(network.state_dict()[name], value)
+
+
+def test_a_pickle_in_torchs_old_format_is_read_and_nothing_is_claimed_of_it(folder):
+    """Models of 2019 are in it; it has no checksums."""
+    expected, _ = load(folder)
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(tensors, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    network, report = load(folder)
+    for name, value in expected.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value)
+    assert "weights of this format have no checksum" in report
+    torch.save(tensors, folder / "pytorch_model.bin")
+    assert "all checksums hold" in load(folder)[1]
 
 
 def pickle_weights(folder, content):
