@@ -55,7 +55,7 @@ def test_the_gradient_scales_with_what_comes_from_above_and_may_be_asked_twice()
 
 
 def test_gradients_accumulate_into_a_weight_that_is_tied():
-    hidden, weight, target = batch()
+    _, weight, target = batch()
     tokens = torch.randint(0, 13, (3, 11))
 
     def run(loss_of):

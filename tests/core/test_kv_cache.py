@@ -188,7 +188,9 @@ def test_padding_may_reach_beyond_the_last_position(model):
 def test_what_does_not_fit_is_refused(model):
     cache = KVCache(CONFIG, 1, 32)
     model(texts(1, cache.capacity - 2), cache=cache)
-    with pytest.raises(ValueError, match=f"{cache.capacity} positions per slot; {cache.capacity + 1} are needed"):
+    with pytest.raises(
+        ValueError, match=f"{cache.capacity} positions per slot; {cache.capacity + 1} are needed"
+    ):
         model(texts(1, 3), cache=cache)
     cache = KVCache(CONFIG, 1, 96)
     model(texts(1, 80), cache=cache)

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from fairseq_plugin.core.single_token import WINDOWS
-from tests.criterions.criterion_setup import build_gpt2, build_lm, criterion_of, lm_batch, meters_of, train_step
+from tests.criterions.criterion_setup import (
+    build_gpt2,
+    build_lm,
+    criterion_of,
+    lm_batch,
+    meters_of,
+    train_step,
+)
 from tests.reference.single_token_oracle import literal_counts
 
 NAMES = [f"{kind}_{window}" for window in WINDOWS for kind in ("rep", "wrep", "human_rep")]
@@ -78,7 +85,7 @@ def test_a_validation_batch_of_padding_logs_no_nonsense(lm_task, name):
 
 
 def test_damaged_weights_stop_the_validation_and_nothing_is_said_that_is_not_so(lm_task):
-    """In validation the weights have changed; in training, with gradients of earlier batches, they have not."""
+    """In validation the weights have changed; in training, after earlier batches, they have not."""
     model, criterion = build_lm(lm_task).eval(), criterion_of(lm_task, "scale_grad").eval()
     batch, before = lm_batch(lm_task), {name: p.detach().clone() for name, p in model.named_parameters()}
     poisoned = next(p for name, p in model.named_parameters() if "layer_norm" in name)

@@ -239,7 +239,7 @@ def test_token_level_values_are_averaged_over_token_level_updates(lm_task):
 
 
 def test_workers_can_sum_whatever_kinds_of_batches_they_have(lm_task):
-    """fairseq joins the workers' values in the order of the log, tensors and numbers apart, and adds by place."""
+    """fairseq joins the workers' values in the log's order, tensors and numbers apart, and adds by place."""
     model, sample = looping(build_lm, lm_task), lm_batch(lm_task)
     short = SEQUENCE | {
         "sequence_prefix": 9,

@@ -10,7 +10,10 @@ from fairseq_plugin.sampling.request import BeamSearch, ContrastiveSearch
 from tests.evaluation.made_text import tiny_gpt2
 from tests.reference import language_model_metrics as oracle
 
-ALL = "greedy,greedy:block=2,beam=3,beam=3:block=3,top-k=5,top-p=0.9,temperature=0.8,gumbel,contrastive=4:0.6,contrastive=4:0.6:block=2"
+ALL = (
+    "greedy,greedy:block=2,beam=3,beam=3:block=3,top-k=5,top-p=0.9,temperature=0.8,gumbel,"
+    "contrastive=4:0.6,contrastive=4:0.6:block=2"
+)
 
 
 def one(text):
@@ -33,7 +36,7 @@ def test_what_is_typed_is_what_is_done():
 
 
 def test_words_that_name_saved_continuations_stay_as_they_are():
-    """Their hash is the name of a file: with other words, texts saved by an earlier version would be made again."""
+    """Their hash is the name of a file: with other words, saved texts would be made again."""
     off = {"sampling": "None", "beam": "0", "top_k": "0", "alpha": "0.0", "block": "0"}
     sampling = "Sampling(temperature={}, top_k={}, top_p={}, gumbel={})"
     for typed, words in {
@@ -56,8 +59,8 @@ def test_words_that_name_saved_continuations_stay_as_they_are():
         ("greedy,greedy", "named twice"), ("block=3", "one method"),
         ("greedy:beam=3", "one method"), ("contrastive=4:2", "alpha must be in [0, 1]"),
         ("contrastive=0:0.5", "top_k must be at least 1"),
-        ("contrastive=4:nan", "alpha must be"), ("top-p=nan", "top-p must be"), ("temperature=1e-30", "temperature must"),
-        ("temperature=nan", "temperature must be"),
+        ("contrastive=4:nan", "alpha must be"), ("top-p=nan", "top-p must be"),
+        ("temperature=1e-30", "temperature must"), ("temperature=nan", "temperature must be"),
         ("greedy=1", "is not known"), ("beam=2:beam=3", "given twice"), ("gumbel:temperature=0", "gumbel"),
         ("top-k", "is not known"),
     ],

@@ -1,4 +1,4 @@
-"""Classification heads on ``--arch gpt2``: what fairseq's sentence_prediction gets, and what checkpoints keep."""
+"""Classification heads on ``--arch gpt2``: what sentence_prediction gets and checkpoints keep."""
 
 import logging
 

@@ -210,7 +210,9 @@ def test_a_process_that_trains_alone_is_refused(train, text, tmp_path, one_line_
     one_line_error(done, "WORLD_SIZE", "--distributed-world-size")
 
 
-def test_a_folder_with_nothing_but_damaged_checkpoints_is_not_trained_anew(train, text, learnt, tmp_path, one_line_error):
+def test_a_folder_with_nothing_but_damaged_checkpoints_is_not_trained_anew(
+    train, text, learnt, tmp_path, one_line_error
+):
     whole = learnt.checkpoint.read_bytes()
     (tmp_path / "checkpoint_last.pt").write_bytes(whole[:-100])
     done = train(text.folder, tmp_path, *OPEN_ENDED, "--max-epoch", 5, check=False)

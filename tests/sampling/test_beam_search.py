@@ -32,8 +32,10 @@ PROMPTS = [[END, 5, 6], [END, 7], [END, 100, 101, 102, 103, 104, 105, 106, 107, 
 
 
 @pytest.mark.parametrize(("ends", "options"), [
-    (True, {"beam": 1, "max_new": 9}), (True, {"beam": 3, "max_new": 12}), (True, {"beam": 4, "max_new": 12, "min_new": 5}),
-    (True, {"beam": 3, "max_new": 12, "length_penalty": 0.0}), (False, {"beam": 3, "max_new": 12, "length_penalty": 2.0}),
+    (True, {"beam": 1, "max_new": 9}), (True, {"beam": 3, "max_new": 12}),
+    (True, {"beam": 4, "max_new": 12, "min_new": 5}),
+    (True, {"beam": 3, "max_new": 12, "length_penalty": 0.0}),
+    (False, {"beam": 3, "max_new": 12, "length_penalty": 2.0}),
     (False, {"beam": 3, "max_new": 10, "min_new": 10, "no_repeat_ngram": 2}),
     (False, {"beam": 2, "max_new": 12, "no_repeat_ngram": 1}),  # the prompts hold the end token
 ])  # fmt: skip
@@ -52,15 +54,16 @@ def test_beam_search_is_the_literal_one(model, ends, options):
 
 
 @pytest.mark.parametrize("options", [
-    {"num_beams": 1}, {"num_beams": 4}, {"num_beams": 3, "no_repeat_ngram_size": 2}, {"num_beams": 5, "no_repeat_ngram_size": 3},
+    {"num_beams": 1}, {"num_beams": 4}, {"num_beams": 3, "no_repeat_ngram_size": 2},
+    {"num_beams": 5, "no_repeat_ngram_size": 3},
 ])  # fmt: skip
 def test_tokens_are_those_of_transformers(networks, options):
     ours, theirs = networks
     prompts = torch.randint(200, (4, 7), generator=torch.Generator().manual_seed(1))
     beam = options["num_beams"]
     expected = theirs.generate(
-        prompts, attention_mask=torch.ones_like(prompts), do_sample=False, pad_token_id=END, num_return_sequences=beam,
-        max_new_tokens=24, min_new_tokens=24, **options,
+        prompts, attention_mask=torch.ones_like(prompts), do_sample=False, pad_token_id=END,
+        num_return_sequences=beam, max_new_tokens=24, min_new_tokens=24, **options,
     )[:, 7:].view(4, beam, 24)  # fmt: skip
     found = beam_search(
         ours, prompts.tolist(), end=END, beam=beam, max_new=24, min_new=24,

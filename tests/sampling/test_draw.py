@@ -143,7 +143,7 @@ def test_a_gumbel_draw_is_the_literal_one_and_needs_no_batch(mode):
 
 
 def test_gumbel_noise_does_not_depend_on_what_else_is_allowed():
-    """Forbidding a token that was not drawn changes nothing; with a cold temperature the best one is drawn."""
+    """Forbidding a token that was not drawn changes nothing; a cold temperature draws the best one."""
     logits_BV = random_logits(8, 64, 100, banned=False)
     ids_B, steps_B = torch.arange(64), torch.zeros(64, dtype=torch.int64)
     drawn_B = draw_gumbel(logits_BV, 7, ids_B, steps_B, Sampling(gumbel=True))

@@ -193,7 +193,7 @@ def test_nothing_and_too_much_are_told_apart(model):
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    """A cache that reads no lengths back, so that it knows only a bound of its longest row, and has all slots."""
+    """A cache that reads no lengths back: it knows only a bound of its longest sample, and has all slots."""
     monkeypatch.setattr(KVCache, "_on_cpu", False)
 
 

@@ -151,7 +151,11 @@ def test_old_args_are_refused(tmp_path):
     "model",
     [
         {"_name": "gpt2_tiny", "n_layer": 2, "dropout": 0.1, "pretrained_model": None},
-        {"_name": "transformer_lm", "character_filters": "[(1, 64), (2, 8)]", "adaptive_softmax_cutoff": "10,20"},
+        {
+            "_name": "transformer_lm",
+            "character_filters": "[(1, 64), (2, 8)]",
+            "adaptive_softmax_cutoff": "10,20",
+        },
         Namespace(_name="transformer", adaptive_softmax_cutoff=None, lr=[0.1], data="a/b"),
     ],
     ids=["gpt2", "transformer_lm", "transformer"],

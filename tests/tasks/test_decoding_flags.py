@@ -11,8 +11,10 @@ from fairseq_plugin.sampling.draw import GREEDY, Sampling
 from fairseq_plugin.sampling.request import BeamSearch, ContrastiveSearch, DecodingRequest
 from fairseq_plugin.tasks.decoding_flags import OwnFlags, check_decoding, request_from_flags
 
+NO_FLAGS = OwnFlags()
 
-def request(own=OwnFlags(), seed=3, **flags):
+
+def request(own=NO_FLAGS, seed=3, **flags):
     args = OmegaConf.structured(GenerationConfig(**{"beam": 1, "max_len_b": 20, **flags}))
     check_decoding(args, own)
     return request_from_flags(args, own, end=2, seed=seed, min_new=0)
@@ -25,7 +27,8 @@ def request(own=OwnFlags(), seed=3, **flags):
     ({}, {"sampling": True, "sampling_topk": 0}, {"method": Sampling()}),
     ({}, {"sampling": True, "sampling_topk": 9, "beam": 4, "nbest": 4, "temperature": 0.5},
      {"method": Sampling(0.5, 9), "samples_per_prompt": 4}),
-    ({"gumbel": True}, {"sampling": True, "sampling_topp": 0.9}, {"method": Sampling(top_p=0.9, gumbel=True)}),
+    ({"gumbel": True}, {"sampling": True, "sampling_topp": 0.9},
+     {"method": Sampling(top_p=0.9, gumbel=True)}),
     ({}, {"beam": 5, "lenpen": 0.5}, {"method": BeamSearch(5, 0.5)}),
     ({}, {"beam": 5, "lenpen": 0.5, "unnormalized": True}, {"method": BeamSearch(5, 0.0)}),
     ({"contrastive_alpha": 0.6}, {"no_repeat_ngram_size": 2},

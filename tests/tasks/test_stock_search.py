@@ -10,7 +10,7 @@ EOS = 2
 
 
 class Stock:
-    """Stands for fairseq's generator: repeats 9 after the forced prompt; ends at ``own_end``, or where it must.
+    """In place of fairseq's generator: repeats 9 after the prompt; ends at ``own_end``, or where it must.
 
     As there, ``max_len`` counts the prompt, is never above the positions - 1, and leaves the end token out.
     """
