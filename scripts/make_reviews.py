@@ -8,6 +8,7 @@ Example:
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -17,9 +18,9 @@ from fairseq_plugin.labelled.rows import write_rows
 from scripts.reviews import NOISE_SHARE, SPEC, make_reviews
 
 
-def build_parser():
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=str(__doc__).split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
     add("--to", metavar="DIR", required=True, help="folder for train.tsv, valid.tsv and test.tsv")
@@ -33,7 +34,7 @@ def build_parser():
 
 
 @plain_errors()
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     sizes = {"train": args.train, "valid": args.valid, "test": args.test}
     for split, size in sizes.items():

@@ -12,6 +12,7 @@ good"). The other fields are looked up in :class:`Words`.
 """
 
 import random
+from collections.abc import Mapping
 
 from fairseq_plugin.labelled.rows import Row, SourceSpec
 from fairseq_plugin.labelled.split import sentence_key
@@ -107,22 +108,22 @@ FORMS = (
 )
 
 
-def make_reviews(sizes, seed, noise=NOISE_SHARE):
+def make_reviews(sizes: Mapping[str, int], seed: int, noise: float = NOISE_SHARE) -> dict[str, list[Row]]:
     """Rows for each split.
 
-    No sentence of a later split stands in an earlier one; rows may repeat within a split.
+    No sentence of a later split is in an earlier one; rows may repeat within a split.
 
     Args:
-        sizes: ``{split: rows}``; the first split is the training part.
+        sizes: number of rows by split; the first split is the training part.
         seed: any integer; the same seed gives the same rows everywhere.
         noise: share of the first split's labels that are turned round, 0 <= noise < 0.5.
-
-    Returns:
-        ``{split: [Row, ...]}``.
     """
-    generator, used, splits = random.Random(seed), set(), {}
+    generator = random.Random(seed)
+    used: set[str] = set()
+    splits: dict[str, list[Row]] = {}
     for split, size in sizes.items():
-        keys, rows = set(), []
+        keys: set[str] = set()
+        rows: list[Row] = []
         while len(rows) < size:
             text, positive = make_sentence(generator)
             if sentence_key(text) in used:
@@ -136,15 +137,8 @@ def make_reviews(sizes, seed, noise=NOISE_SHARE):
     return splits
 
 
-def make_sentence(generator):
-    """One sentence and whether it is positive.
-
-    Args:
-        generator: a ``random.Random``.
-
-    Returns:
-        ``(text, positive)``.
-    """
+def make_sentence(generator: random.Random) -> tuple[str, bool]:
+    """One sentence, and whether it is positive."""
     positive = generator.random() < 0.5
     forms = COIN
     if generator.random() >= COIN_SHARE:
@@ -154,22 +148,22 @@ def make_sentence(generator):
     return text[0].upper() + text[1:], positive
 
 
-class Words(dict):
+class Words(dict[str, str]):
     """The fields of one sentence's template, drawn when they are met.
 
     A sentence speaks of one subject, and names no part and no adjective of it twice.
     """
 
-    def __init__(self, generator, positive):
+    def __init__(self, generator: random.Random, positive: bool) -> None:
         super().__init__()
         self.generator = generator
         self.positive = positive
         self.subject = generator.choices(words.SUBJECTS, words.SUBJECT_WEIGHTS)[0]
         self.the_thing = generator.choice(self.subject.things)
         self.parts = generator.sample(self.subject.parts, 3)
-        self.said = set()
+        self.said: set[str] = set()
 
-    def __missing__(self, field):
+    def __missing__(self, field: str) -> str:
         subject = self.subject
         if field[1:] in ("+", "-"):
             return self._judge(field[0], self.positive == (field[1] == "+"))
@@ -186,7 +180,7 @@ class Words(dict):
         }
         return self.generator.choice(lists[field])
 
-    def _judge(self, kind, good):
+    def _judge(self, kind: str, good: bool) -> str:
         """An adjective (w), one with its article (a), or a clause (c)."""
         if kind == "c":
             part, word = self._part(), self._adjective(good)
@@ -197,11 +191,11 @@ class Words(dict):
             return word
         return f"{'an' if word[0] in 'aeio' or word.startswith('un') else 'a'} {word}"
 
-    def _part(self):
+    def _part(self) -> str:
         noun, verb = self.parts.pop()
         return f"the {noun} {verb}"
 
-    def _adjective(self, good):
+    def _adjective(self, good: bool) -> str:
         """A word of praise or blame by Zipf's law, not yet used in this sentence."""
         options = self.subject.good if good else self.subject.bad
         weights = [1 / (rank + 2) for rank in range(len(options))]
