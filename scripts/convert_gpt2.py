@@ -54,7 +54,7 @@ def sizes(config: HFConfig) -> str:
     )
 
 
-def prompts_of(data: str) -> list[str]:
+def prompts_of(data: str | Path) -> list[str]:
     """How the texts of each label begin in a prepared folder; nothing for data without labels."""
     if not (Path(data) / NAME).is_file():
         return []

@@ -262,9 +262,9 @@ def test_a_pickle_in_torchs_old_format_is_read_and_nothing_is_claimed_of_it(fold
     assert "all checksums hold" in load(folder)[1]
 
 
-def pickle_weights(folder, content):
+def pickle_weights(folder, content, **options):
     (folder / "model.safetensors").unlink()
-    torch.save(content, folder / "pytorch_model.bin")
+    torch.save(content, folder / "pytorch_model.bin", **options)
 
 
 class Canary:
@@ -280,9 +280,10 @@ class Canary:
 @pytest.mark.parametrize(
     "wrap", [lambda c: c, lambda c: {"wte.weight": c}, lambda c: {"wte.weight": torch.zeros(2), "x": [c]}]
 )
-def test_code_in_a_pickle_never_runs(folder, tmp_path, wrap):
-    canary = tmp_path / "the canary sang"
-    pickle_weights(folder, wrap(Canary(canary)))
+@pytest.mark.parametrize("is_archive", [True, False])
+def test_code_in_a_pickle_never_runs(folder, tmp_path, wrap, is_archive):
+    canary = tmp_path / "code ran"
+    pickle_weights(folder, wrap(Canary(canary)), _use_new_zipfile_serialization=is_archive)
     with pytest.raises(UserError, match=r"pytorch_model.bin is not a weights file that loads without"):
         load(folder)
     assert not canary.exists()

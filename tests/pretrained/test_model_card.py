@@ -4,8 +4,12 @@ import os
 
 import pytest
 
+from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.export import export_checkpoint
 from fairseq_plugin.pretrained.model_card import CardData, sampling_line, validation_perplexity
+from scripts.convert_gpt2 import prompts_of
+from tests.corpus.made_text import prepare_text
+from tests.labelled.made_data import prepare_reviews
 from tests.pretrained.conftest import SIZES, write_checkpoint
 
 STATE = {
@@ -39,6 +43,19 @@ def test_the_card_names_data_settings_perplexity_and_prompts(exported):
     ):  # fmt: skip
         assert words in card
     assert r"    '<|endoftext|>very `odd`\n# label\t'" in card  # a label cannot write into the card
+
+
+def test_prompts_are_those_of_the_datas_labels(tmp_path):
+    for name in ("reviews", "text", "neither"):
+        (tmp_path / name).mkdir()
+    _, reviews = prepare_reviews(tmp_path / "reviews")
+    _, text = prepare_text(tmp_path / "text", "a text\nof lines\n" * 50)
+    assert prompts_of(reviews) == ["negative\t", "positive\t"]
+    assert prompts_of(text) == prompts_of(tmp_path / "neither") == []
+    manifest = reviews / "manifest.json"
+    manifest.write_text(manifest.read_text()[:-20])
+    with pytest.raises(UserError, match=r"manifest\.json"):
+        prompts_of(reviews)
 
 
 def test_a_checkpoint_that_tells_little_gets_a_short_card(tmp_path, checkpoint, data):
