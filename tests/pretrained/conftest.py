@@ -6,6 +6,8 @@ import torch
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.pretrained.vocabulary import fingerprint, read_symbols
 from fairseq_plugin.text.codec import load_codec, train_bytes_codec
+from tests.pretrained.made_folder import CONFIG
+from tests.reference.gpt2_reference import hugging_face_model
 
 SIZES = {"n_layer": 2, "n_head": 2, "n_embd": 16, "n_positions": 24, "layer_norm_epsilon": 1e-5}
 TEXTS = [
@@ -68,3 +70,20 @@ def write_checkpoint(path, network, data, **changes):
 @pytest.fixture
 def checkpoint(tmp_path, network, data):
     return write_checkpoint(tmp_path / "checkpoint.pt", network, data)
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("original")
+    hugging_face_model(CONFIG).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    """A copy of the folder to do harm to."""
+    copy = tmp_path / "hf"
+    copy.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (copy / name).write_bytes((original / name).read_bytes())
+    return copy
