@@ -91,7 +91,7 @@ passes="import json; train = json.load(open('$TO/data/manifest.json'))['splits']
 passes="$passes; print(min(40, max(3, 1_600_000 // train['tokens'])))"
 [ -n "$EPOCHS" ] || EPOCHS=$($bin/python -c "$passes")
 
-# One folder per setting: results stand side by side, and no run goes on with another's model.
+# One folder per setting: results are side by side, and no run goes on with another's model.
 RUN=$TO/gamma-$GAMMA-seed-$SEED
 mkdir -p "$RUN/checkpoints"
 epochs='s/.*"epoch": ([0-9]+), "valid_loss".*"valid_accuracy": "([^"]*)".*"valid_ppl": "([^"]*)".*/epoch \1: validation perplexity \3, next-token accuracy \2/p'

@@ -56,7 +56,7 @@ class Prefixes:
     Attributes:
         numbers: which of the split's consecutive prefixes, ascending.
         num_prefixes: complete prefixes in the split.
-        num_continued: those with a whole human continuation behind them.
+        num_continued: those that a whole human continuation follows.
     """
 
     numbers: list[int]

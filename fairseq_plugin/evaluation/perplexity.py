@@ -62,7 +62,7 @@ def score_windows(
             finite.
     """
     _check(gpt2, stream, windows, batch)
-    # The token before every target; </s> stands before the first.
+    # The token before every target; </s> is before the first.
     source = torch.from_numpy(np.concatenate([[EOS], stream[:-1]]).astype(np.int64))
     target = torch.from_numpy(np.ascontiguousarray(stream, dtype=np.int64))
     number = 0

@@ -4,17 +4,17 @@ At every position of the stream the model has read the true tokens before it (th
 
 * ``ppl`` = exp(mean negative log-likelihood in nats) per token of the tokenizer, ends of documents included;
   ``ppl per word`` (and character, byte) = exp(the same total / number of words of the split). Ends are scored
-  and are no words. Only per word, character and byte can be compared between tokenizers.
+  and are not words. Only per word, character and byte can be compared between tokenizers.
 * ``acc`` (hits@1), ``hits@10``: the target is the arg max, or among the ten best; ``rank``: its mean place,
   from 1.
 * ``rep/l``: share of positions whose arg max is one of the previous l targets; ``wrep/l``: and is wrong; the
   human column has the share of *targets* that are. "The previous l targets" lie inside the window, those read
   again as context included: what is before the window is unknown to the model and counts for no one. The
   first positions of a window have a shorter past; with --context C every position (but the text's first ones)
-  has C tokens at least. Where l exceeds the window no position has a past of l, and there is no number.
+  has C tokens at least. Where l exceeds the window no position has a past of l, and the metric has no value.
 * ``uniq``: distinct arg maxes over the split; in the human column, distinct targets.
 
-Intervals are over windows. ``uniq`` has none: it is no sum.
+Intervals are over windows. ``uniq`` has none: it is not a sum.
 """
 
 from collections.abc import Mapping, Sequence

@@ -24,7 +24,7 @@ class SplitText:
 
     Attributes:
         folder, split: where it came from.
-        stream: int64, dictionary indices of all documents, ``</s>`` behind each.
+        stream: int64, dictionary indices of all documents, ``</s>`` after each.
         counts: what the manifest counts in this split: documents, tokens, words, characters, bytes.
         symbols: the dictionary's symbols in order.
         codec: the tokenizer.

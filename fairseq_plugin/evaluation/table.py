@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fairseq_plugin.evaluation.columns import Column, Comparison
 
-# name -> digits behind the point; every other metric is a share and has 4.
+# name -> digits after the point; every other metric is a share and has 4.
 _DIGITS = {"rank": 1, "ppl": 2, "ppl per word": 2, "ppl per character": 3, "ppl per byte": 3}
 NOTHING = "–"
 

@@ -1,6 +1,6 @@
 """How a split's stream is cut for teacher forcing, as ``fairseq-eval-lm`` cuts it.
 
-The stream is all documents, each with ``</s>`` behind it. The model reads the token before every target, and
+The stream is all documents, each with ``</s>`` after it. The model reads the token before every target, and
 ``</s>`` before the first one of all. ``--tokens-per-sample W --sample-break-mode none`` scores W targets at a
 time. With ``--context-window C`` the windows overlap: each scores W - C new targets and reads up to C tokens
 before them::
@@ -14,7 +14,7 @@ before them::
 Every target of the stream is scored exactly once, whatever W and C are. (Where a window begins inside a
 document of more than 8,191 tokens that the folder stores in pieces, and just at a piece, fairseq reads
 ``</s>`` before it and
-we the token that stands there: one token in W x 8,191.)
+we the token that is there: one token in W x 8,191.)
 """
 
 from dataclasses import dataclass
