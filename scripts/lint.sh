@@ -25,7 +25,7 @@ cd "$ROOT"
 export PYRIGHT_PYTHON_GLOBAL_NODE=0 PYRIGHT_PYTHON_IGNORE_WARNINGS=1
 # Both run, so that one round of mending is enough.
 status=0
-.venv/bin/ruff check "${@:-.}" || status=1
+.venv/bin/ruff check --output-format concise "${@:-.}" || status=1
 .venv/bin/ruff format --check "${@:-.}" || status=1
 .venv/bin/pyright "$@" || status=1
 exit "$status"
