@@ -1,26 +1,28 @@
 #!/usr/bin/env python3
-"""fairseq's training logs -> pictures: loss, accuracy, perplexity, learning rate, repetition; PNG and SVG.
+"""fairseq's training logs -> plots: loss, accuracy, perplexity, learning rate, repetition; PNG and SVG.
 
 Examples:
     python scripts/plot_training.py runs/wikitext/train.log --to runs/wikitext/training
-    python scripts/plot_training.py runs/mle runs/gamma-0.2 --names "maximum likelihood" "gamma 0.2" --to study
-    python scripts/plot_training.py first.log second.log --join --to training     # one run in two files
+    python scripts/plot_training.py runs/mle runs/gamma-0.2 --names "maximum likelihood" "gamma 0.2" --to
+    study python scripts/plot_training.py first.log second.log --join --to training     # one run in two files
 
-The logs are those of --log-format json --log-file FILE; a run may still be going, or have been killed and resumed.
+The logs are those of --log-format json --log-file FILE; a run may still be going, or have been killed and
+resumed.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fairseq_plugin.errors import UserError, plain_errors
-from fairseq_plugin.reports.training_log import best_validation, name_runs, read_run
+from fairseq_plugin.reports.training_log import Curves, best_validation, name_runs, read_run
 from fairseq_plugin.reports.training_plot import draw_training
 
 
-def build_parser():
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -34,8 +36,8 @@ def build_parser():
     return parser
 
 
-def name_and_read(args):
-    """``{name: curves}``."""
+def name_and_read(args: argparse.Namespace) -> dict[str, Curves]:
+    """The curves of each run by its name."""
     groups = [args.logs] if args.join else [[log] for log in args.logs]
     names = args.names or (["run"] if args.join else name_runs(args.logs))
     if len(names) != len(groups) or len(set(names)) != len(names):
@@ -44,7 +46,7 @@ def name_and_read(args):
 
 
 @plain_errors()
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(arguments)
     runs = name_and_read(args)
     for name, curves in runs.items():

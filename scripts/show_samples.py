@@ -2,11 +2,13 @@
 """Samples of fairseq-generate (test_samples.tsv) -> one Markdown page for people.
 
 Example:
-    python scripts/show_samples.py runs/shakespeare/samples/temperature-* --to samples.md --title "In the style of ..."
+    python scripts/show_samples.py runs/shakespeare/samples/temperature-* --to samples.md --title "In the
+    style of ..."
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -15,7 +17,7 @@ from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.reports.sample_book import read_samples, write_page
 
 
-def build_parser():
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -33,7 +35,7 @@ def build_parser():
 
 
 @plain_errors()
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(arguments)
     if args.first is not None and args.first < 1:
         raise UserError(f"--first {args.first} must be at least 1")

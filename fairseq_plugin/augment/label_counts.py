@@ -18,7 +18,7 @@ MAX_ID = 10**12 - 1  # exact in JSON, and far below the int64 that keys the rand
 
 
 @dataclass(frozen=True)
-class SampleIds:
+class SampleIds(Sequence[int]):
     """The ids of a generation, label by label, without a list of them.
 
     Sample ``k`` of label ``i`` of ``L`` has the id ``k * L + i``: asking for more samples, or for other
@@ -56,7 +56,7 @@ class SampleIds:
     def __len__(self) -> int:
         return sum(self.counts)
 
-    def __getitem__(self, index: int) -> int:
+    def __getitem__(self, index: int) -> int:  # type: ignore[override]  (no slices)
         label = bisect.bisect_right(self._ends, index)
         return self.of_label(label)[index - (self._ends[label] - self.counts[label])]
 
@@ -67,10 +67,10 @@ class SampleIds:
     def __iter__(self) -> Iterator[int]:
         return itertools.chain.from_iterable(map(self.of_label, range(len(self.counts))))
 
-    def __contains__(self, sample_id: int) -> bool:
+    def __contains__(self, sample_id: object) -> bool:
         try:
-            self.label_of(sample_id)
-        except KeyError:
+            self.label_of(sample_id)  # type: ignore[arg-type]
+        except (KeyError, TypeError):
             return False
         return True
 

@@ -1,7 +1,9 @@
 """Continuations made by any system, from files.
 
 ==================  ==========================================================================================
-``generate-*.txt``  what ``fairseq-generate`` prints: H-, or the ids in it; several ``--nbest`` are refused
+``generate-*.txt``  what ``fairseq-generate`` prints: the ids in H-; several ``--nbest`` are refused. Where
+our
+                    task wrote ``completions.samples.jsonl`` beside it, that is read instead: it has checksums
 ``.jsonl``          ``{"continuation": ..., "prefix": ..., "id": ...}``; text or a list of token ids; the last
                     two may be left out
 ``.tsv``            context TAB continuation, with the escapes ``\\t \\n \\r \\\\``
@@ -21,8 +23,10 @@ from typing import Any, TypeGuard
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.journal import read_journal
+from fairseq_plugin.storage.sample_file import newest_sample_file
 from fairseq_plugin.text.one_line import unescape
 
+KIND = "completions"  # what fairseq-generate with --task open_ended_generation calls its files
 RECORD = "completions.json"  # fairseq-generate with --task open_ended_generation writes it
 
 _HYPOTHESIS = re.compile(r"H-([0-9]{1,12})\t[^\t]*\t([0-9 ]*)")
@@ -88,10 +92,34 @@ def read_continuations(path: str | os.PathLike[str]) -> Continuations:
         raise UserError(f"--continuations {path} is not UTF-8: {error}") from error
     lines = content.removesuffix("\n").split("\n") if content else []
     generated = path.suffix == ".txt" and path.name.startswith("generate-")
-    found = (_read_generated if generated else readers[path.suffix])(path, lines)
+    found = _read_own_samples(path) if generated else None
+    found = found or (_read_generated if generated else readers[path.suffix])(path, lines)
     if not found.num_texts:
         raise UserError(f"--continuations {path} holds no continuation: there is nothing to evaluate")
     return found
+
+
+def _read_own_samples(path: Path) -> Continuations | None:
+    """The samples of the run that printed a file, from our own verified file beside it; None: there is
+    none."""
+    own = newest_sample_file(path.parent, KIND)
+    if own is None or path.name != f"generate-{own.facts.get('subset')}.txt":
+        return None
+    found: dict[int, list[int]] = {}
+    for line in own.lines:
+        symbols = line.symbols.split()
+        if not all(symbol.isdecimal() for symbol in symbols):
+            raise UserError(
+                f"{own.path}: sample {line.id} holds a symbol that is not text: {line.symbols[:60]!r}"
+            )
+        if line.id in found:
+            raise UserError(
+                f"{own.path}: sample {line.id} has two texts; generate with --nbest 1, and one file per run"
+            )
+        found[line.id] = [int(symbol) for symbol in symbols]
+    origin = Origin(subset=own.facts["subset"], prefix_tokens=own.facts.get("prefix_tokens"))
+    numbers = sorted(found)
+    return Continuations(str(path), [found[number] for number in numbers], None, numbers, origin)
 
 
 def _read_generated(path: Path, lines: Sequence[str]) -> Continuations:

@@ -303,9 +303,8 @@ def write_page(path: str | Path, title: str, groups: Sequence[tuple[str, Sequenc
         title: of the page, any text.
         groups: heading and samples of each.
     """
-    parts = [
-        f"# {escape_line(' '.join(title.split()), at_head=False)}\n\nBold: the prompt; the rest was written.\n"
-    ]
+    heading = escape_line(" ".join(title.split()), at_head=False)
+    parts = [f"# {heading}\n\nBold: the prompt; the rest was written.\n"]
     for heading, samples in groups:
         parts.append(f"\n## {escape_line(' '.join(heading.split()), at_head=False)}\n")
         parts += [

@@ -202,6 +202,6 @@ def newest_sample_file(folder: str | Path, kind: str) -> SampleFile | None:
     if finished.is_file():
         mend += f", or remove that file to use the finished generation in {finished.name}"
     raise UserError(
-        f"{file.path} holds {file.num_samples:,} of {file.expected:,} samples: the generation was cut short, or "
-        f"is still running; {mend}"
+        f"{file.path} holds {file.num_samples:,} of {file.expected:,} samples: the generation was cut short, "
+        f"or is still running; {mend}"
     )

@@ -1,8 +1,8 @@
 """What ``fairseq-generate`` is asked to do, checked while an earlier run's results are still there.
 
-The stock command empties ``generate-SUBSET.txt`` before it builds the task: a mistyped flag would cost whatever
-was generated before. The only method of a task that it calls earlier is ``add_args``, with the parser of the
-command line; so the flags are read once more there, and checked by the task itself.
+The stock command empties ``generate-SUBSET.txt`` before it builds the task: a mistyped flag would cost
+whatever was generated before. The only method of a task that it calls earlier is ``add_args``, with the
+parser of the command line; so the flags are read once more there, and checked by the task itself.
 """
 
 import argparse
@@ -21,7 +21,8 @@ _COMMANDS = ("fairseq-generate", "generate")  # python -m fairseq_cli.generate i
 
 
 class ChecksBeforeGeneration:
-    """A mixin for tasks: :meth:`check_generation` is called before ``fairseq-generate`` touches earlier results."""
+    """A mixin for tasks: :meth:`check_generation` is called before ``fairseq-generate`` touches earlier
+    results."""
 
     record_kind = ""  # what a generation's files are called
 
@@ -62,7 +63,8 @@ def _check_flags(args: argparse.Namespace) -> None:
         raise UserError("--path is missing: give the checkpoint that shall generate")
     if args.sampling and args.nbest != args.beam:
         raise UserError(
-            f"--sampling draws --beam {args.beam} texts per sample and --nbest is {args.nbest}: give both the same "
+            f"--sampling draws --beam {args.beam} texts per sample and --nbest is {args.nbest}: give both "
+            "the same "
             "number, --beam 1 --nbest 1 for one text"
         )
 

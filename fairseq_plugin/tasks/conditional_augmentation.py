@@ -1,14 +1,15 @@
 """``--task conditional_augmentation``: learn ``label -> sentence`` and write new sentences of each label."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional, cast
 
 import numpy as np
 import torch
 from fairseq import utils
-from fairseq.data import Dictionary, data_utils
+from fairseq.data import Dictionary, FairseqDataset, data_utils
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING, DictConfig
@@ -33,7 +34,7 @@ from fairseq_plugin.tasks.label_perplexity import LabelPerplexity
 from fairseq_plugin.tasks.prompted import Prompted, continue_all
 from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.tasks.verified_checkpoints import VerifiedCheckpoints
-from fairseq_plugin.text.codec import load_codec
+from fairseq_plugin.text.codec import Codec, load_codec
 from fairseq_plugin.text.one_line import CodecBpe, OneLineBpe, unescape
 
 TASK = "conditional_augmentation"
@@ -63,11 +64,12 @@ class ConditionalAugmentationConfig(FairseqDataclass):
     accept_changed_settings: bool = field(
         default=False,
         metadata={
-            "help": "go on from a checkpoint although data, seed, batch size, loss or other settings that decide the "
+            "help": "go on from a checkpoint although data, seed, batch size, loss or other settings that "
+            "decide the "
             "result differ from those it was trained with"
         },
     )
-    # Settings that stand elsewhere in fairseq's configuration (no help: no flag of ours).
+    # Settings that are elsewhere in fairseq's configuration (no help: no flag of ours).
     seed: int = II("common.seed")
     path: Optional[str] = II("common_eval.path")
     results_path: Optional[str] = II("common_eval.results_path")
@@ -77,29 +79,31 @@ class ConditionalAugmentationConfig(FairseqDataclass):
 
 @register_task(TASK, dataclass=ConditionalAugmentationConfig)
 class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
-    """One sample per row: the label's text and a separator as prompt, a sentence, the end token."""
+    """One example per sentence: the label's text and a separator as prompt, a sentence, the end token."""
 
     record_kind = AUGMENT
+    cfg: Any  # a ConditionalAugmentationConfig, as fairseq's DictConfig
 
-    def __init__(self, cfg, dictionary, manifest):
+    def __init__(self, cfg: Any, dictionary: Dictionary, manifest: Manifest) -> None:
         super().__init__(cfg)
         self.dictionary = dictionary
         self.manifest = manifest
-        self._codec = None
-        self._model = None  # the last model built; eval-lm does not hand it to the data loader
+        self._codec: Codec | None = None
+        self._model: Any = None  # the last model built; eval-lm does not hand it to the data loader
         self._record: GenerationRecord | None = None
         self._sample_ids = SampleIds(())  # of --gen-subset augment, once it is loaded
 
     @classmethod
     @plain_errors()
-    def setup_task(cls, cfg, **kwargs):
+    def setup_task(cls, cfg: Any, **kwargs: Any) -> "ConditionalAugmentationTask":
         with addressed_to_the_user(RuntimeError):
             refuse_lonely_worker()
         manifest = Manifest.load(cfg.data)
         dictionary = Dictionary.load(str(Path(cfg.data) / "dict.txt"))
         if len(dictionary) != manifest.vocabulary:
             raise UserError(
-                f"{cfg.data}/dict.txt has {len(dictionary)} symbols but manifest.json says {manifest.vocabulary}: "
+                f"{cfg.data}/dict.txt has {len(dictionary)} symbols but manifest.json says "
+                f"{manifest.vocabulary}: "
                 "the folder is mixed from two preparations; prepare it again"
             )
         if cfg.first_sample < 0:
@@ -113,18 +117,18 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
     # -- data ------------------------------------------------------------------------------------------
 
     @plain_errors()
-    def load_dataset(self, split, combine=False, task_cfg=None, **kwargs):
+    def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:
         """Load a split of the data folder, or make the prompts of ``augment``."""
         if split == AUGMENT:
             self.prompts_asked = self.datasets[split] = self._augment_prompts()
         else:
-            self.datasets[split] = self._rows(split)
+            self.datasets[split] = self._examples(split)
 
-    def _rows(self, split):
+    def _examples(self, split: str) -> LabelledExamples:
         folder = Path(self.cfg.data)
         check_split(folder, split, deep=True)
         return LabelledExamples(
-            data_utils.load_indexed_dataset(str(folder / split), self.dictionary, "mmap"),
+            cast(Any, data_utils.load_indexed_dataset(str(folder / split), self.dictionary, "mmap")),
             np.load(folder / f"{split}.labels.npy"),
             [label.prompt for label in self.manifest.labels],
             self.dictionary.pad(),
@@ -133,7 +137,7 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
             shuffle=split.startswith("train"),
         )
 
-    def _augment_prompts(self):
+    def _augment_prompts(self) -> LabelPrompts:
         if self.manifest.splits.get(AUGMENT):
             raise UserError(f"the data folder has a split named {AUGMENT}; that name asks for new samples")
         self._sample_ids = ids = self._ids_asked_for(self.cfg, self.manifest)
@@ -150,7 +154,7 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
             check_split(self.cfg.data, config.dataset.gen_subset)
 
     @staticmethod
-    def _ids_asked_for(cfg: ConditionalAugmentationConfig, manifest: Manifest) -> SampleIds:
+    def _ids_asked_for(cfg: Any, manifest: Manifest) -> SampleIds:
         counts = samples_per_label(cfg.samples_per_label, manifest.labels)
         ids = SampleIds(tuple(counts), cfg.first_sample)
         check_sample_ids(ids)
@@ -166,7 +170,9 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
         return min(self.cfg.max_len_b, room)
 
     @plain_errors()
-    def build_dataset_for_inference(self, src_tokens, src_lengths, **kwargs):
+    def build_dataset_for_inference(
+        self, src_tokens: Sequence[torch.Tensor], src_lengths: Sequence[int], **kwargs: Any
+    ) -> Prompts:
         """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
         prompts = [[self.dictionary.eos(), *map(int, tokens)] for tokens in src_tokens]
         for prompt in prompts:
@@ -175,8 +181,11 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
         return Prompts(range(len(prompts)), prompts, self.dictionary.pad(), max_new)
 
     @plain_errors()
-    def get_interactive_tokens_and_lengths(self, lines, encode_fn):
-        """Read ``label`` or ``label<TAB>beginning``; the beginning may hold the escapes ``\\n \\t \\r \\\\``."""
+    def get_interactive_tokens_and_lengths(
+        self, lines: Sequence[str], encode_fn: Any
+    ) -> tuple[list[torch.Tensor], list[int]]:
+        """Read ``label`` or ``label<TAB>beginning``; the beginning may hold the escapes ``\\n \\t \\r
+        \\\\``."""
         tokens = []
         for line in lines:
             name, _, beginning = line.partition("\t")
@@ -188,20 +197,20 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
 
     def eval_lm_dataloader(
         self,
-        dataset,
-        max_tokens=36000,
-        batch_size=None,
-        max_positions=None,
-        num_shards=1,
-        shard_id=0,
-        num_workers=1,
-        data_buffer_size=10,
-        context_window=0,
-    ):
-        """Batches of whole rows for ``fairseq-eval-lm``, observed by label."""
+        dataset: FairseqDataset,
+        max_tokens: int | None = 36000,
+        batch_size: int | None = None,
+        max_positions: Any = None,
+        num_shards: int = 1,
+        shard_id: int = 0,
+        num_workers: int = 1,
+        data_buffer_size: int = 10,
+        context_window: int = 0,
+    ) -> LabelPerplexity:
+        """Batches of whole examples for ``fairseq-eval-lm``, observed by label."""
         with plain_errors():
             if context_window:
-                raise UserError("--context-window does not go with one sample per row; leave it out")
+                raise UserError("--context-window does not go with one example per sentence; leave it out")
             batches = self.get_batch_iterator(
                 dataset,
                 max_tokens=max_tokens,
@@ -217,25 +226,33 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
 
     # -- model and generation ---------------------------------------------------------------------------
 
-    def build_model(self, cfg, from_checkpoint=False):
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         with plain_errors():
             model = super().build_model(cfg, from_checkpoint)
-            positions = utils.resolve_max_positions(model.max_positions())
+            positions: Any = utils.resolve_max_positions(model.max_positions())
             longest = max((split.longest for split in self.manifest.splits.values()), default=0)
             if positions is not None and longest > positions:
                 raise UserError(
-                    f"the longest row has {longest} tokens but the model has {positions} positions: raise "
+                    f"the longest example has {longest} tokens but the model has {positions} positions: "
+                    "raise "
                     f"--n-positions, or prepare the data again with --max-tokens {positions}"
                 )
-        self._model, self._positions = model, positions or sys.maxsize
+        self._model, self._positions = model, int(positions or sys.maxsize)
         return model
 
     @plain_errors()
-    def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, **kwargs):
+    def build_generator(
+        self,
+        models: Sequence[Any],
+        args: Any,
+        seq_gen_cls: Any = None,
+        extra_gen_cls_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Our decoders for one GPT-2; fairseq's own generator for everything else."""
         check_limits(args)
 
-        def stock(flags, more):
+        def stock(flags: Any, more: Mapping[str, Any]) -> Any:
             build = super(ConditionalAugmentationTask, self).build_generator
             return build(models, flags, seq_gen_cls, {**(extra_gen_cls_kwargs or {}), **more}, **kwargs)
 
@@ -246,7 +263,7 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
             self._start_record(args, generator)
         return generator
 
-    def _start_record(self, args, generator):
+    def _start_record(self, args: Any, generator: Any) -> None:
         settings = {name: getattr(args, name) for name in SETTINGS}
         settings["sampler"] = "fairseq" if isinstance(generator, StockSearch) else "keyed"
         labels = [label.name for label in self.manifest.labels]
@@ -259,8 +276,15 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
 
     @torch.no_grad()
     @plain_errors()
-    def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
-        """Continue each row's prompt; a beginning given by the user is part of the returned text."""
+    def inference_step(
+        self,
+        generator: Any,
+        models: Sequence[Any],
+        sample: Mapping[str, Any],
+        prefix_tokens: Any = None,
+        constraints: Any = None,
+    ) -> list[list[dict[str, Any]]]:
+        """Continue each prompt; a beginning given by the user is part of the returned text."""
         prompts, ids = self.prompts_of(sample)
         with closing_on_error(self._record):
             hypotheses = continue_all(generator, prompts, ids)
@@ -272,7 +296,7 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
             self._put_beginning(prompt, found)
         return hypotheses
 
-    def _put_beginning(self, prompt, found):
+    def _put_beginning(self, prompt: Sequence[int], found: Sequence[dict[str, Any]]) -> None:
         beginning = next(
             prompt[1 + len(label.prompt) :]
             for label in self.manifest.labels
@@ -288,28 +312,28 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
 
     # -- text ------------------------------------------------------------------------------------------
 
-    def _load_codec(self):
+    def _load_codec(self) -> Codec:
         if self._codec is None:
             self._codec = load_codec(self.cfg.data)
         return self._codec
 
     @plain_errors()
-    def build_bpe(self, args):
+    def build_bpe(self, args: Any) -> OneLineBpe:
         """``--bpe`` if given, else the tokenizer of the data folder; printed texts stay on one line."""
         return OneLineBpe(super().build_bpe(args) or CodecBpe(self._load_codec()))
 
     @property
-    def codec_end_id(self):
+    def codec_end_id(self) -> int | None:
         """The tokenizer's own id for the end of a text, which ``</s>`` stands for; ``None``: it has none."""
         return self._load_codec().end_id
 
     @property
-    def source_dictionary(self):
+    def source_dictionary(self) -> Dictionary:
         return self.dictionary
 
     @property
-    def target_dictionary(self):
+    def target_dictionary(self) -> Dictionary:
         return self.dictionary
 
-    def max_positions(self):
+    def max_positions(self) -> None:
         return None  # the model's own positions are the limit

@@ -3,12 +3,15 @@
 import json
 import logging
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.files import atomic_write
+from fairseq_plugin.reports.display import visible
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +30,23 @@ class LabelPerplexity:
         folder: where ``perplexity.json`` goes, or ``None``.
     """
 
-    def __init__(self, batches, model, names, pad, folder=None):
+    def __init__(
+        self,
+        batches: Any,
+        model: torch.nn.Module,
+        names: Sequence[str],
+        pad: int,
+        folder: str | Path | None = None,
+    ) -> None:
         self.batches, self.model, self.names, self.pad, self.folder = batches, model, names, pad, folder
         self.nll_L = torch.zeros(len(names), dtype=torch.float64)
         self.tokens_L = torch.zeros(len(names), dtype=torch.int64)
-        self._logits = None
+        self._logits: torch.Tensor | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
         hook = self.model.register_forward_hook(self._keep_logits)
         try:
             for batch in self.batches:
@@ -47,37 +57,38 @@ class LabelPerplexity:
             hook.remove()
         self._report()
 
-    def _keep_logits(self, _model, _inputs, output):
+    def _keep_logits(self, _model: torch.nn.Module, _inputs: Any, output: Any) -> None:
         self._logits = output[0].detach()
 
     @plain_errors()
-    def _add(self, batch):
+    def _add(self, batch: Mapping[str, Any]) -> None:
+        assert self._logits is not None, "the command evaluates each batch before it asks for the next"
         target_BT = batch["target"].to(self._logits.device)
         starts_B1 = torch.tensor(batch["start_indices"], device=target_BT.device).unsqueeze(1)
         scored_BT = target_BT.ne(self.pad) & (
             torch.arange(target_BT.shape[1], device=target_BT.device) >= starts_B1
         )
-        rows, columns = scored_BT.nonzero(as_tuple=True)
-        logits_NV = self._logits[rows, columns].float()
-        nll_N = logits_NV.logsumexp(-1) - logits_NV.gather(1, target_BT[rows, columns].unsqueeze(1)).squeeze(
-            1
-        )
+        examples, positions = scored_BT.nonzero(as_tuple=True)
+        logits_NV = self._logits[examples, positions].float()
+        nll_N = logits_NV.logsumexp(-1) - logits_NV.gather(
+            1, target_BT[examples, positions].unsqueeze(1)
+        ).squeeze(1)
         if not torch.isfinite(nll_N).all():
-            bad = batch["id"][rows[~torch.isfinite(nll_N)].unique().cpu()].tolist()
+            bad = batch["id"][examples[~torch.isfinite(nll_N)].unique().cpu()].tolist()
             raise UserError(f"the model gives NaN or no probability at all to tokens of samples {bad[:10]}")
-        labels_N = batch["labels"][rows.cpu()]
+        labels_N = batch["labels"][examples.cpu()]
         self.nll_L.index_add_(0, labels_N, nll_N.double().cpu())
         self.tokens_L += torch.bincount(labels_N, minlength=len(self.names))
         self._logits = None
 
-    def _report(self):
+    def _report(self) -> None:
         tokens, nll = self.tokens_L.tolist(), self.nll_L.tolist()
         report = {name: _entry(nll[i], tokens[i]) for i, name in enumerate(self.names) if tokens[i]}
         overall = _entry(sum(nll), sum(tokens))
         for name, entry in [*report.items(), ("all labels", overall)]:
             logger.info(
                 "Perplexity of the sentences given their label | %s | %d tokens | nll %.8f nats | ppl %.8g",
-                name,
+                visible(name),
                 entry["tokens"],
                 entry["nll"],
                 entry["ppl"],
@@ -88,6 +99,6 @@ class LabelPerplexity:
                 json.dump({"all": overall, "labels": report}, stream, indent=1, ensure_ascii=False)
 
 
-def _entry(nll, tokens):
+def _entry(nll: float, tokens: int) -> dict[str, float]:
     mean = nll / tokens if tokens else float("nan")
     return {"tokens": tokens, "nll": mean, "ppl": math.exp(mean) if tokens else float("nan")}

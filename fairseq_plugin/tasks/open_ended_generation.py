@@ -1,11 +1,14 @@
-"""``--task open_ended_generation``: language modelling as in fairseq, and new words after prompts of one's own."""
+"""``--task open_ended_generation``: language modelling as in fairseq, and new words after prompts of one's
+own."""
 
 import logging
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from fairseq import utils
+from fairseq.data import Dictionary
 from fairseq.distributed import utils as distributed_utils
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingTask
@@ -50,8 +53,11 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
     """fairseq's language modelling over a prepared text, with one prompt per sample in generation."""
 
     record_kind = COMPLETIONS
+    args: Any  # an OpenEndedGenerationConfig, as fairseq's DictConfig
 
-    def __init__(self, args, dictionary, output_dictionary=None, targets=None):
+    def __init__(
+        self, args: Any, dictionary: Dictionary, output_dictionary: Any = None, targets: Any = None
+    ) -> None:
         super().__init__(args, dictionary, output_dictionary, targets)
         self.codec = load_codec(args.data)
         self._bpe = CodecBpe(self.codec)
@@ -63,14 +69,15 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
 
     @classmethod
     @plain_errors()
-    def setup_task(cls, args, **kwargs):
+    def setup_task(cls, args: Any, **kwargs: Any) -> "OpenEndedGenerationTask":
         with addressed_to_the_user(RuntimeError):
             refuse_lonely_worker()
         manifest = TextManifest.load(args.data or "")
         task = super().setup_task(args, **kwargs)
         if len(task.dictionary) != manifest.vocabulary:
             raise UserError(
-                f"{args.data}/dict.txt has {len(task.dictionary)} symbols but manifest.json says {manifest.vocabulary}: "
+                f"{args.data}/dict.txt has {len(task.dictionary)} symbols but manifest.json says "
+                f"{manifest.vocabulary}: "
                 "the folder is mixed from two preparations; prepare it again"
             )
         # From a checkpoint: fairseq has read it, and its --path is not the user's.
@@ -81,7 +88,9 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
     # -- data ------------------------------------------------------------------------------------------
 
     @plain_errors()
-    def load_dataset(self, split, epoch=None, combine=False, **kwargs):
+    def load_dataset(
+        self, split: str, epoch: int | None = None, combine: bool = False, **kwargs: Any
+    ) -> None:
         """Load a split in blocks, or for ``fairseq-generate`` the prompts that ``--gen-subset`` names."""
         # fairseq-generate hands over the checkpoint's configuration and no epoch; no other command does so.
         if split in (PROMPTS, UNCONDITIONAL) or ("task_cfg" in kwargs and epoch is None):
@@ -122,15 +131,20 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
         self._ids_and_prompts(config.dataset.gen_subset)
 
     @plain_errors()
-    def get_interactive_tokens_and_lengths(self, lines, encode_fn):
-        """Read beginnings, with the escapes ``\\n \\t \\r \\\\``; an empty line asks for a text without one."""
+    def get_interactive_tokens_and_lengths(
+        self, lines: Sequence[str], encode_fn: Callable[[str], str]
+    ) -> tuple[list[torch.Tensor], list[int]]:
+        """Read beginnings, with the escapes ``\\n \\t \\r \\\\``; an empty line asks for a text without
+        one."""
         tokens = [
             torch.tensor([self.dictionary.index(one) for one in encode_fn(line).split()]) for line in lines
         ]
         return tokens, [len(one) for one in tokens]
 
     @plain_errors()
-    def build_dataset_for_inference(self, src_tokens, src_lengths, **kwargs):
+    def build_dataset_for_inference(
+        self, src_tokens: Sequence[torch.Tensor], src_lengths: Sequence[int], **kwargs: Any
+    ) -> Prompts:
         """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
         prompts = [[self.dictionary.eos(), *map(int, tokens)] for tokens in src_tokens]
         room = self._positions - max(map(len, prompts))
@@ -143,12 +157,14 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
         return Prompts(range(len(prompts)), prompts, self.dictionary.pad(), min(self.args.max_len_b, room))
 
     @plain_errors()
-    def eval_lm_dataloader(self, dataset, *args, context_window=0, **kwargs):
-        """Batches for ``fairseq-eval-lm``: the same blocks for any number of workers and shards, none left out."""
+    def eval_lm_dataloader(self, dataset: Any, *args: Any, context_window: int = 0, **kwargs: Any) -> Any:
+        """Batches for ``fairseq-eval-lm``: the same blocks for any number of workers and shards, none left
+        out."""
         longest = int(max(dataset.sizes)) + context_window
         if longest > self._positions:
             raise UserError(
-                f"a block of {longest} tokens does not fit into the model's {self._positions} positions and would be "
+                f"a block of {longest} tokens does not fit into the model's {self._positions} positions and "
+                "would be "
                 f"left out: give --tokens-per-sample {self._positions} or less, with --sample-break-mode none"
             )
         blocks = (
@@ -159,7 +175,7 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
 
     # -- model and training -----------------------------------------------------------------------------
 
-    def build_model(self, args, from_checkpoint=False):
+    def build_model(self, args: Any, from_checkpoint: bool = False) -> Any:
         model = super().build_model(args, from_checkpoint)
         self._models.append(model)
         if not from_checkpoint and not self.args.path and distributed_utils.get_global_rank() == 0:
@@ -168,11 +184,11 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
         return model
 
     @property
-    def _positions(self):
-        known = [utils.resolve_max_positions(model.max_positions()) for model in self._models]
+    def _positions(self) -> int:
+        known: list[Any] = [utils.resolve_max_positions(model.max_positions()) for model in self._models]
         return min((one for one in known if one is not None), default=sys.maxsize)
 
-    def _prepare_training(self, model):
+    def _prepare_training(self, model: Any) -> None:
         args, split = self.args, self.args.valid_subset.split(",")[0]
         if split not in TextManifest.load(args.data).splits:
             split = None
@@ -186,18 +202,26 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
         if args.log_file and str(args.log_format) == "json" and not args.no_plot:
             DrawAtTheEnd(args.log_file, args.save_dir).listen()
 
-    def begin_epoch(self, epoch, model):
+    def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)
         self._epoch = epoch
 
     @plain_errors()
-    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+    def train_step(
+        self,
+        sample: Mapping[str, Any],
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        ignore_grad: bool = False,
+    ) -> Any:
         if self._training_samples:
             self._training_samples.before_update(update_num, self._epoch)
         return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
 
     @plain_errors()
-    def post_validate(self, model, stats, agg):
+    def post_validate(self, model: Any, stats: Mapping[str, Any], agg: Any) -> None:
         """fairseq's hook after a validation: write samples."""
         if self._training_samples:
             self._training_samples.write(stats["num_updates"], self._epoch, stats.get("loss"))
@@ -205,7 +229,14 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
     # -- generation -------------------------------------------------------------------------------------
 
     @plain_errors()
-    def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, **kwargs):
+    def build_generator(
+        self,
+        models: Sequence[Any],
+        args: Any,
+        seq_gen_cls: Any = None,
+        extra_gen_cls_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Our decoders for one GPT-2; fairseq's own generator for everything else."""
         own = self._own_flags()
         generator = self._decoder(models, args, own, seq_gen_cls, extra_gen_cls_kwargs, **kwargs)
@@ -224,11 +255,19 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
             )
         return least
 
-    def _decoder(self, models, args, own, seq_gen_cls=None, extra=None, **kwargs):
+    def _decoder(
+        self,
+        models: Sequence[Any],
+        args: Any,
+        own: OwnFlags,
+        seq_gen_cls: Any = None,
+        extra: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
         check_limits(args)
         least = self._check_least_length(args)
 
-        def stock(flags, more):
+        def stock(flags: Any, more: Mapping[str, Any]) -> Any:
             build = super(OpenEndedGenerationTask, self).build_generator
             return build(models, flags, seq_gen_cls, {**(extra or {}), **more}, **kwargs)
 
@@ -237,7 +276,7 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
             models, args, stock, self.dictionary, seed=self.args.seed, min_new=min_new, own=own
         )
 
-    def _start_record(self, args, own, generator):
+    def _start_record(self, args: Any, own: OwnFlags, generator: Any) -> None:
         settings = {name: getattr(args, name) for name in SETTINGS} | vars(own)
         settings["stop_at_end"] = self.args.stop_at_end
         settings["sampler"] = "fairseq" if isinstance(generator, StockSearch) else "keyed"
@@ -248,7 +287,7 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
         self._nbest = args.nbest
         self._table = SampleTable(self.args.results_path, self._decode)
 
-    def _what_was_asked(self):
+    def _what_was_asked(self) -> dict[str, object]:
         subset = next(name for name, dataset in self.datasets.items() if dataset is self.prompts_asked)
         of_split = subset not in (PROMPTS, UNCONDITIONAL)
         return {
@@ -260,7 +299,14 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
 
     @torch.no_grad()
     @plain_errors()
-    def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
+    def inference_step(
+        self,
+        generator: Any,
+        models: Sequence[Any],
+        sample: Mapping[str, Any],
+        prefix_tokens: Any = None,
+        constraints: Any = None,
+    ) -> list[list[dict[str, Any]]]:
         """Continue each prompt; what is returned are the new tokens alone."""
         prompts, ids = self.prompts_of(sample)
         with closing_on_error(self._record):
@@ -275,18 +321,18 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
 
     # -- text --------------------------------------------------------------------------------------------
 
-    def _encode(self, text):
+    def _encode(self, text: str) -> list[int]:
         return [self.dictionary.index(str(one)) for one in self.codec.encode(text)]
 
-    def _decode(self, tokens):
+    def _decode(self, tokens: Sequence[int] | torch.Tensor) -> str:
         return self._bpe.decode(self.dictionary.string(torch.as_tensor(tokens)))
 
     @plain_errors()
-    def build_bpe(self, args):
+    def build_bpe(self, args: Any) -> OneLineBpe:
         """``--bpe`` if given, else the tokenizer of the data folder; printed texts stay on one line."""
         return OneLineBpe(super().build_bpe(args) or self._bpe)
 
     @property
-    def codec_end_id(self):
+    def codec_end_id(self) -> int | None:
         """The tokenizer's own id for the end of a text, which ``</s>`` stands for; ``None``: it has none."""
         return self.codec.end_id

@@ -1,10 +1,18 @@
 """Where prompts come from: a running text, a file, or nowhere."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fairseq_plugin.augment.label_counts import MAX_ID, MAX_SAMPLES
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.text.one_line import unescape
+
+# A list, or an array (prompts, tokens).
+Prompts = TypeVar("Prompts", list[list[int]], NDArray[np.integer])
 
 
 def check_range(first: int, number: int | None) -> None:
@@ -19,18 +27,19 @@ def check_range(first: int, number: int | None) -> None:
         raise UserError(f"--num-samples {number} asks for no sample at all; ask for at least one")
     if number is not None and number > MAX_SAMPLES:
         raise UserError(
-            f"--num-samples {number}: one run makes at most {MAX_SAMPLES:,}; go on with --first-sample in further "
+            f"--num-samples {number}: one run makes at most {MAX_SAMPLES:,}; go on with --first-sample in "
+            "further "
             "runs, each with its own --results-path"
         )
     if first + (number or 1) > MAX_ID:
         raise UserError(f"--first-sample {first} goes beyond the last sample id, {MAX_ID:,}; give less")
 
 
-def take(prompts, first, number, what):
+def take(prompts: Prompts, first: int, number: int | None, what: str) -> tuple[range, Prompts]:
     """The prompts asked for and their ids.
 
     Args:
-        prompts: all prompts, a list or an array; prompt i has the id i.
+        prompts: all prompts; prompt i has the id i.
         first: id of the first one.
         number: how many; ``None``: all that follow.
         what: what a prompt is, for messages.
@@ -49,8 +58,9 @@ def take(prompts, first, number, what):
     return range(first, end), prompts[first:end]
 
 
-def prefixes(stream, length, name):
-    """Consecutive prefixes of a running text: number i holds the tokens ``i * length`` to ``(i + 1) * length - 1``.
+def prefixes(stream: NDArray[np.integer], length: int, name: str) -> tuple[NDArray[np.integer], int]:
+    """Consecutive prefixes of a running text: number i holds the tokens ``i * length`` to ``(i + 1) * length
+    - 1``.
 
     Args:
         stream: ``(tokens,)`` array.
@@ -76,8 +86,11 @@ def prefixes(stream, length, name):
     return stream[: number * length].reshape(number, length), len(stream) - number * length
 
 
-def read_prompts(path, flag, encode):
-    """Prompts from a file, one per line, with the escapes ``\\n \\t \\r \\\\``; an empty line is the empty prompt.
+def read_prompts(
+    path: str | Path | None, flag: str, encode: Callable[[str], list[int]]
+) -> list[tuple[str, list[int]]]:
+    """Prompts from a file, one per line, with the escapes ``\\n \\t \\r \\\\``; an empty line is the empty
+    prompt.
 
     Args:
         path: the file, UTF-8.
@@ -85,10 +98,10 @@ def read_prompts(path, flag, encode):
         encode: text -> token indices.
 
     Returns:
-        List of ``(text, token indices)``.
+        Text and token indices of each.
 
     Raises:
-        UserError: no file, no prompt, or a line that is no text; the message names it.
+        UserError: no file, no prompt, or a line that is not text; the message names it.
     """
     if not path:
         raise UserError(f"{flag} FILE is needed: one prompt per line")
@@ -113,7 +126,12 @@ def read_prompts(path, flag, encode):
     return found
 
 
-def check_room(prompts, max_new, positions, flag="--max-len-b"):
+def check_room(
+    prompts: Sequence[Sequence[int]] | NDArray[np.integer],
+    max_new: int,
+    positions: int,
+    flag: str = "--max-len-b",
+) -> None:
     """Refuse prompts that leave too few positions.
 
     Args:
@@ -130,6 +148,7 @@ def check_room(prompts, max_new, positions, flag="--max-len-b"):
         return
     mend = f"give {flag} {room} or less, or shorter prompts" if room > 0 else "give shorter prompts"
     raise UserError(
-        f"prompt {longest} of {length} tokens and {flag} {max_new} new ones exceed the model's {positions} positions "
+        f"prompt {longest} of {length} tokens and {flag} {max_new} new ones exceed the model's {positions} "
+        "positions "
         f"(--n-positions): {mend}"
     )

@@ -6,6 +6,7 @@ import pytest
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.continuation_files import read_continuations
+from fairseq_plugin.storage.sample_file import SampleLine, SampleWriter
 from fairseq_plugin.text.one_line import escape
 
 HARD = ["plain", "tab\there", "two\nlines", "back\\slash", "\r\u2028\x0bü", "", 'quote "']
@@ -46,6 +47,22 @@ def test_generate_files_give_the_ids_in_the_order_of_samples(tmp_path):
     )
     found = read_continuations(file)
     assert found.ids == [[11], [], [464, 318]] and found.numbers == [2, 3, 7]
+
+
+def test_our_own_samples_are_read_where_they_are_beside_the_print(tmp_path):
+    file, facts = tmp_path / "generate-test.txt", {"subset": "test", "prefix_tokens": 8}
+    file.write_text("H-0\t0\t99\n")  # altered, and cut short
+    writer = SampleWriter(tmp_path, "completions", facts, 2)
+    writer.add([[SampleLine(1, 0, "5 6", True, -1.0)]])
+    with pytest.raises(UserError, match="part-1.jsonl holds 1 of 2 samples"):
+        read_continuations(file)
+    writer.add([[SampleLine(0, 0, "", True, -1.0)]])
+    writer.finish(seconds=1.0)
+    found = read_continuations(file)
+    assert found.ids == [[], [5, 6]] and found.numbers == [0, 1]
+    assert (found.origin.subset, found.origin.prefix_tokens) == ("test", 8)
+    (tmp_path / "generate-valid.txt").write_text("H-0\t0\t99\n")  # of another run
+    assert read_continuations(tmp_path / "generate-valid.txt").ids == [[99]]
 
 
 def test_a_generation_that_was_cut_short_is_refused(tmp_path):
