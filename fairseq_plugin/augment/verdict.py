@@ -15,6 +15,7 @@ from fairseq_plugin.reports.display import percent
 
 LEAST_SKILL = 0.1  # on real rows; below it the judge cannot tell the labels apart
 LEAST_SHARE = 0.25  # of the judge's skill on real rows; two labels and a perfect judge: 62.5 % agreement
+GOOD_SHARE = 0.8  # the same: 90 %
 
 Counts = Sequence[Sequence[int]]  # [given label][the judge's label]
 
@@ -62,9 +63,11 @@ def verdict(labels: Sequence[str], real: Counts | None, synthetic: Counts) -> Ve
         return Verdict(
             f"The new labels are not checked: the judge does not know the real ones ({figures}).", None
         )
-    if (on_synthetic - chance) / (1 - chance) < LEAST_SHARE * skill:
+    share = (on_synthetic - chance) / (1 - chance) / skill
+    if share < LEAST_SHARE:
         mend = "More rows, more epochs or a pretrained model help."
         return Verdict(f"Not worth using: the new labels do not fit the sentences ({figures}). {mend}", False)
     missing = ", ".join(repr(name) for name, given in zip(labels, synthetic) if not sum(given))
     lack = f" Nothing was kept of {missing}." if missing else ""
-    return Verdict(f"The new labels fit the sentences: {figures}.{lack}", True)
+    fit = "fit the sentences" if share >= GOOD_SHARE else "fit the sentences only in part"
+    return Verdict(f"The new labels {fit}: {figures}.{lack}", True)

@@ -28,6 +28,11 @@ def test_labels_that_are_noise_are_not_and_the_sentence_begins_so(synthetic):
     assert found.sentence.startswith("Not worth using: ")
 
 
+def test_labels_that_fit_in_part_are_said_to():
+    assert "fit the sentences: " in verdict(NAMES, KNOWS, [[92, 8], [9, 91]]).sentence
+    assert "fit the sentences only in part: " in verdict(NAMES, KNOWS, [[75, 25], [25, 75]]).sentence
+
+
 def test_a_weak_judge_is_compared_with_itself():
     """70 % on real rows: 68 % on new ones is nearly all that it can say, 53 % is close to guessing."""
     weak = [[70, 30], [30, 70]]

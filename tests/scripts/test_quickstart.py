@@ -27,7 +27,7 @@ def test_quickstart_runs_on_own_data_and_again(ready, shell, own_data, tmp_path)
     run = tmp_path / "out" / "gamma-0.5-seed-1"
     before_the_end = done.stdout.split("\nDone in")[0]
     verdict = before_the_end.split("\n")[-1]  # before everything that looks like success
-    assert verdict.startswith("The new labels fit the sentences: ")
+    assert verdict.startswith("The new labels fit the sentences")
     assert (run / "augmented" / "report.html").read_text("utf-8").startswith("<!")
     with open(run / "augmented" / "train.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.reader(stream))
