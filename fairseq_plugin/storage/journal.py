@@ -85,11 +85,13 @@ class Journal:
         for entry in entries:
             line, check = sealed(entry, check)
             lines.append(line)
-        with writing_errors(self.path), open(self.path, "ab") as stream:
+        # No buffer: what is left in one would be written on closing, after the file was cut.
+        with writing_errors(self.path), open(self.path, "ab", buffering=0) as stream:
             size = stream.tell()
             try:
-                stream.write(b"".join(lines))
-                stream.flush()
+                content = memoryview(b"".join(lines))
+                while content:
+                    content = content[stream.write(content) :]
                 os.fsync(stream.fileno())
             except BaseException:
                 os.truncate(self.path, size)  # half a batch would have to be cut off later

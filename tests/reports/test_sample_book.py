@@ -1,7 +1,9 @@
 """samples.md: readable by people, unbreakable by texts, neither losing nor repeating an entry."""
 
+import hashlib
 import html
 import logging
+import random
 import re
 
 import pytest
@@ -13,6 +15,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.reports import sample_book
 from fairseq_plugin.reports.display import visible
 from fairseq_plugin.reports.sample_book import HEAD, SampleBook, entry_text, parse, quote
+from fairseq_plugin.storage.sealed import write_sealed
 from fairseq_plugin.text.one_line import escape
 
 SHAPES = [
@@ -249,3 +252,17 @@ def test_a_page_of_samples_has_a_heading_per_group(tmp_path):
         "## 1. \\_x\\_",
     ]
     assert "> <b>a</b> b" in lines and "> \\# c" in lines
+
+
+def test_200_flipped_bits_of_a_table_beside_its_record_are_all_seen(tmp_path):
+    path, chance = tmp_path / "test_samples.tsv", random.Random(8)
+    whole = "".join(f"the prompt {i}\tand how it goes on, \\n {i * i}\n" for i in range(20)).encode()
+    path.write_bytes(whole)
+    digest = hashlib.sha256(whole).hexdigest()
+    write_sealed(tmp_path / "completions.json", {"files": {"test_samples.tsv": digest}})
+    assert len(sample_book.read_samples(path)) == 20
+    for _ in range(200):
+        place, bit = chance.randrange(len(whole)), chance.randrange(8)
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+        with pytest.raises(UserError, match=r"test_samples\.tsv"):
+            sample_book.read_samples(path)

@@ -1,7 +1,6 @@
 """Files are whole or as they were; what the disk refuses is one line with the path."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -57,18 +56,6 @@ def test_an_escaping_full_disk_is_one_line():
         1 / 0  # noqa: B018
     with pytest.raises(FileNotFoundError), plain_errors():
         Path("/no/such/file").read_text()
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 64 KB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("may not mount a small file system here")
-    yield place
-    subprocess.run(["umount", place], check=True)
 
 
 def test_a_full_disk_leaves_everything_as_it_was(small_disk):

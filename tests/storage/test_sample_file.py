@@ -97,6 +97,17 @@ def test_parts_go_when_a_generation_holds_all_that_they_asked_for(tmp_path):
     assert [path.name for path in part_paths(tmp_path, "augment")] == ["augment.part-2.jsonl"]
 
 
+def test_a_full_disk_loses_nothing_that_was_written(small_disk):
+    writer_of(small_disk, LINES).finish(seconds=0.5)
+    before = finished_path(small_disk, "augment").read_bytes()
+    writer = SampleWriter(small_disk, "augment", FACTS | {"seed": 6}, 10**6)
+    with pytest.raises(UserError, match=r"cannot write .*augment\.part-1\.jsonl: No space left"):
+        for batch in range(10**4):
+            writer.add([[SampleLine(10 * batch + i, 0, "7 " * 50, True, -1.0)] for i in range(10)])
+    assert finished_path(small_disk, "augment").read_bytes() == before
+    assert read_sample_file(small_disk / "augment.part-1.jsonl").num_samples == 10 * batch > 0
+
+
 def test_200_flipped_bits_of_a_sealed_record_are_all_seen(tmp_path):
     path, chance = tmp_path / "augment.json", random.Random(4)
     write_sealed(path, {**FACTS, "seconds": 1e-05, "text": '\u2028 \\ " é'})
