@@ -33,7 +33,7 @@ class CannotWriteError(UserError, OSError):
 
 @contextmanager
 def addressed_to_the_user(kind: type[Exception] | tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turn errors of a kind into :class:`UserError`: core raises plain ones, with words meant for the user."""
+    """Turn errors of a kind into :class:`UserError`: core raises plain ones, in words for the user."""
     try:
         yield
     except kind as error:

@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UserError(f"--{split} {size} must be between 1 and 100,000 rows")
     if not 0 <= args.noise < 0.5:
         raise UserError(f"--noise {args.noise} must be at least 0 and smaller than 0.5")
+    if not 0 <= args.seed < 2**63:
+        raise UserError(f"--seed {args.seed} must be between 0 and 2^63 - 1")
     folder = Path(args.to)
     try:
         folder.mkdir(parents=True, exist_ok=True)

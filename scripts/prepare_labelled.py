@@ -9,6 +9,7 @@ Example:
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -18,9 +19,9 @@ from fairseq_plugin.errors import UserError, plain_errors
 ESCAPES = {"\\t": "\t", "\\n": "\n", "\\\\": "\\"}
 
 
-def build_parser():
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=str(__doc__).split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
     add("train", metavar="TRAIN", help="training rows")
@@ -55,9 +56,9 @@ def build_parser():
     return parser
 
 
-def label_texts(pairs):
+def label_texts(pairs: Sequence[str]) -> dict[str, str]:
     """``["0=negative"]`` -> ``{"0": "negative"}``."""
-    texts = {}
+    texts: dict[str, str] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
@@ -67,7 +68,7 @@ def label_texts(pairs):
     return texts
 
 
-def unescape(separator):
+def unescape(separator: str) -> str:
     """``\\t`` as typed in a shell is a tab."""
     for typed, meant in ESCAPES.items():
         if separator == typed:
@@ -76,7 +77,7 @@ def unescape(separator):
 
 
 @plain_errors()
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = vars(build_parser().parse_args(argv))
     workers = args.pop("workers")
     if workers is not None:

@@ -11,6 +11,7 @@ Example:
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fairseq_plugin.errors import UserError, plain_errors
 
 
-def build_parser():
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,7 +45,7 @@ def build_parser():
     return parser
 
 
-def shares(typed):
+def shares(typed: str) -> tuple[float, ...]:
     """``"0.9,0.05,0.05"`` -> ``(0.9, 0.05, 0.05)``."""
     try:
         return tuple(float(share) for share in typed.split(","))
@@ -53,7 +54,7 @@ def shares(typed):
 
 
 @plain_errors()
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     args = vars(build_parser().parse_args(argv))
     if args["workers"] is None:
         args["workers"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -140,7 +140,7 @@ def make_reviews(sizes: Mapping[str, int], seed: int, noise: float = NOISE_SHARE
 def make_sentence(generator: random.Random) -> tuple[str, bool]:
     """One sentence, and whether it is positive."""
     positive = generator.random() < 0.5
-    forms = COIN
+    forms: tuple[str, ...] = COIN
     if generator.random() >= COIN_SHARE:
         _, praise, blame = generator.choices(FORMS, [weight for weight, _, _ in FORMS])[0]
         forms = praise if positive else blame

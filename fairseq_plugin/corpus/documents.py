@@ -6,6 +6,7 @@ are the text. Lines end at ``\\n`` and nowhere else.
 
 import math
 import re
+from collections.abc import Iterable, Iterator, Mapping
 
 HEADING = re.compile(
     r" = (?![= ]).*(?<![= ]) = ?\r?\n?"
@@ -13,7 +14,7 @@ HEADING = re.compile(
 STRETCH = 1 << 18  # characters
 
 
-def find_documents(blocks, mode):
+def find_documents(blocks: Iterable[str], mode: str) -> Iterator[tuple[str, bool]]:
     """The documents of one file.
 
     Blank lines (nothing but white space) belong to the document before them; those at the very beginning to
@@ -22,7 +23,7 @@ def find_documents(blocks, mode):
     of the file or after a blank line; one of ``file`` is the whole file.
 
     Args:
-        blocks: iterable of ``str``.
+        blocks: its text.
         mode: one of ``manifest.DOCUMENTS``.
 
     Yields:
@@ -31,7 +32,8 @@ def find_documents(blocks, mode):
     if mode == "file":
         yield from ((block, number == 0) for number, block in enumerate(blocks))
         return
-    new, stretch, size, has_text, after_blank = True, [], 0, False, True
+    stretch: list[str] = []
+    new, size, has_text, after_blank = True, 0, False, True
     for line in lines_of(blocks):
         blank = not line or line.isspace()
         if not blank and has_text and _begins(mode, line, after_blank):
@@ -47,15 +49,15 @@ def find_documents(blocks, mode):
         yield "".join(stretch), new
 
 
-def _begins(mode, line, after_blank):
+def _begins(mode: str, line: str, after_blank: bool) -> bool:
     if mode == "line":
         return True
     return after_blank and (mode == "blank-lines" or HEADING.fullmatch(line) is not None)
 
 
-def lines_of(blocks):
+def lines_of(blocks: Iterable[str]) -> Iterator[str]:
     """The lines of a text that comes in blocks, each with its ``\\n``; the last may have none."""
-    begun = []
+    begun: list[str] = []
     for block in blocks:
         *whole, rest = block.split("\n")
         if whole:
@@ -69,7 +71,7 @@ def lines_of(blocks):
         yield last
 
 
-def looks_like_wikitext(blocks):
+def looks_like_wikitext(blocks: Iterable[str]) -> bool:
     """True when the first line that is not blank is a heading of the first level."""
     for line in lines_of(blocks):
         if not line.isspace():
@@ -77,11 +79,13 @@ def looks_like_wikitext(blocks):
     return False
 
 
-def cut_by_share(stretches, shares, total, at_lines):
+def cut_by_share(
+    stretches: Iterable[tuple[str, bool]], shares: Mapping[str, float], total: int, at_lines: bool
+) -> Iterator[tuple[str, str, bool]]:
     """Give contiguous parts of a text to splits.
 
     Args:
-        stretches: iterable of ``(text, new)``.
+        stretches: ``(text, new)``.
         shares: ``{split: share}`` in order; shares sum to 1.
         total: bytes of the whole text.
         at_lines: cut after a newline; otherwise only where a document begins.
@@ -106,7 +110,7 @@ def cut_by_share(stretches, shares, total, at_lines):
             new = False
 
 
-def _up_to_line(text, num_bytes):
+def _up_to_line(text: str, num_bytes: float) -> tuple[str, str]:
     """``(text up to its first newline at or after so many bytes, the rest)``; all of it without one."""
     content = text.encode()
     cut = content.find(b"\n", max(math.ceil(num_bytes) - 1, 0)) + 1

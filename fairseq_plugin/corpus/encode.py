@@ -4,14 +4,17 @@
 """
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.dictionary import EOS
+from fairseq_plugin.text.base import Codec
 from fairseq_plugin.text.segments import SegmentCutter
 
 JOB = 1 << 18  # characters
@@ -29,9 +32,9 @@ class Job:
     """
 
     split: str
-    texts: list = field(default_factory=list)
-    continued: list = field(default_factory=list)
-    ends: list = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    continued: list[bool] = field(default_factory=list)
+    ends: list[bool] = field(default_factory=list)
 
 
 @dataclass
@@ -40,28 +43,27 @@ class Encoded:
 
     Attributes:
         split: the split.
-        tokens: int64 array of dictionary indices; each document that ends here ends with ``</s>``.
-        ends: int64 array, the position after each of these ``</s>``.
+        tokens: dictionary indices; each document that ends here ends with ``</s>``.
+        ends: the position after each of these ``</s>``.
         bytes, characters, words: of the text.
     """
 
     split: str
-    tokens: np.ndarray
-    ends: np.ndarray
+    tokens: NDArray[np.int64]
+    ends: NDArray[np.int64]
     bytes: int
     characters: int
     words: int
 
 
-def make_jobs(stretches, cut_before):
+def make_jobs(stretches: Iterable[tuple[str, str, bool]], cut_before: str) -> Iterator[Job]:
     """Cut stretches into jobs.
 
     Args:
-        stretches: iterable of ``(split, text, new)``; a split begins with a new document.
+        stretches: ``(split, text, new)``; a split begins with a new document.
         cut_before: see :class:`~fairseq_plugin.text.base.Codec`.
 
-    Yields:
-        :class:`Job`. Where texts are cut depends on the texts alone.
+    Where texts are cut depends on the texts alone.
     """
     job, size = None, 0
     for split, text, continued, ends in cut_pieces(stretches, cut_before):
@@ -77,7 +79,9 @@ def make_jobs(stretches, cut_before):
         yield job
 
 
-def cut_pieces(stretches, cut_before):
+def cut_pieces(
+    stretches: Iterable[tuple[str, str, bool]], cut_before: str
+) -> Iterator[tuple[str, str, bool, bool]]:
     """Yield ``(split, piece, continued, ends)``; see :class:`Job`, and :func:`make_jobs` for arguments."""
     cutter, open_split, goes_on = SegmentCutter(cut_before), None, False
     for split, text, new in stretches:
@@ -92,25 +96,23 @@ def cut_pieces(stretches, cut_before):
         yield open_split, cutter.finish(), goes_on, True
 
 
-def encode_job(codec, indices, job):
+def encode_job(codec: Codec, indices: NDArray[np.int64], job: Job) -> Encoded:
     """Encode one job.
 
     Args:
-        codec: a :class:`~fairseq_plugin.text.base.Codec`.
+        codec: the tokenizer.
         indices: dictionary index of each id, see :func:`~fairseq_plugin.storage.dictionary.index_of_id`.
-        job: a :class:`Job`.
-
-    Returns:
-        :class:`Encoded`.
+        job: the pieces.
 
     Raises:
         UserError: the tokenizer would alter a text.
     """
-    rows = codec.try_encode_batch(job.texts, job.continued)
-    if None in rows:
-        raise UserError(f"{job.split}: {_altered(codec, job.texts[rows.index(None)])}")
-    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-    ids = np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum()))
+    found = codec.try_encode_batch(job.texts, job.continued)
+    encoded = [ids for ids in found if ids is not None]
+    if len(encoded) < len(found):
+        raise UserError(f"{job.split}: {_altered(codec, job.texts[found.index(None)])}")
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    ids = np.fromiter(chain.from_iterable(encoded), np.int64, int(lengths.sum()))
     places = np.cumsum(lengths)[np.asarray(job.ends, dtype=bool)]
     text = "".join(job.texts)
     return Encoded(
@@ -123,7 +125,7 @@ def encode_job(codec, indices, job):
     )
 
 
-def _altered(codec, text):
+def _altered(codec: Codec, text: str) -> str:
     """The first line that cannot be encoded exactly, for a person."""
     lines = text.split("\n")
     line = next((line for line in lines if codec.try_encode_batch([line]) == [None]), text)
@@ -131,19 +133,21 @@ def _altered(codec, text):
     return f"the text {shown!a} {codec.refusal(line)}"
 
 
-def encode_in_order(jobs, codec, indices, workers):
+def encode_in_order(
+    jobs: Iterable[Job], codec: Codec, indices: NDArray[np.int64], workers: int
+) -> Iterator[Encoded]:
     """Encode jobs by threads.
 
     The tokenizers do their work outside Python's lock, so threads are enough, and nothing is copied between
     processes.
 
     Args:
-        jobs: iterable of :class:`Job`, read no faster than its results are taken.
+        jobs: read no faster than its results are taken.
         codec, indices: see :func:`encode_job`.
         workers: number of threads, >= 1.
 
     Yields:
-        :class:`Encoded`, in the order of the jobs. At most ``2 * workers`` jobs are in memory.
+        In the order of the jobs. At most ``2 * workers`` jobs are in memory.
     """
     jobs = iter(jobs)
     with ThreadPoolExecutor(workers) as pool:

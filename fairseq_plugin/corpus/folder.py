@@ -59,7 +59,8 @@ def read_stream(folder: str | os.PathLike[str], split: str) -> NDArray[np.int64]
         split: ``"train"``, ``"valid"`` or ``"test"``.
 
     Returns:
-        ``(tokens,)``, dictionary indices (id + 4), ``</s>`` = 2 after each document and none before the first.
+        ``(tokens,)``, dictionary indices (id + 4), ``</s>`` = 2 after each document, none
+        before the first.
 
     Raises:
         UserError: see :func:`check_split`; or an index that the dictionary does not have.

@@ -1,11 +1,14 @@
 """What the command line names, checked: which files make which split, and what a document is in them."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from fairseq_plugin.corpus.documents import cut_by_share, find_documents, looks_like_wikitext
 from fairseq_plugin.corpus.manifest import DOCUMENTS, END_TOKENS
 from fairseq_plugin.corpus.reading import ENDING, TextFile, text_files
+from fairseq_plugin.corpus.request import Request
 from fairseq_plugin.errors import UserError
 
 SPLITS = ("train", "valid", "test")
@@ -13,34 +16,40 @@ TENSORS = "{}_tokens_bpe_gpt2.pt"  # as the ScaleGrad and unlikelihood releases 
 FLAGS = {"train": "TRAIN", "valid": "--valid", "test": "--test"}
 
 
+class Stated(Protocol):
+    """A file that was read, and states itself for the manifest."""
+
+    def stated(self) -> dict[str, str | int]: ...
+
+
 @dataclass
 class Inputs:
     """The files of each split.
 
     Attributes:
-        files: ``{split: [Path, ...]}``; with ``shares``, all under ``"train"``.
+        files: of each split; with ``shares``, all under ``"train"``.
         documents: what a document is; see :class:`~fairseq_plugin.corpus.manifest.TextManifest`.
         shares: ``{split: share}`` to cut train by, or None.
         notes: what was chosen or is worth knowing, one line each.
     """
 
-    files: dict
+    files: dict[str, list[Path]]
     documents: str
-    shares: dict | None = None
-    notes: list = field(default_factory=list)
-    _read: dict = field(default_factory=dict)
+    shares: dict[str, float] | None = None
+    notes: list[str] = field(default_factory=list)
+    _read: dict[str, list[Stated]] = field(default_factory=dict)
 
     @property
-    def splits(self):
+    def splits(self) -> tuple[str, ...]:
         """Names of the splits asked for."""
         return tuple(self.shares or self.files)
 
     @property
-    def total_bytes(self):
+    def total_bytes(self) -> int:
         """Bytes of all files."""
         return sum(path.stat().st_size for paths in self.files.values() for path in paths)
 
-    def stretches(self):
+    def stretches(self) -> Iterator[tuple[str, str, bool]]:
         """Yield ``(split, text, new)`` of all text files, read once more; see ``documents.py``."""
         self._read = {split: [] for split in self.files}
         if self.shares is None:
@@ -51,23 +60,24 @@ class Inputs:
         at_lines = self.documents == "file" and len(self.files["train"]) == 1
         yield from cut_by_share(self._documents("train"), self.shares, self.total_bytes, at_lines)
 
-    def _documents(self, split):
+    def _documents(self, split: str) -> Iterator[tuple[str, bool]]:
         for path in self.files[split]:
-            self._read[split].append(TextFile(path))
-            yield from find_documents(self._read[split][-1].blocks(), self.documents)
+            file = TextFile(path)
+            self._read[split].append(file)
+            yield from find_documents(file.blocks(), self.documents)
 
-    def stated(self):
+    def stated(self) -> dict[str, Any]:
         """``source`` of the manifest, once everything has been read."""
         return {
             "files": {split: [source.stated() for source in read] for split, read in self._read.items()},
             "split": self.shares,
         }
 
-    def read(self, split, source):
+    def read(self, split: str, source: Stated) -> None:
         """Remember a file that was read other than by :meth:`stretches`; it knows to state itself."""
         self._read.setdefault(split, []).append(source)
 
-    def empty_split(self, split):
+    def empty_split(self, split: str) -> str:
         """Why a split has nothing: a sentence for a person."""
         if self.shares is None:
             return f"the {split} split is empty: {FLAGS[split]} {self.files[split][0]} holds no text"
@@ -81,8 +91,8 @@ class Inputs:
         )
 
 
-def open_inputs(request):
-    """Check what a :class:`~fairseq_plugin.corpus.prepare.Request` names.
+def open_inputs(request: Request) -> Inputs:
+    """Check what a request names.
 
     Raises:
         UserError: missing or empty files, or flags that contradict each other.
@@ -95,9 +105,11 @@ def open_inputs(request):
         return _tensor_inputs(request, tensors)
     if request.documents not in ("auto", *DOCUMENTS):
         raise UserError(f"--documents {request.documents}: choose auto, {', '.join(DOCUMENTS)}")
-    files, notes = {}, []
+    files: dict[str, list[Path]] = {}
+    notes: list[str] = []
     for split, path in paths.items():
-        files[split], empty = text_files(path, FLAGS[split])
+        found = text_files(path, FLAGS[split])
+        files[split], empty = found.files, found.empty
         if empty:
             notes.append(f"{split}: {len(empty)} empty files left out, the first is {empty[0].name}")
         others = sorted({*Path(path).iterdir()} - {*files[split], *empty}) if Path(path).is_dir() else []
@@ -114,7 +126,7 @@ def open_inputs(request):
     return Inputs(files, documents, _shares(request.split), notes)
 
 
-def _tensor_files(paths):
+def _tensor_files(paths: Mapping[str, str]) -> dict[str, Path] | None:
     """``{split: Path}`` when the paths are token tensors, None when they are text."""
     train = Path(paths["train"])
     if (train / TENSORS.format("train")).is_file():
@@ -122,8 +134,8 @@ def _tensor_files(paths):
             raise UserError(
                 f"TRAIN {train} is a folder of token tensors of all splits: leave out --valid and --test"
             )
-        found = {split: train / TENSORS.format(split) for split in SPLITS}
-        return {split: path for split, path in found.items() if path.is_file()}
+        named = {split: train / TENSORS.format(split) for split in SPLITS}
+        return {split: path for split, path in named.items() if path.is_file()}
     kinds = {split: Path(path).suffix == ".pt" for split, path in paths.items()}
     if len(set(kinds.values())) == 2:
         mixed = " and ".join(f"{FLAGS[split]} {path}" for split, path in paths.items())
@@ -133,7 +145,7 @@ def _tensor_files(paths):
     return {split: Path(path) for split, path in paths.items()} if kinds["train"] else None
 
 
-def _tensor_inputs(request, paths):
+def _tensor_inputs(request: Request, paths: Mapping[str, Path]) -> Inputs:
     if request.split is not None:
         raise UserError("--split cuts text; token tensors come split: name them by TRAIN, --valid and --test")
     if request.documents != "auto":
@@ -149,7 +161,7 @@ def _tensor_inputs(request, paths):
     return Inputs({split: [path] for split, path in paths.items()}, END_TOKENS)
 
 
-def _shares(fractions):
+def _shares(fractions: Sequence[float] | None) -> dict[str, float] | None:
     """``{split: share}`` of ``--split``, checked."""
     if fractions is None:
         return None
@@ -164,10 +176,10 @@ def _shares(fractions):
     return dict(zip(SPLITS, fractions, strict=False))
 
 
-def _same_files(files):
-    known = {}
+def _same_files(files: Mapping[str, Sequence[Path]]) -> Iterator[str]:
+    known: dict[Path, str] = {}
     for split, paths in files.items():
         for path in paths:
             other = known.setdefault(path.resolve(), split)
             if other != split:
-                yield f"{path.name} stands in {other} and in {split}: its figures are not those of new text"
+                yield f"{path.name} is in {other} and in {split}: its figures are not those of new text"

@@ -16,7 +16,6 @@ from fairseq_plugin.corpus.encode import Encoded, encode_in_order, make_jobs
 from fairseq_plugin.corpus.inputs import Inputs, open_inputs
 from fairseq_plugin.corpus.manifest import END_TOKENS, TextManifest
 from fairseq_plugin.corpus.request import Request
-from fairseq_plugin.corpus.tensors import read_tensors
 from fairseq_plugin.corpus.tokenizer import make_codec
 from fairseq_plugin.corpus.writing import SplitWriter
 from fairseq_plugin.errors import UserError
@@ -65,6 +64,8 @@ def _fill(building: Path, request: Request, inputs: Inputs, codec: Codec) -> Tex
     indices = index_of_id(codec)
     num_symbols = NUM_SPECIALS + len(dictionary_ids(codec))
     if inputs.documents == END_TOKENS:
+        from fairseq_plugin.corpus.tensors import read_tensors  # torch: seconds, for this kind of file only
+
         encoded = read_tensors(inputs, codec, indices)
     else:
         jobs = make_jobs(inputs.stretches(), codec.cut_before)

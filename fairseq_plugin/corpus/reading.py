@@ -2,9 +2,13 @@
 
 import codecs
 import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.text.wide import refusal, wide_encoding
 
 BLOCK = 1 << 20  # bytes
 ENDING = ".txt"
@@ -18,27 +22,31 @@ class TextFile:
         size: bytes read so far.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.size = 0
         self._hash = hashlib.sha256()
 
-    def blocks(self):
+    def blocks(self) -> Iterator[str]:
         """Yield the text in blocks of about ``BLOCK`` bytes, no character cut.
 
         Raises:
-            UserError: the file cannot be read, or is not UTF-8 (with the byte's position).
+            UserError: the file cannot be read, or is not UTF-8 (with the byte's position, or named as
+                UTF-16 or UTF-32).
         """
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
             with open(self.path, "rb") as stream:
                 while content := stream.read(BLOCK):
+                    wide = wide_encoding(content) if not self.size else None
+                    if wide is not None:
+                        raise UserError(refusal(self.path, wide))
                     yield from self._decode(decoder, content)
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error.strerror or error}") from error
         yield from self._decode(decoder, b"")
 
-    def _decode(self, decoder, content):
+    def _decode(self, decoder: codecs.IncrementalDecoder, content: bytes) -> Iterator[str]:
         begun = len(decoder.getstate()[0])  # bytes of a character that the block before began
         try:
             text = decoder.decode(content, final=not content)
@@ -53,20 +61,25 @@ class TextFile:
         if text:
             yield text
 
-    def stated(self):
+    def stated(self) -> dict[str, str | int]:
         """Name, hash and size for the manifest, once the file has been read."""
         return {"path": self.path.name, "sha256": self._hash.hexdigest(), "bytes": self.size}
 
 
-def text_files(path, flag):
+@dataclass(frozen=True)
+class Found:
+    """Files with content, and empty files of a folder."""
+
+    files: list[Path]
+    empty: list[Path]
+
+
+def text_files(path: str | os.PathLike[str], flag: str) -> Found:
     """The files that a path of the command line stands for.
 
     Args:
         path: a text file, or a folder: all its ``*.txt``, in the order of their names.
         flag: what to name in errors.
-
-    Returns:
-        ``(list of Path, list of Path)``: the files with content, and empty files of a folder.
 
     Raises:
         UserError: nothing there, or nothing in it.
@@ -79,9 +92,9 @@ def text_files(path, flag):
         files = [child for child in found if child.stat().st_size]
         if not files:
             raise UserError(f"{flag} {path}: all {len(found)} {ENDING} files of the folder are empty")
-        return files, [child for child in found if not child.stat().st_size]
+        return Found(files, [child for child in found if not child.stat().st_size])
     if not path.exists():
         raise UserError(f"{flag} {path}: no such file or folder")
     if path.is_file() and not path.stat().st_size:
         raise UserError(f"{flag} {path}: the file is empty; a split needs at least one character")
-    return [path], []
+    return Found([path], [])

@@ -93,7 +93,7 @@ def check_split(folder: str | os.PathLike[str], split: str, deep: bool = False) 
 
 
 def read_items(folder: str | os.PathLike[str], split: str) -> list[NDArray[np.int64]]:
-    """The examples of a split, each its dictionary indices with ``</s>`` at the end; what is read is hashed."""
+    """The examples of a split, each its indices with ``</s>`` at the end; what is read is hashed."""
     check_split(folder, split)
     index, tokens = _open(folder, split).read()
     return np.split(tokens, np.cumsum(index.sizes[:-1], dtype=np.int64))

@@ -77,8 +77,8 @@ def listed(names: Sequence[str], most: int = 20) -> str:
 def _check_text(label: Label, separator: str) -> None:
     if not label.text.strip() or separator in label.text or "\n" in label.text:
         raise UserError(
-            f"label {label.name[:60]!r} would read {label.text[:60]!r}: a label's text may not be empty, nor hold a "
-            f"line break or the separator {separator!r}; pass --label-text NAME=TEXT or another "
+            f"label {label.name[:60]!r} would read {label.text[:60]!r}: a label's text may not be empty, "
+            f"nor hold a line break or the separator {separator!r}; pass --label-text NAME=TEXT or another "
             "--separator"
         )
 
@@ -89,6 +89,7 @@ def _check_prefixes(labels: Sequence[Label]) -> None:
     for first, second in pairwise(ordered):
         if second.prompt[: len(first.prompt)] == first.prompt:
             raise UserError(
-                f"labels {first.name[:60]!r} and {second.name[:60]!r}: the text {first.text[:60]!r} cannot be told "
-                f"from the beginning of {second.text[:60]!r}; give them different texts with --label-text"
+                f"labels {first.name[:60]!r} and {second.name[:60]!r}: the text {first.text[:60]!r} "
+                f"cannot be told from the beginning of {second.text[:60]!r}; "
+                "give them different texts with --label-text"
             )

@@ -112,7 +112,8 @@ def _read(request: Request) -> Source:
         train, valid = hold_out(rows["train"], request.held_out, request.seed)
         rows = {"train": train, "valid": valid, **{name: rows[name] for name in rows if name != "train"}}
         notes.append(
-            f"valid: {request.held_out:.0%} of train held out, no sentence on both sides (seed {request.seed})"
+            f"valid: {request.held_out:.0%} of train held out, no sentence on both sides "
+            f"(seed {request.seed})"
         )
     return Source(spec, files, rows, rejected, notes)
 

@@ -118,7 +118,7 @@ def _record(line: str, lines: Lines, file_format: str, quoting: bool, max_bytes:
     size = len(line.encode("utf-8", errors="surrogateescape")) + 1
     problem, cells = "", None
     if quoting and file_format != "jsonl" and '"' in line:
-        cells, problem = _quoted_cells(line, lines, DELIMITERS[file_format])
+        cells, problem = _quoted_cells(line, lines, DELIMITERS[file_format], max_bytes)
         size += lines.size - before
         if cells is None:
             raise UserError(
@@ -161,42 +161,50 @@ def _json_record(number: int, line: str, size: int) -> Record:
     return Record(number, value, size=size)
 
 
-def _quoted_cells(line: str, lines: Lines, delimiter: str) -> tuple[list[str] | None, str]:
-    """The cells of a record whose fields may be quoted and then hold delimiters, ``""`` for a quote, and newlines.
+def _quoted_cells(
+    line: str, lines: Lines, delimiter: str, max_bytes: int | None
+) -> tuple[list[str] | None, str]:
+    """The cells of a record whose fields may be quoted: with delimiters, ``""`` for a quote, and newlines.
 
     A damaged record is consumed whole: to go on in the middle of it would read its text as rows.
 
     Returns:
         ``(cells, problem)``; cells is None when a quote never closes.
     """
-    cells, problem, position = [], "", 0
+    cells: list[str] = []
+    problem, position, whole = "", 0, line.removesuffix("\r")
+    # Of a record beyond this, whatever comes, only the end is looked for.
+    limit = None if max_bytes is None else lines.size + max_bytes - len(line)
     while True:
         is_quoted = line.startswith('"', position)
         cell = ""
         if is_quoted:
-            found = _quoted_field(line, lines, position + 1)
+            found = _quoted_field(line, lines, position + 1, limit)
             if found is None:
                 return None, ""
-            cell, line, position = found
-        whole = line.removesuffix("\r")
+            cell, last, position = found
+            if last is not line:  # a copy for each field would be quadratic in a long line
+                line, whole = last, last.removesuffix("\r")
         end = whole.find(delimiter, position)
-        rest = whole[position:] if end < 0 else whole[position:end]
-        if is_quoted and rest:
+        if is_quoted and position < (len(whole) if end < 0 else end):
             problem = "text after a closing quote"
-        cells.append(cell + rest)
+        if limit is None or lines.size <= limit:
+            cells.append(cell + (whole[position:] if end < 0 else whole[position:end]))
         if end < 0:
             return cells, problem
         position = end + 1
 
 
-def _quoted_field(line: str, lines: Lines, position: int) -> tuple[str, str, int] | None:
+def _quoted_field(line: str, lines: Lines, position: int, limit: int | None) -> tuple[str, str, int] | None:
     """The field whose opening quote is just before ``position``.
 
     Returns:
         ``(text, the line it ends in, position after the closing quote)``, or None when it never closes.
     """
-    parts = []
+    parts: list[str] = []
     while True:
+        if limit is not None and lines.size > limit:
+            parts.clear()
         end = line.find('"', position)
         if end < 0:
             parts.append(line[position:] + "\n")

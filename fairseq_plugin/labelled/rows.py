@@ -157,7 +157,10 @@ def _row_of_object(record: Record, spec: SourceSpec) -> Row | Rejection:
     except UnicodeEncodeError:
         return Rejection(record.line, MALFORMED, "a lone surrogate")
     cells = record.cells | {spec.text_key: None, spec.label_key: None}
-    return Row(text, name, record.line, cells if len(cells) > 2 else None)
+    has_others = len(cells) > 2 or list(cells) != sorted(
+        (spec.text_key, spec.label_key), key=spec.columns.index
+    )
+    return Row(text, name, record.line, cells if has_others else None)
 
 
 def label_name(value: object) -> str:

@@ -64,7 +64,7 @@ def _label_title(label: Label) -> str:
 
 
 def printable(text: str, most: int = 60) -> str:
-    """A text for a terminal: what is not printable is escaped (``\\x1b``), and no more than ``most`` characters."""
+    """A text for a terminal: what is not printable is escaped (``\\x1b``), the rest after ``most`` cut."""
     shown = text if len(text) <= most else text[: most - 3] + "..."
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in shown)
 

@@ -21,9 +21,8 @@ from fairseq_plugin.labelled.source import Row, SourceSpec
 CSV_FIELD_LIMIT = 131_072  # characters; csv.field_size_limit() as Python sets it
 # What pandas takes for a missing value.
 MISSING = frozenset(
-    "#N/A,#N/A N/A,#NA,-1.#IND,-1.#QNAN,-NaN,-nan,1.#IND,1.#QNAN,<NA>,N/A,NA,NULL,NaN,None,n/a,nan,null".split(
-        ","
-    )
+    "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL".split("|")
+    + "NaN None n/a nan null".split()
 )
 # Ends of lines to tools that follow Unicode; JSON can write them otherwise.
 LINE_ENDS = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"})

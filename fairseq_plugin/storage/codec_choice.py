@@ -51,7 +51,8 @@ class CodecChoice:
             if value is not None and self.codec not in kinds:
                 flag = "--" + name.replace("_", "-")
                 raise UserError(
-                    f"{flag} {value} contradicts --codec {self.codec}: it is for {' or '.join(kinds)}; leave it out"
+                    f"{flag} {value} contradicts --codec {self.codec}: it is for {' or '.join(kinds)}; "
+                    "leave it out"
                 )
         if self.codec == "gpt2" and self.gpt2_bpe is None:
             raise UserError("--codec gpt2 needs --gpt2-bpe DIR, the folder of encoder.json and vocab.bpe")

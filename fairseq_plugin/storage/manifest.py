@@ -1,7 +1,7 @@
 """``manifest.json`` of a prepared folder, whatever it holds: written whole, and read without trust.
 
-The last key, ``digest``, is the SHA-256 of everything else, so that a flipped bit anywhere in the file is seen;
-with the SHA-256 of every other file, it makes the manifest vouch for the folder. Manifests of version 1 have
+The last key, ``digest``, is the SHA-256 of everything else: a flipped bit anywhere in the file is seen. With
+the SHA-256 of every other file, it makes the manifest vouch for the folder. Manifests of version 1 have
 none: they are read with a warning.
 """
 

@@ -1,8 +1,8 @@
 """One split of a prepared folder: its files agree with each other and with what the manifest states.
 
-Who reads a file whole, hashes the bytes that are then used (:func:`read_verified`). Who hands a file to fairseq,
-which maps it, has it hashed before (:func:`require_verified`): prepared folders are published whole under
-their name and never written again, so what is mapped is what was hashed, but for damage in between.
+Who reads a file whole, hashes the bytes that are then used (:func:`read_verified`). Who hands a file to
+fairseq, which maps it, checks it before (:func:`require_verified`): prepared folders are published whole
+under their name and never written again, so what is mapped is what was hashed, but for damage in between.
 """
 
 import hashlib
@@ -141,6 +141,6 @@ def agree(path: Path, unit: str, found: int, expected: int) -> None:
 
 def _differs(path: Path, what: str) -> UserError:
     return UserError(
-        f"{path} is not the file that was prepared: its SHA-256 differs from the one in {NAME}; restore it, or "
-        f"prepare the {what} again"
+        f"{path} is not the file that was prepared: its SHA-256 differs from the one in {NAME}; restore it, "
+        f"or prepare the {what} again"
     )

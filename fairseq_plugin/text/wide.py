@@ -9,17 +9,11 @@ _MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-_ZEROS = (  # positions, modulo 4, that are zero in every character of most scripts
-    ((1, 2, 3), "UTF-32LE"),
-    ((0, 1, 2), "UTF-32BE"),
-    ((1, 3), "UTF-16LE"),
-    ((0, 2), "UTF-16BE"),
-)
-_MOST = 0.7
+_MOST = 0.7  # share of zero bytes that tells
 
 
 def wide_encoding(content: bytes) -> str | None:
-    """``"UTF-16"``, ``"UTF-32LE"`` ... when a file that begins with these bytes is that; None for others.
+    """``"UTF-16"``, ``"UTF-32LE"`` ... when a file that begins so is that; None for UTF-8 and others.
 
     Without a byte order mark, the zero bytes of line ends, spaces and Latin letters tell.
     """
@@ -29,28 +23,27 @@ def wide_encoding(content: bytes) -> str | None:
     content = content[: min(len(content), LOOK_AT) // 4 * 4]
     if b"\0" not in content:
         return None
-    shares = [content[start::4].count(0) * 4 / len(content) for start in range(4)]
-    for positions, name in _ZEROS:
-        if all((share >= _MOST) == (position in positions) for position, share in enumerate(shares)):
-            return name
+    is_zero = [content[start::4].count(0) * 4 >= _MOST * len(content) for start in range(4)]
+    if is_zero[2:] == [True, True] and not is_zero[0]:
+        return "UTF-32LE"
+    if is_zero[:2] == [True, True] and not is_zero[3]:
+        return "UTF-32BE"
+    if is_zero[1::2] == [True, True] and not any(is_zero[::2]):
+        return "UTF-16LE"
+    if is_zero[::2] == [True, True] and not any(is_zero[1::2]):
+        return "UTF-16BE"
     return _by_line_ends(content)
 
 
 def _by_line_ends(content: bytes) -> str | None:
-    """UTF-16 of scripts without zero bytes: not UTF-8, and full of two-byte line ends, tabs and spaces."""
-    try:
-        content.decode("utf-8")
+    """UTF-16 of scripts without zero bytes: all zeros are at odd or all at even places, some at line ends."""
+    zeros = [place for place, byte in enumerate(content) if byte == 0]
+    places = {place % 2 for place in zeros}
+    if len(zeros) < 3 or len(places) == 2:
         return None
-    except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data":
-            return None
-    counts = {}
-    for name in ("UTF-16LE", "UTF-16BE"):
-        text = content.decode(name, errors="replace")
-        common = sum(text.count(character) for character in "\n\t ")
-        counts[name] = common if "\ufffd" not in text[:-1] else 0
-    best = max(counts, key=lambda name: counts[name])
-    return best if counts[best] else None
+    name, end = ("UTF-16LE", b"\n\0") if places == {1} else ("UTF-16BE", b"\0\n")
+    ends = [content[place : place + 2] == end for place in range(0, len(content), 2)]
+    return name if any(ends) else None
 
 
 def refusal(path: object, name: str) -> str:

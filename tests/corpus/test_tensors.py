@@ -11,8 +11,10 @@ from fairseq_plugin.corpus import folder, tensors
 from fairseq_plugin.corpus.manifest import TextCounts, TextManifest
 from fairseq_plugin.corpus.prepare import Request, prepare
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
 from fairseq_plugin.text.codec import train_bytes_codec
 from tests.corpus.made_text import sentences, write
+from tests.storage.damage import flipped_bits
 
 END = 300  # of the small tokenizer below; GPT-2's is 50256
 
@@ -117,25 +119,25 @@ WRONG = {
     "booleans": (torch.tensor([True]), "the tensor is bool"),
     "negative": (
         torch.tensor([1, 2, -3]),
-        r"train.pt, position 2: -3 is no id of GPT-2's BPE, which has 0 .. 300",
+        r"train.pt, position 2: -3 is not an id of GPT-2's BPE, which has 0 .. 300",
     ),
-    "too large": (torch.tensor([[1, 2], [3, 301]]), r"row 1, column 1: 301 is no id"),
-    "too large in a list": ([1, 2, 9999], "position 2: 9999 is no id"),
+    "too large": (torch.tensor([[1, 2], [3, 301]]), r"row 1, column 1: 301 is not an id"),
+    "too large in a list": ([1, 2, 9999], "position 2: 9999 is not an id"),
     "too large in an entry": (
         [torch.tensor([1]), torch.tensor([2, 301])],
-        "entry 1, position 1: 301 is no id",
+        "entry 1, position 1: 301 is not an id",
     ),
-    "float in a list": ([1, 2.0], r"position 1: 2.0 \(float\) is no token id"),
-    "bool in a list": ([1, True], r"position 1: True \(bool\) is no token id"),
-    "huge in a list": ([1, 10**30], r"position 1: 10+ \(int\) is no token id"),
-    "text in a list": (["the"], r"position 0: 'the' \(str\) is no token id"),
-    "mixed list": ([torch.tensor([1]), 2], r"entry 1: 2 \(int\) is no token id"),
+    "float in a list": ([1, 2.0], r"position 1: 2.0 \(float\) is not a token id"),
+    "bool in a list": ([1, True], r"position 1: True \(bool\) is not a token id"),
+    "huge in a list": ([1, 10**30], r"position 1: 10+ \(int\) is not a token id"),
+    "text in a list": (["the"], r"position 0: 'the' \(str\) is not a token id"),
+    "mixed list": ([torch.tensor([1]), 2], r"entry 1: 2 \(int\) is not a token id"),
     "float entry": ([torch.tensor([1]), torch.tensor([2.0])], "entry 1: position 0: the tensor is float32"),
     "three dimensions": (
         torch.zeros(2, 2, 2, dtype=torch.long),
-        r"a tensor of shape \(2, 2, 2\) is no stream",
+        r"a tensor of shape \(2, 2, 2\) is not a stream",
     ),
-    "no dimension": (torch.tensor(3), r"a tensor of shape \(\) is no stream"),
+    "no dimension": (torch.tensor(3), r"a tensor of shape \(\) is not a stream"),
     "dict": ({"tokens": torch.tensor([1])}, "holds a dict, not token ids"),
     "empty": (torch.tensor([], dtype=torch.long), "holds no tokens: the train split would be empty"),
     "empty list": ([], "holds no tokens: the train split would be empty"),
@@ -154,7 +156,7 @@ def test_a_wrong_id_far_inside_is_named(tmp_path, bpe):
     value = [1] * 600_000
     value[555_555] = 301
     for form in (value, torch.tensor(value)):
-        with pytest.raises(UserError, match="position 555555: 301 is no id"):
+        with pytest.raises(UserError, match="position 555555: 301 is not an id"):
             prepare(request_for(tmp_path, bpe, form))
 
 
@@ -165,11 +167,12 @@ class Canary:
 
 def test_nothing_in_a_tensor_file_is_run(tmp_path, bpe, capsys):
     path = tmp_path / "train.pt"
-    for content in (pickle.dumps(Canary(), protocol=2), b"PK\x03\x04 torn", b"", b"\x80\x02."):
+    refused = r"train.pt is not a file of tensors that loads without running code"
+    torn = "train.pt: this file of tensors is damaged or cut short"
+    contents = {pickle.dumps(Canary(), protocol=2): refused, b"PK\x03\x04 torn": torn, b"": refused}
+    for content, message in (contents | {b"\x80\x02.": refused}).items():
         path.write_bytes(content)
-        with pytest.raises(
-            UserError, match=r"train.pt is not a file of tensors that loads without running code"
-        ):
+        with pytest.raises(UserError, match=message):
             prepare(Request(train=str(path), to=str(tmp_path / "out"), gpt2_bpe=str(bpe)))
     torch.save({"x": Canary()}, path)
     with pytest.raises(UserError, match="without running code"):
@@ -207,3 +210,28 @@ def test_a_tokenizer_without_an_end_cannot_read_tensors(tmp_path, small):
     write(tmp_path / "bpe", "vocab.bpe", small.files["vocab.bpe"])
     with pytest.raises(UserError, match=r"has no <\|endoftext\|>, which ends documents of tensors"):
         prepare(request_for(tmp_path, tmp_path / "bpe", torch.tensor([1])))
+
+
+def test_no_flipped_bit_of_a_tensor_file_goes_unnoticed(tmp_path, bpe, small):
+    request = request_for(tmp_path, bpe, torch.tensor(ids_of(small, 5)))
+    whole = tensors.load_file(tmp_path / "train.pt")
+    unnoticed = 0
+    for _ in flipped_bits(tmp_path / "train.pt", 200):
+        try:
+            found = tensors.load_file(tmp_path / "train.pt")
+        except UserError as error:
+            assert "train.pt" in str(error)
+        else:  # a bit that belongs to no number: a time in the archive, say
+            unnoticed += not torch.equal(found.content, whole.content)
+    assert unnoticed == 0
+    assert prepare(request).manifest.source["files"]["train"][0]["sha256"] == sha256(tmp_path / "train.pt")
+
+
+def test_torchs_old_format_is_read_and_says_that_nothing_vouches_for_it(tmp_path, bpe, small):
+    request = request_for(tmp_path, bpe, torch.tensor([1, END]))
+    ids = ids_of(small)
+    torch.save(torch.tensor(ids), tmp_path / "train.pt", _use_new_zipfile_serialization=False)
+    prepared = prepare(request)
+    assert folder.to_ids(folder.read_stream(tmp_path / "out", "train"), small) == ids
+    (note,) = [note for note in prepared.notes if "old format" in note]
+    assert "no checksums" in note and sha256(tmp_path / "train.pt") in note

@@ -38,3 +38,13 @@ def prepare_reviews(folder, **changes):
     """Prepare the three review files; returns ``(prepared, path of the folder)``."""
     request = request_for(folder, **({**write_reviews(folder)} | changes))
     return prepare(request), folder / "prepared"
+
+
+def write(folder, name, content):
+    (folder / name).write_text(content, encoding="utf-8", newline="")
+    return str(folder / name)
+
+
+def table(count, labels=("0", "1"), start=0):
+    rows = [f"sentence number {n}\t{labels[n % len(labels)]}" for n in range(start, start + count)]
+    return "sentence\tlabel\n" + "\n".join(rows) + "\n"

@@ -13,22 +13,20 @@ from fairseq_plugin.labelled.prepare import prepare
 from fairseq_plugin.labelled.rows import read_rows
 from fairseq_plugin.labelled.split import sentence_key
 from fairseq_plugin.labelled.summary import format_summary
-from tests.labelled.made_data import SIZES, load_script, prepare_reviews, request_for, write_reviews
+from tests.labelled.made_data import (
+    SIZES,
+    load_script,
+    prepare_reviews,
+    request_for,
+    table,
+    write,
+    write_reviews,
+)
 
 FILES = {
     "dict.txt", "codec.json", "vocab.json", "merges.txt", "manifest.json",
     *(f"{split}{end}" for split in SIZES for end in (".bin", ".idx", ".labels.npy", ".rows.npy")),
 }  # fmt: skip
-
-
-def write(folder, name, content):
-    (folder / name).write_text(content, encoding="utf-8", newline="")
-    return str(folder / name)
-
-
-def table(count, labels=("0", "1"), start=0):
-    rows = [f"sentence number {n}\t{labels[n % len(labels)]}" for n in range(start, start + count)]
-    return "sentence\tlabel\n" + "\n".join(rows) + "\n"
 
 
 def test_a_folder_holds_everything_and_reads_back(tmp_path):
@@ -186,7 +184,8 @@ REFUSED = {
                            "no tokenizer at nowhere"),
     "vocabulary missing": ({"t.tsv": table(9)}, {"vocab_size": None}, "--vocab-size N"),
     "vocabulary small": ({"t.tsv": table(9)}, {"vocab_size": 10}, "--vocab-size 10"),
-    "model missing": ({"t.tsv": table(9)}, {"codec": "sentencepiece", "sentencepiece_model": "no.model", "vocab_size": None},
+    "model missing": ({"t.tsv": table(9)},
+                      {"codec": "sentencepiece", "sentencepiece_model": "no.model", "vocab_size": None},
                       "cannot read .*no.model"),
     "target is a file": ({"t.tsv": table(9), "prepared": "x"}, {}, "is a file"),
 }  # fmt: skip
@@ -288,5 +287,6 @@ def test_the_command_ends_with_one_line(tmp_path, monkeypatch, words, told):
 
 
 def test_the_command_fails_without_a_traceback(run_script, one_line_error, tmp_path):
-    done = run_script("prepare_labelled.py", "no.tsv", "--to", "out", "--gpt2-bpe", "x", cwd=tmp_path, check=False)
+    words = ("no.tsv", "--to", "out", "--gpt2-bpe", "x")
+    done = run_script("prepare_labelled.py", *words, cwd=tmp_path, check=False)
     one_line_error(done, "cannot read no.tsv")
