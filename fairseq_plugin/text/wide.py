@@ -36,14 +36,18 @@ def wide_encoding(content: bytes) -> str | None:
 
 
 def _by_line_ends(content: bytes) -> str | None:
-    """UTF-16 of scripts without zero bytes: all zeros are at odd or all at even places, some at line ends."""
+    """UTF-16 of scripts without zero bytes: all zeros are at odd or all at even places, and beside blanks."""
     zeros = [place for place, byte in enumerate(content) if byte == 0]
-    places = {place % 2 for place in zeros}
-    if len(zeros) < 3 or len(places) == 2:
+    parities = {place % 2 for place in zeros}
+    if len(zeros) < 3 or len(parities) == 2:
         return None
-    name, end = ("UTF-16LE", b"\n\0") if places == {1} else ("UTF-16BE", b"\0\n")
-    ends = [content[place : place + 2] == end for place in range(0, len(content), 2)]
-    return name if any(ends) else None
+    is_little = parities == {1}
+    blanks = [place for place, byte in enumerate(content) if byte in b"\n\t "]
+    zero_at = set(zeros)
+    paired = [place for place in blanks if (place + 1 if is_little else place - 1) in zero_at]
+    if len(paired) < _MOST * len(blanks) or b"\n" not in {content[place : place + 1] for place in paired}:
+        return None
+    return "UTF-16LE" if is_little else "UTF-16BE"
 
 
 def refusal(path: object, name: str) -> str:
