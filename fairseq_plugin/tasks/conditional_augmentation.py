@@ -23,6 +23,7 @@ from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.labelled.binary import check_split
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.storage.data_identity import identity
 from fairseq_plugin.tasks.decoding_flags import (
     SETTINGS,
     check_flags,
@@ -113,6 +114,12 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
         if not kwargs.get("from_checkpoint"):
             task.verify_checkpoints(cfg, TASK)
         return task
+
+    def data_identity(self) -> dict[str, object]:
+        """See :class:`VerifiedCheckpoints`."""
+        labels = {label.name: [label.text, label.prompt] for label in self.manifest.labels}
+        codec = self._load_codec()
+        return identity(self.dictionary.symbols, codec.digest(), self.manifest.files, labels)
 
     # -- data ------------------------------------------------------------------------------------------
 

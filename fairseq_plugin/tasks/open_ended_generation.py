@@ -21,6 +21,7 @@ from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.datasets.text_blocks import BlocksWithContext, TextBlocks
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
+from fairseq_plugin.storage.data_identity import identity
 from fairseq_plugin.tasks import prompt_sources
 from fairseq_plugin.tasks.decoding_flags import (
     SETTINGS,
@@ -84,6 +85,11 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
         if not kwargs.get("from_checkpoint"):
             task.verify_checkpoints(args, TASK, "language_modeling")
         return task
+
+    def data_identity(self) -> dict[str, object]:
+        """See :class:`VerifiedCheckpoints`."""
+        files = TextManifest.load(self.args.data).files
+        return identity(self.dictionary.symbols, self.codec.digest(), files)
 
     # -- data ------------------------------------------------------------------------------------------
 

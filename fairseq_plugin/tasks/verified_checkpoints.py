@@ -21,6 +21,7 @@ from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.storage.checkpoint_restart import Restart, choose_restart
 from fairseq_plugin.storage.checkpoint_settings import check_model
 from fairseq_plugin.storage.checkpoints import Checkpoint, open_checkpoint
+from fairseq_plugin.storage.data_identity import check_identity
 from fairseq_plugin.storage.training_settings import (
     DATA,
     changed_data,
@@ -43,8 +44,8 @@ class VerifiedCheckpoints:
         self._root: DictConfig | None = None
 
     def data_identity(self) -> dict[str, object]:
-        """What tells this task's data from others, kept in checkpoints; tasks override it."""
-        return {}
+        """What tells this task's data from others, kept in checkpoints: see :mod:`storage.data_identity`."""
+        raise NotImplementedError
 
     @classmethod
     def add_args(cls, parser: argparse.ArgumentParser) -> None:
@@ -130,12 +131,12 @@ class VerifiedCheckpoints:
         else:  # fairseq refuses both together, although the second is only for the first launch
             flags.restore_file, flags.finetune_from_model = name, None
 
-    def begin_epoch(self, epoch: int, model: object) -> None:
-        """fairseq's hook before each epoch: all has been read."""
-        self.release_checkpoints()
-        super().begin_epoch(epoch, model)  # type: ignore[misc]
+    def get_batch_iterator(self, dataset: Any, **kwargs: Any) -> Any:
+        """fairseq's hook that comes after every command has read its checkpoints, and before it saves one."""
+        self._release_copies()
+        return super().get_batch_iterator(dataset, **kwargs)  # type: ignore[misc]
 
-    def release_checkpoints(self) -> None:
+    def _release_copies(self) -> None:
         """Free the copies and put the names back that the user gave, for the checkpoints to be saved."""
         if self._root is not None:
             for key, value in self._given_names.items():
@@ -163,11 +164,9 @@ class VerifiedCheckpoints:
         Raises:
             SystemExit: with others.
         """
-        self.check_identity(state_dict.get(DATA))
+        if message := check_identity(state_dict.get(DATA), self.data_identity()):
+            logger.info(message)
         super().load_state_dict({k: v for k, v in state_dict.items() if k != DATA})  # type: ignore[misc]
-
-    def check_identity(self, saved: object) -> None:
-        """Refuse a checkpoint of other labels or another dictionary; one that does not say gets a line."""
 
 
 def _every_rank_reads(root: DictConfig) -> bool:
