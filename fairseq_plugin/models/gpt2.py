@@ -5,9 +5,12 @@ Legend: B batch, T time, D width, V vocabulary.
 
 import functools
 import logging
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import torch
 import torch.nn as nn
+from fairseq.data import Dictionary
 from fairseq.models import (
     FairseqIncrementalDecoder,
     FairseqLanguageModel,
@@ -40,6 +43,7 @@ from fairseq_plugin.models.gpt2_heads import (
 from fairseq_plugin.pretrained.checkpoint_weights import check_state, require_same_dictionary
 from fairseq_plugin.pretrained.hf_folder import load_weights
 from fairseq_plugin.pretrained.vocabulary import banned_symbols, fingerprint
+from fairseq_plugin.text.base import Codec
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +57,13 @@ class GPT2LanguageModel(FairseqLanguageModel):
 
     supports_fused_loss = True
 
-    def __init__(self, decoder):
+    def __init__(self, decoder: "GPT2Decoder") -> None:
         super().__init__(decoder)
         self.classification_heads = nn.ModuleDict()
 
     @classmethod
     @plain_errors()
-    def build_model(cls, cfg, task):
+    def build_model(cls, cfg: Any, task: Any) -> "GPT2LanguageModel":
         """Build the model of a config; with ``--pretrained-model`` also load its weights.
 
         Raises:
@@ -89,17 +93,17 @@ class GPT2LanguageModel(FairseqLanguageModel):
     @plain_errors()
     def forward(
         self,
-        src_tokens,
-        src_lengths=None,
-        incremental_state=None,
-        features_only=False,
-        for_loss=False,
-        classification_head_name=None,
-    ):
+        src_tokens: torch.Tensor,
+        src_lengths: torch.Tensor | None = None,
+        incremental_state: dict[str, Any] | None = None,
+        features_only: bool = False,
+        for_loss: bool = False,
+        classification_head_name: str | None = None,
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
         """See :meth:`GPT2Decoder.forward`; with ``classification_head_name`` classify each text.
 
         Returns:
-            With a head, ``(logits (B, C), extra)``, from the hidden state of each row's last token.
+            With a head, ``(logits (B, C), extra)``, from the hidden state of each text's last token.
 
         Raises:
             SystemExit: no head of this name.
@@ -122,7 +126,7 @@ class GPT2LanguageModel(FairseqLanguageModel):
         return self.classification_heads[classification_head_name](hidden_BD), extra
 
     @plain_errors()
-    def register_classification_head(self, name, num_classes, **kwargs):
+    def register_classification_head(self, name: str, num_classes: int, **kwargs: Any) -> None:
         """Add a head; fairseq's ``sentence_prediction`` calls this after building the model.
 
         Args:
@@ -134,7 +138,7 @@ class GPT2LanguageModel(FairseqLanguageModel):
         """
         require_name(name)
         if name in self.classification_heads:
-            taken = self.classification_heads[name].out.out_features
+            taken = cast(ClassificationHead, self.classification_heads[name]).out.out_features
             if taken != num_classes:
                 raise UserError(
                     f"--classification-head-name {name}: this head has {taken} classes, not {num_classes}"
@@ -144,7 +148,7 @@ class GPT2LanguageModel(FairseqLanguageModel):
         self.classification_heads[name] = ClassificationHead(config.n_embd, num_classes, config.dropout)
 
     @plain_errors()
-    def prepare_for_inference_(self, cfg):
+    def prepare_for_inference_(self, cfg: Any) -> None:
         """fairseq's hook of eval-lm, generate and interactive, after loading.
 
         Raises:
@@ -158,7 +162,13 @@ class GPT2LanguageModel(FairseqLanguageModel):
         super().prepare_for_inference_(cfg)
 
     @plain_errors()
-    def load_state_dict(self, state_dict, strict=True, model_cfg=None, args=None):
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, torch.Tensor],
+        strict: bool = True,
+        model_cfg: Any = None,
+        args: Any = None,
+    ) -> Any:
         """Load a checkpoint's weights, all of them, for the same dictionary.
 
         Classification heads that the checkpoint lacks stay as they are, those that the model lacks are left
@@ -180,12 +190,18 @@ class GPT2Decoder(FairseqIncrementalDecoder):
 
     Args:
         dictionary: the fairseq dictionary; its ``</s>`` ends texts.
-        gpt2: the network, one column per symbol.
+        gpt2: the network, one logit per symbol.
         end_id: token id that ``</s>`` stands for; a second symbol for it is banned. ``None``: it has none.
         codec: the tokenizer of the dictionary's ids, if it is known.
     """
 
-    def __init__(self, dictionary, gpt2, end_id=None, codec=None):
+    gpt2: GPT2
+    refused_inputs: torch.Tensor
+    dictionary_fingerprint: torch.Tensor
+
+    def __init__(
+        self, dictionary: Dictionary, gpt2: GPT2, end_id: int | None = None, codec: Codec | None = None
+    ) -> None:
         super().__init__(dictionary)
         self.gpt2 = gpt2
         banned = banned_symbols(dictionary.symbols, dictionary.nspecial, dictionary.eos(), end_id)
@@ -193,21 +209,21 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         refused = torch.zeros(len(dictionary), dtype=torch.bool).index_fill_(0, gpt2.banned, True)
         refused[dictionary.pad()] = False
         self.register_buffer("refused_inputs", refused, persistent=False)
-        # Saved with the weights: the same words in another order, or other words of the same number, would load
-        # without a complaint.
+        # Saved with the weights: the same words in another order, or other words of the same number, would
+        # load without a complaint.
         symbols = symbols_of_data(dictionary)
         self.register_buffer("dictionary_fingerprint", torch.tensor(fingerprint(symbols, codec)))
 
     @plain_errors()
     def forward(
         self,
-        prev_output_tokens,
-        encoder_out=None,
-        incremental_state=None,
-        features_only=False,
-        src_lengths=None,
-        for_loss=False,
-    ):
+        prev_output_tokens: torch.Tensor,
+        encoder_out: Any = None,
+        incremental_state: dict[str, Any] | None = None,
+        features_only: bool = False,
+        src_lengths: torch.Tensor | None = None,
+        for_loss: bool = False,
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Predict the next token at every position.
 
         Args:
@@ -225,68 +241,83 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         Raises:
             SystemExit: a text longer than the positions, or damaged weights.
         """
-        hidden_BTD, extra = self.extract_features(prev_output_tokens, incremental_state=incremental_state)
-        if for_loss:
+        hidden_BTD = self._hidden(prev_output_tokens, incremental_state)
+        extra: dict[str, Any] = {"attn": None, "inner_states": None}
+        if for_loss:  # not looked at here: the loss is, and its criterion can name the update and the samples
             gpt2 = self.gpt2
             layer = OutputLayer(gpt2.wte.weight, len(self.dictionary), gpt2.banned, gpt2.compute_dtype)
             return hidden_BTD, {**extra, "output_layer": layer}
-        if features_only:
-            return hidden_BTD, extra
-        return self.output_layer(hidden_BTD), extra
+        if not self.training:
+            _require_finite(hidden_BTD)
+        return (hidden_BTD if features_only else self.output_layer(hidden_BTD)), extra
 
-    def extract_features(self, prev_output_tokens, encoder_out=None, incremental_state=None, **kwargs):
+    def extract_features(
+        self,
+        prev_output_tokens: torch.Tensor,
+        encoder_out: Any = None,
+        incremental_state: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Hidden states ``(B, T, D)`` after the last layer; with an incremental state those of new tokens."""
-        longest = self.gpt2.config.n_positions
-        if prev_output_tokens.shape[1] > longest:
-            raise UserError(
-                f"a text of {prev_output_tokens.shape[1]} tokens does not fit into the model's {longest} "
-                "positions (--n-positions): shorten it (--tokens-per-sample), or train a model with more positions"
-            )
-        if incremental_state is not None:
-            hidden_BTD = self._continue(prev_output_tokens, incremental_state)
-        else:
-            # Not in training on a GPU: reading the tokens back would make every update wait for the device.
-            if not self.training or prev_output_tokens.device.type == "cpu":
-                self._refuse_unknown(prev_output_tokens)
-            read = self.gpt2 if self.training else functools.partial(self._read_padded, read=self.gpt2)
-            hidden_BTD = read(prev_output_tokens)
+        hidden_BTD = self._hidden(prev_output_tokens, incremental_state)
         if not self.training:
             _require_finite(hidden_BTD)
         return hidden_BTD, {"attn": None, "inner_states": None}
 
-    def output_layer(self, features, **kwargs):
+    def _hidden(
+        self, prev_output_tokens: torch.Tensor, incremental_state: dict[str, Any] | None
+    ) -> torch.Tensor:
+        longest = self.gpt2.config.n_positions
+        if prev_output_tokens.shape[1] > longest:
+            raise UserError(
+                f"a text of {prev_output_tokens.shape[1]} tokens does not fit into the model's {longest} "
+                "positions (--n-positions): shorten it (--tokens-per-sample), or train one with "
+                "more positions"
+            )
+        if incremental_state is not None:
+            return self._continue(prev_output_tokens, incremental_state)
+        # Not in training on a GPU: reading the tokens back would make every update wait for the device.
+        if not self.training or prev_output_tokens.device.type == "cpu":
+            self._refuse_unknown(prev_output_tokens)
+        read = self.gpt2 if self.training else functools.partial(self._read_padded, read=self.gpt2)
+        return read(prev_output_tokens)
+
+    def output_layer(self, features: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         """Logits ``(..., V)`` of hidden states."""
         logits = self.gpt2.logits(features)
         if not self.training:
             _require_finite(logits.amax(-1))
         return logits
 
-    def reorder_incremental_state(self, incremental_state, new_order):
-        """Let row i continue what row ``new_order[i]`` read (beam search, finished texts)."""
-        state = self.get_incremental_state(incremental_state, "cache")
+    def reorder_incremental_state(self, incremental_state: dict[str, Any], new_order: torch.Tensor) -> None:
+        """Let sample i continue what sample ``new_order[i]`` read (beam search, finished texts)."""
+        state = self.get_incremental_state(incremental_state, "cache")  # type: ignore[operator]
         if state is not None:
             state["cache"].keep(new_order)
 
-    def max_positions(self):
+    def max_positions(self) -> int:
+        """The longest text, in tokens."""
         return self.gpt2.config.n_positions
 
-    def _refuse_unknown(self, tokens_BT):
+    def _refuse_unknown(self, tokens_BT: torch.Tensor) -> None:
         """Stop at symbols without probability: their loss would be infinite, and eval-lm would skip them."""
         found = tokens_BT[self.refused_inputs[tokens_BT]]
         if len(found):
             raise UserError(
                 f"the text holds {self.dictionary[int(found[0])]!r}, for which GPT-2 has no token: encode "
-                "the data "
-                "with the tokenizer of its dict.txt (scripts/prepare_labelled.py)"
+                "the data with the tokenizer of its dict.txt (scripts/prepare_labelled.py)"
             )
 
-    def _continue(self, tokens_BT, incremental_state):
-        state = self.get_incremental_state(incremental_state, "cache")
+    def _continue(self, tokens_BT: torch.Tensor, incremental_state: dict[str, Any]) -> torch.Tensor:
+        state = self.get_incremental_state(incremental_state, "cache")  # type: ignore[operator]
         if state is None:
-            rows, time = tokens_BT.shape
+            num_samples, time = tokens_BT.shape
             capacity = max(time, min(_FIRST_CAPACITY, self.gpt2.config.n_positions))
-            cache = KVCache(self.gpt2.config, rows, capacity, tokens_BT.device, self.gpt2.compute_dtype)
-            self.set_incremental_state(incremental_state, "cache", {"cache": cache, "num_read": time})
+            cache = KVCache(
+                self.gpt2.config, num_samples, capacity, tokens_BT.device, self.gpt2.compute_dtype
+            )
+            entry = {"cache": cache, "num_read": time}
+            self.set_incremental_state(incremental_state, "cache", entry)  # type: ignore[operator]
             lengths_B = tokens_BT.ne(self.dictionary.pad()).sum(1)
             return self._read_padded(
                 tokens_BT, lambda right_BT: self.gpt2.forward(right_BT, cache, None, lengths_B)
@@ -296,7 +327,9 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         cache.reserve(cache.longest + new_BT.shape[1])
         return self.gpt2.forward(new_BT, cache)
 
-    def _read_padded(self, tokens_BT, read):
+    def _read_padded(
+        self, tokens_BT: torch.Tensor, read: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
         """Read tokens with their padding moved to the right, and move the result back."""
         pads_BT = tokens_BT.eq(self.dictionary.pad())
         if not pads_BT[:, :1].any():
@@ -308,7 +341,7 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         return hidden_BTD.gather(1, source_BT.unsqueeze(2).expand_as(hidden_BTD))
 
 
-def _require_finite(values):
+def _require_finite(values: torch.Tensor) -> None:
     """Stop at NaN: fairseq's generator would read it as "impossible" and its scorer would skip it."""
     if not torch.isfinite(values).all():
         raise UserError(

@@ -1,9 +1,10 @@
 """What ``--arch gpt2`` can be told, and what it makes of it before any weight exists."""
 
 import logging
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from fairseq import utils
@@ -14,7 +15,7 @@ from fairseq_plugin.core.gpt2 import GPT2Config
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.hf_folder import read_sizes
 from fairseq_plugin.pretrained.vocabulary import guess_end_id
-from fairseq_plugin.text.base import META
+from fairseq_plugin.text.base import META, Codec
 from fairseq_plugin.text.codec import load_codec
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class GPT2ModelConfig(FairseqDataclass):
         default=None,
         metadata={"help": "Hugging Face GPT-2 folder to start from; its config.json decides the sizes"},
     )
-    compute_dtype: ChoiceEnum(["fp32", "bf16"]) = field(
+    compute_dtype: ChoiceEnum(["fp32", "bf16"]) = field(  # type: ignore[valid-type]
         default="fp32",
         metadata={"help": "dtype of matrix products; weights, residuals and logits stay in fp32 with bf16"},
     )
@@ -59,7 +60,7 @@ class GPT2ModelConfig(FairseqDataclass):
     )
 
 
-def sizes_of(cfg):
+def sizes_of(cfg: Any) -> dict[str, Any]:
     """Sizes by name: from the flags, else from ``--arch``; a pretrained folder's go before both."""
     arch = cfg.get("_name") or "gpt2"
     flags = {name: getattr(cfg, name) for name in ARCHITECTURES["gpt2"]}
@@ -78,16 +79,31 @@ def sizes_of(cfg):
     return sizes
 
 
-def network_config(vocab_size, sizes, dropout):
-    """The network's config; a size out of range names its flag."""
+def network_config(vocab_size: int, sizes: dict[str, Any], dropout: float) -> GPT2Config:
+    """The network's config; a size out of range names its flag, before anything is allocated."""
     try:
-        return GPT2Config(vocab_size=vocab_size, dropout=dropout, **sizes)
+        config = GPT2Config(vocab_size=vocab_size, dropout=dropout, **sizes)
     except ValueError as error:
         name = str(error).split()[0]
         raise UserError(f"--{name.replace('_', '-')}: {error}") from error
+    needed, there = 4 * num_parameters(config), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise UserError(
+            f"--n-embd {config.n_embd} --n-layer {config.n_layer} --n-positions {config.n_positions} with "
+            f"{vocab_size:,} symbols: the weights alone take {needed / 1e9:,.0f} GB and this machine has "
+            f"{there / 1e9:,.0f} GB of memory; give smaller sizes"
+        )
+    return config
 
 
-def check_task(task, cfg, config):
+def num_parameters(config: GPT2Config) -> int:
+    """How many weights a network of these sizes has."""
+    width = config.n_embd
+    block = 12 * width * width + 13 * width
+    return (config.padded_vocab_size + config.n_positions + 2) * width + config.n_layer * block
+
+
+def check_task(task: Any, cfg: Any, config: GPT2Config) -> None:
     """Refuse data that cannot go through this network, before any of it is read."""
     if getattr(getattr(task, "args", None), "add_bos_token", False):
         raise UserError("--add-bos-token: GPT-2 has no <s>, texts start with </s>; leave the flag out")
@@ -95,7 +111,7 @@ def check_task(task, cfg, config):
     check_block_length(getattr(cfg.__dict__.get("_parent"), "task", None), config.n_positions)
 
 
-def check_block_length(task_cfg, n_positions):
+def check_block_length(task_cfg: Any, n_positions: int) -> None:
     """Refuse blocks of text that are longer than the positions.
 
     Args:
@@ -106,30 +122,27 @@ def check_block_length(task_cfg, n_positions):
     if length and length > n_positions and str(getattr(task_cfg, "sample_break_mode", "")) != "eos":
         raise UserError(
             f"--tokens-per-sample {length} is more than the model's {n_positions} positions "
-            "(--n-positions); give "
-            f"--tokens-per-sample {n_positions}, or use a model with more positions"
+            f"(--n-positions); give --tokens-per-sample {n_positions}, or use a model with more positions"
         )
 
 
-def end_id(task):
+def end_id(task: Any) -> int | None:
     """The token id that ``</s>`` stands for: the task knows, or the dictionary tells."""
     if hasattr(task, "codec_end_id"):
         return task.codec_end_id
     return guess_end_id(task.source_dictionary.symbols)
 
 
-def codec_of(task):
+def codec_of(task: Any) -> Codec | None:
     """The tokenizer of a task's data: the task knows, or its folder holds it; None elsewhere."""
     if hasattr(task, "codec"):
         return task.codec
-    settings = getattr(task, "args", None) or getattr(
-        task, "cfg", None
-    )  # of fairseq's older tasks, and newer
+    settings = getattr(task, "args", None) or getattr(task, "cfg", None)  # fairseq's older tasks, and newer
     folder = utils.split_paths(getattr(settings, "data", None) or "")[0]
     return load_codec(folder) if folder and (Path(folder) / META).is_file() else None
 
 
-def bf16_works(cfg):
+def bf16_works(cfg: Any) -> bool:
     """Whether this machine can do ``--compute-dtype bf16``; says so where it cannot."""
     common = getattr(cfg.__dict__.get("_parent"), "common", None)
     on_cpu = getattr(common, "cpu", False) or not torch.cuda.is_available()
@@ -139,7 +152,7 @@ def bf16_works(cfg):
     return not reason
 
 
-def write_back(cfg, sizes):
+def write_back(cfg: Any, sizes: dict[str, Any]) -> None:
     """Note in the config that fairseq saves what was decided here.
 
     A checkpoint must rebuild its model alone, without the folder that its training started from. fairseq

@@ -39,8 +39,8 @@ def choose_restart(
 ) -> Restart | None:
     """The checkpoint that a training starts from; ``None``: it starts from scratch.
 
-    A kill can leave ``checkpoint_last.pt`` torn, because fairseq copies over it in place, or not there at all.
-    Then the whole one beside it that was trained longest takes its place.
+    A kill can leave ``checkpoint_last.pt`` torn, because fairseq copies over it in place, or not there at
+    all. Then the whole one beside it that was trained longest takes its place.
 
     Args:
         save_dir: ``--save-dir``.
@@ -67,8 +67,9 @@ def choose_restart(
         return Restart(newest, f"{reason}; {mend}")
     if found := sorted(Path(save_dir).glob(PATTERN)):
         raise UserError(
-            f"--save-dir {save_dir} holds checkpoints ({', '.join(path.name for path in found[:3])}) but none is "
-            f"whole ({reason}): training would start from scratch; move them away, or give another --save-dir"
+            f"--save-dir {save_dir} holds checkpoints ({', '.join(path.name for path in found[:3])}) but "
+            f"none is whole ({reason}): training would start from scratch; move them away, or give another "
+            "--save-dir"
         )
     if finetune_from:
         return Restart(open_checkpoint(finetune_from, "--finetune-from-model"), is_new=True)

@@ -1,9 +1,9 @@
 """What the configuration in a checkpoint may name: nothing that runs code when fairseq builds it.
 
 fairseq builds the model that a checkpoint's configuration names, and several of its models and criterions
-pass strings of that configuration to Python's ``eval`` (``conv_feature_layers`` of wav2vec2, ``decoder_layers``
-of fconv_lm, ``wer_args`` of ctc, ...). So only names on these lists are built. Each model below was read for
-what it evaluates; those strings must be plain numbers.
+pass strings of that configuration to Python's ``eval`` (``conv_feature_layers`` of wav2vec2,
+``decoder_layers`` of fconv_lm, ``wer_args`` of ctc, ...). So only names on these lists are built. Each model
+below was read for what it evaluates; those strings must be plain numbers.
 """
 
 import re
@@ -14,28 +14,31 @@ from typing import Any
 from fairseq_plugin.errors import UserError
 
 _OURS = "gpt2 gpt2_medium gpt2_large gpt2_xl distilgpt2 gpt2_tiny gpt2_mini".split()
-_TRANSFORMER_LM = (
-    "transformer_lm transformer_lm_big transformer_lm_baevski_wiki103 transformer_lm_wiki103 "
-    "transformer_lm_baevski_gbw transformer_lm_gbw transformer_lm_gpt transformer_lm_gpt2_small "
-    "transformer_lm_gpt2_tiny transformer_lm_gpt2_medium transformer_lm_gpt2_big transformer_lm_gpt2_big_wide "
-    "transformer_lm_gpt2_bigger transformer_lm_gpt3_small transformer_lm_gpt3_medium transformer_lm_gpt3_large "
-    "transformer_lm_gpt3_xl transformer_lm_gpt3_2_7 transformer_lm_gpt3_6_7 transformer_lm_gpt3_13 "
-    "transformer_lm_gpt3_175"
+_TRANSFORMER_LM_SIZES = (
+    "big baevski_wiki103 wiki103 baevski_gbw gbw gpt gpt2_small gpt2_tiny gpt2_medium gpt2_big gpt2_big_wide "
+    "gpt2_bigger gpt3_small gpt3_medium gpt3_large gpt3_xl gpt3_2_7 gpt3_6_7 gpt3_13 gpt3_175"
 ).split()
-_TRANSFORMER = (
-    "transformer transformer_tiny transformer_iwslt_de_en transformer_wmt_en_de transformer_vaswani_wmt_en_de_big "
-    "transformer_vaswani_wmt_en_fr_big transformer_wmt_en_de_big transformer_wmt_en_de_big_t2t"
+_TRANSFORMER_SIZES = (
+    "tiny iwslt_de_en wmt_en_de vaswani_wmt_en_de_big vaswani_wmt_en_fr_big wmt_en_de_big wmt_en_de_big_t2t"
 ).split()
 
-MODELS = frozenset([*_OURS, *_TRANSFORMER_LM, *_TRANSFORMER])
+MODELS = frozenset(
+    [*_OURS, "transformer_lm", "transformer"]
+    + [f"transformer_lm_{size}" for size in _TRANSFORMER_LM_SIZES]
+    + [f"transformer_{size}" for size in _TRANSFORMER_SIZES]
+)
 TASKS = frozenset(
-    "conditional_augmentation open_ended_generation language_modeling translation sentence_prediction".split()
+    (
+        "conditional_augmentation open_ended_generation language_modeling translation sentence_prediction"
+    ).split()
 )
 CRITERIONS = frozenset(
-    "scale_grad unlikelihood cross_entropy label_smoothed_cross_entropy adaptive_loss sentence_prediction".split()
+    (
+        "scale_grad unlikelihood cross_entropy label_smoothed_cross_entropy adaptive_loss sentence_prediction"
+    ).split()
 )
 
-# What the models above hand to eval, by the end of the setting's name: --adaptive-softmax-cutoff "10000,20000".
+# What the models above hand to eval, by the end of the setting's name (--adaptive-softmax-cutoff "10,20").
 EVALUATED = (
     "adaptive_softmax_cutoff", "adaptive_input_cutoff", "character_filters", "xformers_att_config",
 )  # fmt: skip
@@ -55,8 +58,8 @@ def check_settings(state: Mapping[str, Any], where: object) -> None:
     """
     if state.get("args") is not None:
         raise UserError(
-            f"{where} keeps its settings as old 'args', which fairseq before 0.10 wrote and which are not read "
-            "here; load it where you trust it and save it anew"
+            f"{where} keeps its settings as old 'args', as fairseq before 0.10 wrote them; they are not read "
+            "here: load it where you trust it and save it anew"
         )
     config = state.get("cfg")
     if not isinstance(config, Mapping):
@@ -64,7 +67,7 @@ def check_settings(state: Mapping[str, Any], where: object) -> None:
     for name, value in _leaves(config, "cfg", where):
         if isinstance(value, str) and "${" in value:
             raise UserError(
-                f"{where}: its setting {name} is {_short(value)}, which fairseq would replace when it is read "
+                f"{where}: its setting {name} is {_short(value)}, which fairseq would replace "
                 "(for example by an environment variable); no checkpoint of ours holds ${...}"
             )
     for section, known in (("task", TASKS), ("criterion", CRITERIONS)):
@@ -90,7 +93,7 @@ def check_model(model: object, where: object) -> None:
     named = _name(model)
     if named not in MODELS:
         raise UserError(
-            f"{where} names the model {_short(named)}; only {_OURS[0]}, transformer_lm, transformer and their "
+            f"{where} names the model {_short(named)}; only gpt2, transformer_lm, transformer and their "
             "named sizes are built from a checkpoint: others may run code that stands in its settings"
         )
     for name, value in _leaves(model, "model", where):

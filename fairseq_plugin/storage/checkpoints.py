@@ -39,7 +39,7 @@ class Checkpoint:
     Attributes:
         path: the file it was read from.
         state: what it holds, tensors on the CPU.
-        name: what fairseq can open in place of ``path`` until :meth:`close`: the very bytes that were verified.
+        name: what fairseq can open in place of ``path`` until :meth:`close`: the bytes that were verified.
     """
 
     path: Path
@@ -111,7 +111,7 @@ def num_updates(state: Mapping[str, Any]) -> int:
 
 
 def newest_whole(folder: str | os.PathLike[str]) -> Checkpoint | None:
-    """The whole checkpoint of a folder that was trained longest, by its own count and not by the file's time."""
+    """The whole checkpoint of a folder that was trained longest, by its own count, not the file's time."""
     paths = sorted(Path(folder).glob(PATTERN))
     for path in sorted(paths, key=_claimed_updates, reverse=True):
         try:
@@ -144,7 +144,8 @@ def _name_of(stream: BinaryIO, copy: ExitStack) -> str:
             return name
     except OSError:  # without memfd_create (not Linux) the copy has no descriptor
         pass
-    file = copy.enter_context(tempfile.NamedTemporaryFile(prefix="checkpoint-", suffix=".pt"))
+    temporary = tempfile.NamedTemporaryFile(prefix="checkpoint-", suffix=".pt")  # noqa: SIM115
+    file = copy.enter_context(temporary)
     stream.seek(0)
     shutil.copyfileobj(stream, file)
     file.flush()

@@ -1,4 +1,4 @@
-"""What a checkpoint keeps of the data it was trained on, to be known again: digests, and the labels' names."""
+"""What a checkpoint keeps of the data it was trained on, to know them again: digests and labels' names."""
 
 import hashlib
 import json
@@ -47,12 +47,13 @@ def check_identity(saved: object, own: Mapping[str, object]) -> str | None:
     """
     if not isinstance(saved, Mapping) or not saved:
         return (
-            "the checkpoint does not say which labels and symbols it was trained with (an older version, or another "
-            "task, wrote it): make sure that they are those of the data"
+            "the checkpoint does not say which labels and symbols it was trained with (an older version, or "
+            "another task, wrote it): make sure that they are those of the data"
         )
     if saved.get("labels", own.get("labels")) != own.get("labels"):
         raise UserError(
-            f"the checkpoint was trained with other labels: {_names(saved)}; the data's are {_names(own)}; {_MEND}"
+            f"the checkpoint was trained with other labels: {_names(saved)}; the data's are {_names(own)}; "
+            f"{_MEND}"
         )
     if saved.get("vocabulary", own["vocabulary"]) != own["vocabulary"]:
         raise UserError(f"the checkpoint was trained with another dictionary, or another tokenizer; {_MEND}")

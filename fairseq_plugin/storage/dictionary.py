@@ -5,17 +5,39 @@ id in the order of ids, so that a symbol is its id in decimal and nothing depend
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_plugin.files import atomic_write
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import atomic_write, sha256
 from fairseq_plugin.text.base import Codec
 
 EOS = 2
 NUM_SPECIALS = 4
 DICTIONARY = "dict.txt"
+
+
+def check_dictionary(folder: str | os.PathLike[str], recorded: Mapping[str, str]) -> None:
+    """Refuse a ``dict.txt`` that is not the one that was prepared, before fairseq reads it.
+
+    Args:
+        folder: the prepared folder.
+        recorded: ``{name: sha256}`` of its manifest.
+
+    Raises:
+        UserError: it is missing, damaged, or of another preparation.
+    """
+    path = Path(folder) / DICTIONARY
+    if not path.is_file():
+        raise UserError(f"there is no {path}; prepare the data again")
+    if recorded.get(DICTIONARY, sha256(path)) != sha256(path):
+        raise UserError(
+            f"{path} is not the file that manifest.json records: it is damaged, or the folder is mixed from "
+            "two preparations; prepare it again"
+        )
 
 
 def dictionary_ids(codec: Codec) -> list[int]:

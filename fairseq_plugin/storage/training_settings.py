@@ -1,8 +1,8 @@
 """Settings that decide what a training becomes: a run that goes on must have them as the run that began.
 
-Free to change on the way: how long to train (``--max-update``, ``--max-epoch``, ``--patience``), when to save,
-validate and log, and how fast to learn (``--lr``, its scheduler, the optimizer's own settings); the last are
-told in a line.
+Free to change on the way: how long to train (``--max-update``, ``--max-epoch``, ``--patience``), when to
+save, validate and log, and how fast to learn (``--lr``, its scheduler, the optimizer's own settings); the
+last are told in a line.
 """
 
 from argparse import Namespace
@@ -15,14 +15,17 @@ from fairseq_plugin.errors import UserError
 ACCEPT = "--accept-changed-settings"
 DATA = "data"  # what a task keeps in a checkpoint's state about its data
 
-_FIXED = (
-    "common.seed", "common.fp16", "common.bf16", "common.amp", "common.model_parallel_size",
-    "dataset.max_tokens", "dataset.batch_size", "dataset.required_batch_size_multiple", "dataset.train_subset",
-    "dataset.curriculum", "optimization.update_freq", "optimization.sentence_avg",
-    "optimization.skip_remainder_batch", "distributed_training.distributed_world_size",
-    "task._name", "task.score_prompt", "task.tokens_per_sample", "task.sample_break_mode",
-    "task.shorten_method", "task.pad_to_fixed_length", "task.add_bos_token", "model._name", "model.dropout",
-)  # fmt: skip
+_FIXED = tuple(
+    (
+        "common.seed common.fp16 common.bf16 common.amp common.model_parallel_size "
+        "dataset.max_tokens dataset.batch_size dataset.required_batch_size_multiple dataset.train_subset  "
+        "dataset.curriculum "
+        "optimization.update_freq optimization.sentence_avg optimization.skip_remainder_batch "
+        "distributed_training.distributed_world_size "
+        "task._name task.score_prompt task.tokens_per_sample task.sample_break_mode task.shorten_method "
+        "task.pad_to_fixed_length task.add_bos_token model._name model.dropout "
+    ).split()
+)
 _TOLD = ("optimization.lr", "optimization.clip_norm")
 _FIXED_SECTIONS, _TOLD_SECTIONS = ("criterion",), ("optimizer", "lr_scheduler")
 
@@ -87,7 +90,8 @@ def check_changes(changes: list[Change], checkpoint: object, accepted: bool) -> 
     if accepted:
         return f"{ACCEPT}: going on from {checkpoint} with {differing}"
     raise UserError(
-        f"this training would go on from {checkpoint} with changed settings: {differing}; give the same as before, "
+        f"this training would go on from {checkpoint} with changed settings: {differing}; give the same as "
+        "before, "
         f"another --save-dir, or {ACCEPT}"
     )
 

@@ -24,6 +24,7 @@ from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.labelled.binary import check_split
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.storage.data_identity import identity
+from fairseq_plugin.storage.dictionary import check_dictionary
 from fairseq_plugin.tasks.decoding_flags import (
     SETTINGS,
     check_flags,
@@ -100,6 +101,7 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
         with addressed_to_the_user(RuntimeError):
             refuse_lonely_worker()
         manifest = Manifest.load(cfg.data)
+        check_dictionary(cfg.data, manifest.files)
         dictionary = Dictionary.load(str(Path(cfg.data) / "dict.txt"))
         if len(dictionary) != manifest.vocabulary:
             raise UserError(

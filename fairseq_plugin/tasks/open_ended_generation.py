@@ -22,6 +22,7 @@ from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.datasets.text_blocks import BlocksWithContext, TextBlocks
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.storage.data_identity import identity
+from fairseq_plugin.storage.dictionary import check_dictionary
 from fairseq_plugin.tasks import prompt_sources
 from fairseq_plugin.tasks.decoding_flags import (
     SETTINGS,
@@ -74,6 +75,7 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
         with addressed_to_the_user(RuntimeError):
             refuse_lonely_worker()
         manifest = TextManifest.load(args.data or "")
+        check_dictionary(args.data, manifest.files)
         task = super().setup_task(args, **kwargs)
         if len(task.dictionary) != manifest.vocabulary:
             raise UserError(

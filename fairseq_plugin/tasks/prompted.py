@@ -1,11 +1,13 @@
-"""What our tasks have in common: batches made in the main process, prompts and ids out of a batch, one log line."""
+"""What our tasks have in common: batches made in the main process, prompts and ids out of a batch."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
-from fairseq_plugin.errors import UserError
+from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.tasks.before_generation import ChecksBeforeGeneration
 from fairseq_plugin.tasks.typed_lines import TypedLines
 
@@ -16,37 +18,45 @@ class Prompted(ChecksBeforeGeneration):
     """A mixin for tasks whose ``self.prompts_asked`` are the prompts of ``fairseq-generate``, if it runs."""
 
     prompts_asked = None
+    target_dictionary: Any  # of the task
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.typed = TypedLines()  # of fairseq-interactive
         self.shard, self.num_expected = [0, 1], 0
-        self._told = set()
+        self._told: set[str] = set()
 
-    def get_batch_iterator(self, dataset, **kwargs):
+    @plain_errors()
+    def get_batch_iterator(self, dataset: Any, **kwargs: Any) -> Any:
         """As in fairseq, without worker processes; for prompts, note how many samples this shard will hold.
 
-        Rows come from a memory-mapped file: a worker only adds its start, and with batches made anew for
+        Examples come from a memory-mapped file: a worker only adds its start, and with batches made anew for
         every epoch fairseq would start new ones each time and wait for the old ones to time out.
         """
         if kwargs.pop("num_workers", 0):
             self.tell_once(
                 "--num-workers is not used: batches are made in the main process, which takes no time"
             )
-        iterator = super().get_batch_iterator(dataset, num_workers=0, **kwargs)
+        max_tokens, longest = kwargs.get("max_tokens"), int(np.max(dataset.sizes, initial=0))
+        if max_tokens and longest > max_tokens:  # fairseq only asserts it
+            raise UserError(
+                f"--max-tokens {max_tokens} is less than the longest example's {longest} tokens: "
+                f"give at least --max-tokens {longest}"
+            )
+        iterator = super().get_batch_iterator(dataset, num_workers=0, **kwargs)  # type: ignore[misc]
         if dataset is self.prompts_asked:
             shard, shards = kwargs.get("shard_id", 0), kwargs.get("num_shards", 1)
             self.shard = [shard, shards]
             self.num_expected = sum(map(len, iterator.frozen_batches[shard::shards]))
         return iterator
 
-    def prompts_of(self, sample):
+    def prompts_of(self, sample: Mapping[str, Any]) -> tuple[list[list[int]], list[int]]:
         """Prompts of a batch without padding, and the ids that key the random numbers."""
         lengths = sample["net_input"]["src_lengths"].tolist()
-        rows = sample["net_input"]["src_tokens"].tolist()
-        prompts = [row[:length] for row, length in zip(rows, lengths)]
-        if "start_indices" in sample:  # a split of labelled rows: keep only their labels
-            prompts = [row[: 1 + start] for row, start in zip(prompts, sample["start_indices"])]
+        padded = sample["net_input"]["src_tokens"].tolist()
+        prompts = [tokens[:length] for tokens, length in zip(padded, lengths)]
+        if "start_indices" in sample:  # a split of labelled examples: keep only their labels
+            prompts = [tokens[: 1 + start] for tokens, start in zip(prompts, sample["start_indices"])]
         if "id" in sample:
             return prompts, sample["id"].tolist()
         return prompts, [self.typed.number(prompt) for prompt in prompts]
@@ -56,7 +66,7 @@ class Prompted(ChecksBeforeGeneration):
         symbols, end = self.target_dictionary.symbols, self.target_dictionary.eos()
         return " ".join(symbols[index] for index in tokens.tolist() if index != end)
 
-    def tell_once(self, message):
+    def tell_once(self, message: str) -> None:
         """Log a message the first time it comes."""
         if message not in self._told:
             logger.info(message)

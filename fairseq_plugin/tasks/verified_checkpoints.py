@@ -1,8 +1,8 @@
 """What our tasks do about checkpoints before fairseq opens one: it gets verified private copies.
 
 fairseq reads ``--path``, ``--lm-path``, ``--restore-file`` and ``--finetune-from-model`` by itself, by name,
-after ``setup_task``. No hook lies in between, so the task puts the names of verified copies into fairseq's own
-configuration, from which its commands take them, and puts the given names back once they have been read.
+after ``setup_task``. No hook lies in between, so the task puts the names of verified copies into fairseq's
+own configuration, from which its commands take them, and puts the given names back once they have been read.
 ``fairseq-validate`` opens its file before any task exists: there the argument parser, which every task may
 extend (``add_args``), exchanges the name.
 """
@@ -10,7 +10,9 @@ extend (``add_args``), exchanges the name.
 import argparse
 import logging
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from fairseq import utils
@@ -34,6 +36,9 @@ from fairseq_plugin.tasks.save_dir_lock import lock_save_dir
 logger = logging.getLogger(__name__)
 
 
+_TRAINING = ("fairseq-train", "train")  # python -m fairseq_cli.train is the second
+
+
 class VerifiedCheckpoints:
     """A mixin for tasks; ``setup_task`` calls :meth:`verify_checkpoints` on the new task."""
 
@@ -49,8 +54,20 @@ class VerifiedCheckpoints:
 
     @classmethod
     def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """Add the task's flags; under ``fairseq-validate`` also verify ``--path``, which no task sees in time."""
+        """Add the task's flags, and check on the way what no task sees in time.
+
+        That is ``--path`` of ``fairseq-validate``, and a batch size that ``fairseq-train`` only asserts.
+        """
         super().add_args(parser)  # type: ignore[misc]
+        # At import fairseq calls this for every task, with a group of a parser that it throws away.
+        if Path(sys.argv[0]).stem in _TRAINING and isinstance(parser, argparse.ArgumentParser):
+            args, _ = parser.parse_known_args()
+            with plain_errors():
+                if args.max_tokens is None and args.batch_size is None:
+                    raise UserError(
+                        "no batch size is given: add --max-tokens N (tokens per batch, padding included) or "
+                        "--batch-size N (examples per batch)"
+                    )
         flags = {flag: action for action in parser._actions for flag in action.option_strings}
         if "--path" in flags and not flags.keys() & {"--beam", "--context-window"}:  # of generate; of eval-lm
             flags["--path"].type = _verified_name
@@ -182,7 +199,8 @@ def _refuse_shards(root: DictConfig | None) -> None:
     flags = getattr(root, "checkpoint", None)
     if flags is not None and (flags.checkpoint_suffix or flags.checkpoint_shard_count != 1):
         raise UserError(
-            f"--checkpoint-suffix {flags.checkpoint_suffix!r} --checkpoint-shard-count {flags.checkpoint_shard_count}: "
+            f"--checkpoint-suffix {flags.checkpoint_suffix!r} --checkpoint-shard-count "
+            f"{flags.checkpoint_shard_count}: "
             "checkpoints in several files are not read by this task; leave both flags out"
         )
 

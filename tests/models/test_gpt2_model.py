@@ -176,7 +176,10 @@ def test_damaged_weights_stop_inference(data):
         model.decoder.gpt2.wte.weight[20] = 0
         model.decoder.gpt2.h[1].mlp.c_fc.bias[3] = torch.inf
     with pytest.raises(SystemExit, match="not finite"):
-        model(torch.tensor([[EOS, 5, 6]]), for_loss=True)
+        model(torch.tensor([[EOS, 5, 6]]), features_only=True)
+    # For a loss they are left to the criterion, which names the update and the samples.
+    hidden_BTD, _ = model(torch.tensor([[EOS, 5, 6]]), for_loss=True)
+    assert not torch.isfinite(hidden_BTD).all()
 
 
 def test_a_text_beyond_the_positions_is_refused_by_name(data):

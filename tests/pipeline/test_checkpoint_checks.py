@@ -152,3 +152,37 @@ def test_a_second_training_in_a_folder_is_refused_and_a_dead_ones_lock_is_taken_
     # The names of the copies that fairseq read do not stay in the configuration that it saves.
     assert state["cfg"]["checkpoint"]["restore_file"] == "checkpoint_last.pt"
     assert "/proc/" not in json.dumps(state["cfg"])
+
+
+# -- said in one line where fairseq only asserts, or dies later ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"--max-tokens": None}, "no batch size is given: add --max-tokens N"),
+        ({"--max-tokens": 5}, "--max-tokens 5 is less than the longest example's [0-9]+ tokens"),
+        ({"--n-embd": 2**20}, "--n-embd 1048576 .* the weights alone take [0-9,]+ GB and this machine has"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused_in_one_line(reviews, tmp_path, change, match):
+    words = list(MODEL)
+    for flag, value in change.items():
+        place = words.index(flag)
+        words[place : place + 2] = [] if value is None else [flag, value]
+    with pytest.raises(SystemExit, match=match) as error:
+        in_process(
+            "train", reviews.folder, "--task", "conditional_augmentation", *words, "--save-dir", tmp_path
+        )
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no count\n", b"1 x\n", b"\xff\xfe 1\n", None])
+def test_a_damaged_dictionary_is_named(reviews, trained, tmp_path, content):
+    shutil.copytree(reviews.folder, tmp_path / "data")
+    if content is None:
+        (tmp_path / "data" / "dict.txt").unlink()
+    else:
+        (tmp_path / "data" / "dict.txt").write_bytes(content)
+    with pytest.raises(SystemExit, match=r"dict.txt.*prepare (it|the data) again"):
+        read("eval_lm", tmp_path / "data", trained.checkpoint)
