@@ -14,7 +14,6 @@ import datetime
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import statistics
 import sys
@@ -26,7 +25,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fairseq_plugin.core.cpu_products import fast_fp32_available  # noqa: E402
+from benchmarks.machine import machine_class  # noqa: E402
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
 from fairseq_plugin.sampling.decode import decode  # noqa: E402
@@ -153,23 +152,6 @@ def measure(dtype, prefixes, args):
     ], [a / b for a, b in zip(rates["ours"], rates["transformers_generate"], strict=True)]
 
 
-def machine(args):
-    """What kind of machine this is, without its name."""
-    fields = {}
-    if Path("/proc/cpuinfo").exists():
-        lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().split("\n"))
-        fields = {key.strip(): value.strip() for key, _, value in lines}
-    known = {"avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16"}
-    return {
-        "cpu": fields.get("model name", platform.processor()),
-        "cores": os.cpu_count(),
-        "threads": args.threads,
-        "flags": sorted(known & set(fields.get("flags", "").split())),
-        "torch": torch.__version__,
-        "fast_fp32_products": fast_fp32_available(),
-    }
-
-
 def parse():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -192,7 +174,7 @@ def main():
     prefixes, text = prefixes_of(args.data)
     result = {
         "date": datetime.date.today().isoformat(),
-        "machine": machine(args),
+        "machine": machine_class(args.threads),
         "prefix": PREFIX,
         "new": args.new,
         "layers": args.layers,

@@ -15,7 +15,6 @@ import datetime
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import statistics
 import sys
@@ -30,8 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.dense_form import dense_scale_grad  # noqa: E402
+from benchmarks.machine import machine_class  # noqa: E402
 from fairseq_plugin.core import attention, chunked_loss, linear  # noqa: E402
-from fairseq_plugin.core.cpu_products import fast_fp32_available  # noqa: E402
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
 from fairseq_plugin.core.scale_grad_rule import ScaleGradRule  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
@@ -196,24 +195,6 @@ def summarise(seconds, peaks, dtype):
     return rows
 
 
-def machine(args):
-    """What kind of machine this is, without its name."""
-    fields = {}
-    if Path("/proc/cpuinfo").exists():
-        lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().split("\n"))
-        fields = {key.strip(): value.strip() for key, _, value in lines}
-    known = {"avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16"}
-    found = {
-        "cpu": fields.get("model name", platform.processor()),
-        "cores": os.cpu_count(),
-        "threads": args.threads,
-    }
-    found |= {"flags": sorted(known & set(fields.get("flags", "").split())), "torch": torch.__version__}
-    if args.device == "cuda":
-        found["gpu"] = torch.cuda.get_device_name()
-    return found | {"fast_fp32_products": fast_fp32_available()}
-
-
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -228,7 +209,7 @@ def main():
     tokens, text = real_tokens()
     result = {
         "date": datetime.date.today().isoformat(),
-        "machine": machine(args),
+        "machine": machine_class(args.threads, args.device),
         "batch": [BATCH, TIME],
         "layers": args.layers,
         "text": text,
