@@ -42,7 +42,7 @@ class ChecksBeforeGeneration:
                 config: Any = convert_namespace_to_omegaconf(argparse.Namespace(**given))
                 task = tasks.setup_task(config.task)
                 task.check_generation(config)  # type: ignore[attr-defined]
-                task.release_checkpoints()  # type: ignore[attr-defined]  (the command verifies them again)
+                task.release_copies()  # type: ignore[attr-defined]  (the command makes its own)
                 generation_lock(args.results_path, cls.record_kind).acquire().release()
 
     def check_generation(self, config: DictConfig) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 class TypedLines:
     """Remembers which line a prompt came from.
 
-    ``fairseq-interactive`` hands a batch to the task without ids and in another order than typed. Equal prompts
-    of the lines that wait are given their numbers in the order in which they were typed.
+    ``fairseq-interactive`` hands a batch to the task without ids and in another order than typed. Equal
+    prompts of the lines that wait are given their numbers in the order in which they were typed.
     """
 
     def __init__(self) -> None:

@@ -150,10 +150,10 @@ class VerifiedCheckpoints:
 
     def get_batch_iterator(self, dataset: Any, **kwargs: Any) -> Any:
         """fairseq's hook that comes after every command has read its checkpoints, and before it saves one."""
-        self._release_copies()
+        self.release_copies()
         return super().get_batch_iterator(dataset, **kwargs)  # type: ignore[misc]
 
-    def _release_copies(self) -> None:
+    def release_copies(self) -> None:
         """Free the copies and put the names back that the user gave, for the checkpoints to be saved."""
         if self._root is not None:
             for key, value in self._given_names.items():
