@@ -41,7 +41,7 @@ def build_labels(
     Args:
         rows: the training rows.
         texts: ``{name: text}`` for labels whose text is not their name.
-        separator: stands between label text and sentence.
+        separator: between label text and sentence.
         codec: the tokenizer.
         indices: dictionary index of each id.
 

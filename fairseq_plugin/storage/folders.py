@@ -2,7 +2,7 @@
 
 Publishing replaces nothing that it did not see at the start. A new folder is renamed onto its name, which
 fails where anything but an empty folder has appeared. A folder that is to be replaced steps aside first, and
-only if it is the one that stood there at the start.
+only if it is the one that was there at the start.
 """
 
 import logging
@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a folder will appear, and what stood there when the command began.
+    """Where a folder will appear, and what was there when the command began.
 
     Attributes:
         path: the final name.
-        seen: what tells the folder that stood there from any other; None for none or an empty one.
+        seen: what tells the folder that was there from any other; None for none or an empty one.
         flag: the flag that named it, for messages.
     """
 
@@ -46,7 +46,7 @@ class Place:
 def whole_folder(destination: "str | os.PathLike[str] | Place") -> Iterator[Path]:
     """Build a folder that appears under its name only once complete and on disk.
 
-    What stood at the place when it was looked at is replaced at the very end; an exception inside the
+    What was at the place when it was looked at is replaced at the very end; an exception inside the
     block leaves it as it was. Decide beforehand whether it may be replaced. The place is locked meanwhile.
 
     Args:
@@ -74,19 +74,19 @@ def whole_folder(destination: "str | os.PathLike[str] | Place") -> Iterator[Path
 
 
 class _StandsAlready(Exception):
-    """What was built equals what stands there."""
+    """What was built equals what is there."""
 
 
 def publish_prepared(place: Place, overwrite: bool, fill: Callable[[Path], None]) -> bool:
-    """Build a prepared folder, and publish it unless the very same one stands there already.
+    """Build a prepared folder, and publish it unless the very same one is there already.
 
     Args:
         place: looked at when the command began.
-        overwrite: replace other data that stood there.
+        overwrite: replace other data that was there.
         fill: writes everything into a folder.
 
     Returns:
-        True when the same folder stands there; it is left untouched.
+        True when the same folder is there; it is left untouched.
 
     Raises:
         UserError: other data stand there and ``overwrite`` is off; see :func:`whole_folder` for the rest.

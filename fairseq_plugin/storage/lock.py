@@ -87,7 +87,7 @@ class FolderLock:
     ) -> None:
         """
         Args:
-            path: what is locked; its lock stands beside it (``runs/a`` -> ``runs/.a.lock``). Where the
+            path: what is locked; its lock is beside it (``runs/a`` -> ``runs/.a.lock``). Where the
                 parent folder may not be written, name a file inside: ``runs/a/training``.
             flag: the flag that named it, for messages.
             what: how messages call it, if not by its path.
@@ -213,7 +213,7 @@ def owned(path: str | os.PathLike[str], flag: str = "--to") -> Iterator[FolderLo
 
 
 def lock_path(path: str | os.PathLike[str]) -> Path:
-    """Where the lock of a path stands: ``X`` -> ``.X.lock`` beside it."""
+    """Where the lock of a path is: ``X`` -> ``.X.lock`` beside it."""
     path = Path(os.path.abspath(path))  # so that "." and "a/.." have names
     return path.with_name(f".{path.name}.lock")
 

@@ -1,6 +1,7 @@
 """From files to a prepared folder: counts, what is refused and how, and nothing half-written."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -290,3 +291,38 @@ def test_the_command_fails_without_a_traceback(run_script, one_line_error, tmp_p
     words = ("no.tsv", "--to", "out", "--gpt2-bpe", "x")
     done = run_script("prepare_labelled.py", *words, cwd=tmp_path, check=False)
     one_line_error(done, "cannot read no.tsv")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_appears_or_changes_while_a_command_works_stays(tmp_path, overwrite):
+    path = write(tmp_path, "t.tsv", table(3000))
+    if overwrite:
+        prepare(request_for(tmp_path, write(tmp_path, "old.tsv", table(30))))
+    to, began = tmp_path / "prepared", threading.Event()
+
+    def other_program():
+        began.wait()
+        to.mkdir(exist_ok=True)
+        (to / "notes.txt").write_text("mine")
+
+    other = threading.Thread(target=other_program)
+    other.start()
+    request = request_for(tmp_path, path, overwrite=overwrite)
+    request.label_texts = Told(began, other)
+    with pytest.raises(UserError, match="has changed since|holds other prepared data|has appeared"):
+        prepare(request)
+    assert (to / "notes.txt").read_text() == "mine"
+    assert not [child for child in tmp_path.iterdir() if child.name.startswith(".")]
+
+
+class Told(dict):
+    """Label texts that are read in the middle of the work: then the other program writes."""
+
+    def __init__(self, began, other):
+        super().__init__()
+        self.began, self.other = began, other
+
+    def get(self, name, default=None):
+        self.began.set()
+        self.other.join()
+        return super().get(name, default)
