@@ -1,12 +1,13 @@
 """The curves of a training, drawn when it is over."""
 
 import logging
+import os
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-# The last words of fairseq's training loop. It has no hook for its end, and Python's own come when no thread can be
-# started any more (3.12), which drawing may need.
+# The last words of fairseq's training loop. We wait for a log line because the loop has no hook for its end,
+# and Python's own (atexit) come when no thread can be started any more (3.12), which drawing may need.
 _LAST_WORDS = "done training in"
 _TRAINING = "fairseq_cli.train"
 
@@ -19,21 +20,21 @@ class DrawAtTheEnd(logging.Handler):
         save_dir: where the pictures go.
     """
 
-    def __init__(self, log_file, save_dir):
+    def __init__(self, log_file: str | os.PathLike[str], save_dir: str | os.PathLike[str]) -> None:
         super().__init__(logging.INFO)
         self.log_file, self.prefix = Path(log_file), Path(save_dir) / "training"
 
-    def listen(self):
+    def listen(self) -> None:
         """Wait for the end of this process's training."""
         logging.getLogger(_TRAINING).addHandler(self)
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         """See the class."""
         if str(record.msg).startswith(_LAST_WORDS):
             logging.getLogger(_TRAINING).removeHandler(self)
             self.draw()
 
-    def draw(self):
+    def draw(self) -> None:
         """Draw; whatever goes wrong, the training is not lost: one warning."""
         try:
             from fairseq_plugin.reports.training_log import parse_training_log

@@ -13,7 +13,8 @@ class OpenEndedGenerationConfig(LanguageModelingConfig):
     prefix_tokens: int = field(
         default=50,
         metadata={
-            "help": "fairseq-generate --gen-subset SPLIT: the split's text is cut into consecutive prefixes of this many "
+            "help": "fairseq-generate --gen-subset SPLIT: the split's text is cut into consecutive prefixes "
+            "of this many "
             "tokens, >= 1, each of which is continued; samples while training begin with as many"
         },
     )
@@ -34,7 +35,8 @@ class OpenEndedGenerationConfig(LanguageModelingConfig):
     first_sample: int = field(
         default=0,
         metadata={
-            "help": "number of the first prefix, prompt or unconditional sample, >= 0: go on after an earlier run"
+            "help": "number of the first prefix, prompt or unconditional sample, >= 0: go on after an "
+            "earlier run"
         },
     )
     stop_at_end: bool = field(
@@ -61,7 +63,8 @@ class OpenEndedGenerationConfig(LanguageModelingConfig):
     sample_prompts: Optional[str] = field(
         default=None,
         metadata={
-            "help": "while training: file of prompts, as for --prompts, that are continued into SAVE_DIR/samples.md"
+            "help": "while training: file of prompts, as for --prompts, that are continued into "
+            "SAVE_DIR/samples.md"
         },
     )
     num_sample_prefixes: int = field(
@@ -76,13 +79,15 @@ class OpenEndedGenerationConfig(LanguageModelingConfig):
     no_plot: bool = field(
         default=False,
         metadata={
-            "help": "draw no curves into SAVE_DIR at the end of a training with --log-format json --log-file FILE"
+            "help": "draw no curves into SAVE_DIR at the end of a training with --log-format json --log-file "
+            "FILE"
         },
     )
     accept_changed_settings: bool = field(
         default=False,
         metadata={
-            "help": "go on from a checkpoint although data, seed, batch size, loss or other settings that decide the "
+            "help": "go on from a checkpoint although data, seed, batch size, loss or other settings that "
+            "decide the "
             "result differ from those it was trained with"
         },
     )

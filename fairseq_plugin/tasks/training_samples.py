@@ -2,8 +2,10 @@
 
 import logging
 import random
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "samples.md"
 TOP_P = 0.9
+Prompt = tuple[str, list[int]]  # text, token indices
 
 
 class TrainingSamples:
@@ -32,17 +35,25 @@ class TrainingSamples:
         decode: token indices -> text.
     """
 
-    def __init__(self, cfg, prompts, model, decoder, decode):
+    def __init__(
+        self,
+        cfg: Any,
+        prompts: Sequence[Prompt],
+        model: torch.nn.Module,
+        decoder: Callable[[Any], Any],
+        decode: Callable[[Any], str],
+    ) -> None:
         self.cfg, self.prompts, self.model, self.decode = cfg, prompts, model, decode
         self.book = SampleBook(Path(cfg.save_dir) / FILE_NAME)
         plain = {"beam": 1, "max_len_b": cfg.sample_tokens}
         ways = (plain, {**plain, "sampling": True, "sampling_topp": TOP_P})
         with self._undisturbed():  # fairseq's own generator puts the model into evaluation mode
             self._decoders = [decoder(OmegaConf.structured(GenerationConfig(**way))) for way in ways]
-        self._started, self._last = False, None
+        self._started = False
+        self._last: int | None = None  # the update of the last entry
 
-    def before_update(self, update, epoch):
-        """Called before each update; ``update`` of them are done. Writes every ``--sample-interval-updates``."""
+    def before_update(self, update: int, epoch: int | None) -> None:
+        """Called before each update, when ``update`` are done; writes every ``--sample-interval-updates``."""
         if not self._started:
             self._started = True
             self.book.start(update)
@@ -52,12 +63,12 @@ class TrainingSamples:
         if interval and update and update % interval == 0:
             self.write(update, epoch)
 
-    def write(self, update, epoch, valid_loss=None):
+    def write(self, update: int, epoch: int | None, valid_loss: float | None = None) -> None:
         """Write the samples of this moment, once per update."""
         if update == self._last:
             return
         self._last = update
-        samples = self._draw()
+        samples = self._sample()
         settings = (
             f"each prompt twice, first the most probable tokens (greedy), then sampled with top-p {TOP_P}; "
             f"{self.cfg.sample_tokens} tokens"
@@ -66,7 +77,7 @@ class TrainingSamples:
         if self.cfg.tensorboard_logdir:
             write_tensorboard(self.cfg.tensorboard_logdir, update, samples)
 
-    def _draw(self):
+    def _sample(self) -> list[Any]:
         prompts = [tokens for _, tokens in self.prompts]
         with self._undisturbed():
             found = [decoder.generate(prompts, list(range(len(prompts)))) for decoder in self._decoders]
@@ -77,7 +88,7 @@ class TrainingSamples:
         ]
 
     @contextmanager
-    def _undisturbed(self):
+    def _undisturbed(self) -> Iterator[None]:
         """Put everything back that decoding may touch: modes of the modules, random numbers."""
         modes = [(module, module.training) for module in self.model.modules()]
         states = random.getstate(), np.random.get_state()
@@ -93,7 +104,14 @@ class TrainingSamples:
                     module.training = training
 
 
-def sample_prompts(cfg, split, positions, eos, encode, decode):
+def sample_prompts(
+    cfg: Any,
+    split: str | None,
+    positions: int,
+    eos: int,
+    encode: Callable[[str], list[int]],
+    decode: Callable[[Any], str],
+) -> list[Prompt]:
     """The prompts of a training: those of ``--sample-prompts``, and prefixes spread evenly over a split.
 
     Args:
@@ -124,12 +142,12 @@ def sample_prompts(cfg, split, positions, eos, encode, decode):
     return found
 
 
-def _spread_prefixes(cfg, split, positions, decode):
+def _spread_prefixes(cfg: Any, split: str, positions: int, decode: Callable[[Any], str]) -> list[Prompt]:
     room = positions - cfg.sample_tokens
     if room < 1:
         raise UserError(
-            f"--sample-tokens {cfg.sample_tokens} leaves no room for a prompt in the model's {positions} positions: "
-            f"give at most {positions - 1}, or --num-sample-prefixes 0"
+            f"--sample-tokens {cfg.sample_tokens} leaves no room for a prompt in the model's "
+            f"{positions} positions: give at most {positions - 1}, or --num-sample-prefixes 0"
         )
     stream = read_stream(cfg.data, split)
     length = min(cfg.prefix_tokens, room, len(stream))
