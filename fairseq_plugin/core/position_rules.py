@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from fairseq_plugin.core.arg_max import arg_max
 from fairseq_plugin.core.seen_tokens import SeenTokens
 
 
@@ -58,7 +59,7 @@ class Positions(NamedTuple):
         tokens_CU, seen_CU: candidates and whether each is seen at the position.
         y_seen_C: whether the target is among the seen tokens.
         logp_y_C: log p_y; 0 where a position is not scored.
-        logp_seen_CU: log p of the candidates, seen or not.
+        p_seen_CU: p of the candidates, seen or not.
         argmax_C, p_max_C: the most probable symbol and its probability.
         rest_C: sum of all other symbols' probabilities, to full relative precision also where ``p_max_C``
             rounds to 1; None unless the rule ``needs_rest``.
@@ -71,7 +72,7 @@ class Positions(NamedTuple):
     seen_CU: torch.Tensor
     y_seen_C: torch.Tensor
     logp_y_C: torch.Tensor
-    logp_seen_CU: torch.Tensor
+    p_seen_CU: torch.Tensor
     argmax_C: torch.Tensor
     p_max_C: torch.Tensor
     rest_C: torch.Tensor | None
@@ -175,14 +176,13 @@ def block_to_gradient(
     is_y_CU = tokens_CU == target_C[:, None]
     y_seen_C = (is_y_CU & seen_CU).any(dim=1)
 
-    symbols = torch.cat([target_C[:, None], tokens_CU], dim=1)
-    picked = z_CV.gather(1, symbols)
-    rank_C = (z_CV > picked[:, :1]).sum(dim=1) + 1 if want_predictions else None
-    top_C1, argmax_C1 = z_CV.max(dim=1, keepdim=True)
+    z_y_C1 = z_CV.gather(1, target_C[:, None])
+    rank_C = (z_CV > z_y_C1).sum(dim=1) + 1 if want_predictions else None
+    argmax_C1 = arg_max(z_CV)[:, None]
+    top_C1 = z_CV.gather(1, argmax_C1)
     torch.softmax(z_CV, dim=1, out=z_CV)
     p_max_C1 = z_CV.gather(1, argmax_C1)
-    picked += p_max_C1.log() - top_C1  # now log p
-    logp_y_C = torch.where(scored_C, picked[:, 0], 0.0)
+    logp_y_C = torch.where(scored_C, (z_y_C1 + (p_max_C1.log() - top_C1))[:, 0], 0.0)
     if z_CV.device.type == "cpu":
         refuse_impossible_targets(logp_y_C, target_C)
     positions = Positions(
@@ -191,7 +191,7 @@ def block_to_gradient(
         seen_CU,
         y_seen_C,
         logp_y_C,
-        picked[:, 1:],
+        z_CV.gather(1, tokens_CU),
         argmax_C1[:, 0],
         p_max_C1[:, 0],
         _rest(z_CV, argmax_C1, p_max_C1) if rule.needs_rest else None,
@@ -199,6 +199,7 @@ def block_to_gradient(
     )
     answer = rule(positions, want_gradient)
     if want_gradient:
+        symbols = torch.cat([target_C[:, None], tokens_CU], dim=1)
         _write_gradient(z_CV, symbols, is_y_CU | ~seen_CU, scored_C, logp_y_C, answer)
     argmax_C = argmax_C1[:, 0]
     return BlockResult(

@@ -104,7 +104,7 @@ class ScaleGradRule:
     def __call__(self, positions: Positions, want_gradient: bool) -> PositionLoss:
         """The loss and its gradient; at gamma = 1 the shift is 0."""
         gamma, eps, logp_y_C = self.gamma, self.eps, positions.logp_y_C
-        p_seen_CU = torch.where(positions.seen_CU, positions.logp_seen_CU.exp(), 0.0)
+        p_seen_CU = torch.where(positions.seen_CU, positions.p_seen_CU, 0.0)
         r_C = p_seen_CU.sum(dim=1)
         mass_C = gamma + (1.0 - gamma) * r_C
         if eps == 0.0:

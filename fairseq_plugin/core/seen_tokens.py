@@ -37,11 +37,16 @@ class SeenTokens(NamedTuple):
             positions_N: int64 ``(N,)`` in 0 .. B*T-1.
 
         Returns:
-            ``tokens_NU`` int64 and ``seen_NU`` bool, both ``(N, U)``.
+            ``tokens_NU`` int64 and ``seen_NU`` bool, both ``(N, U)``; on the CPU U is what may be seen there.
         """
         text_N = positions_N // self.num_positions
         time_N = positions_N % self.num_positions
-        return self.tokens_BU[text_N], self.first_BU[text_N] < time_N[:, None]
+        tokens_BU, first_BU = self.tokens_BU, self.first_BU
+        if positions_N.device.type == "cpu" and positions_N.numel() and first_BU.numel():
+            # In order of first occurrence: leave out what none of these positions can have seen.
+            num_seen = int((first_BU < time_N.max()).sum(1).max())
+            tokens_BU, first_BU = tokens_BU[:, :num_seen], first_BU[:, :num_seen]
+        return tokens_BU.index_select(0, text_N), first_BU.index_select(0, text_N) < time_N[:, None]
 
 
 def list_seen_tokens(seen_BT: torch.Tensor, ignore_index: int, num_symbols: int) -> SeenTokens:

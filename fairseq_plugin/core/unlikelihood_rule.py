@@ -91,7 +91,7 @@ class UnlikelihoodRule:
         top_C = (candidate_CU & is_top_CU).any(dim=1)  # the most probable token is a candidate
         assert positions.rest_C is not None  # the rule asks for it
         rest_C = positions.rest_C.clamp(min=SMALLEST_REST)
-        p_CU = torch.where(candidate_CU, positions.logp_seen_CU.exp(), 0.0)
+        p_CU = torch.where(candidate_CU, positions.p_seen_CU, 0.0)
         small_CU = torch.where(is_top_CU, 0.0, p_CU)  # candidates with p <= 1/2
         penalty_C = torch.where(top_C, -rest_C.log(), 0.0) - (-small_CU).log1p().sum(dim=1)
         loss_C = self.alpha * penalty_C - positions.logp_y_C
@@ -109,9 +109,7 @@ class UnlikelihoodRule:
         if not want_gradient:
             return PositionLoss(-positions.logp_y_C)
         one_C = torch.ones_like(positions.logp_y_C)
-        return PositionLoss(
-            -positions.logp_y_C, one_C, positions.logp_y_C.exp() - 1.0, positions.logp_seen_CU.exp()
-        )
+        return PositionLoss(-positions.logp_y_C, one_C, positions.logp_y_C.exp() - 1.0, positions.p_seen_CU)
 
 
 @dataclass(frozen=True)
@@ -133,4 +131,4 @@ class PenaltyRule:
         if not want_gradient:
             return PositionLoss(loss_C)
         dense_C = -p_y_C / rest_C
-        return PositionLoss(loss_C, dense_C, p_y_C, positions.logp_seen_CU.exp() * dense_C[:, None])
+        return PositionLoss(loss_C, dense_C, p_y_C, positions.p_seen_CU * dense_C[:, None])

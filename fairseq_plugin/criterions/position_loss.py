@@ -3,9 +3,9 @@
 Legend: B batch, T time, D width, V vocabulary.
 
 A model with the attribute ``supports_fused_loss`` answers ``forward(..., for_loss=True)`` with ``(hidden_BTD,
-extra)``, where ``extra["output_layer"]`` is an ``OutputLayer`` (``core/chunked_loss.py``). The loss then never
-sees B x T x V. Calling the model's ``forward``, not its parts, keeps distributed wrappers and their gradient hooks
-in the path.
+extra)``, where ``extra["output_layer"]`` is an ``OutputLayer`` (``core/chunked_loss.py``). The loss then
+never sees B x T x V. Calling the model's ``forward``, not its parts, keeps distributed wrappers and their
+gradient hooks in the path.
 """
 
 import logging
@@ -216,8 +216,8 @@ class PositionLossCriterion(FairseqCriterion):
             )
         raise FloatingPointError(
             f"{found} validation{self.updates.done_in_words()}, sample ids {ids}: the weights as they are "
-            "now give it. Go on from an earlier checkpoint with a smaller --lr or with --clip-norm, or look at "
-            "these samples"
+            "now give it. Go on from an earlier checkpoint with a smaller --lr or with --clip-norm, or look "
+            "at these samples"
         )
 
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from fairseq_plugin.core.arg_max import arg_max
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
 
 # Symbols of one block of the two-level CDF: the sum over a block is one vector operation, and only V / 64
@@ -87,25 +88,6 @@ def draw(logits_BV: torch.Tensor, uniform_B: torch.Tensor | None, sampling: Samp
     return (
         _draw_full(logits_BV, uniform_B) if candidates is None else _draw_candidates(*candidates, uniform_B)
     )
-
-
-def arg_max(logits_BV: torch.Tensor) -> torch.Tensor:
-    """The first symbol of the greatest logit of each slot, ``(B,)`` int64; there must be no NaN.
-
-    On a CPU ``torch.argmax`` looks at one number after the other; here only at one of each block's maxima,
-    and then into one block.
-    """
-    num_symbols = logits_BV.shape[1]
-    if logits_BV.device.type != "cpu" or num_symbols < 2 * _BLOCK:
-        return logits_BV.argmax(-1)
-    whole = num_symbols // _BLOCK * _BLOCK
-    best_BN = logits_BV[:, :whole].unflatten(1, (-1, _BLOCK)).amax(-1)
-    if whole < num_symbols:
-        best_BN = torch.cat([best_BN, logits_BV[:, whole:].amax(-1, keepdim=True)], dim=1)
-    start_B1 = best_BN.argmax(-1, keepdim=True) * _BLOCK
-    # The last block may be a short one: what would be beyond it repeats its last symbol.
-    symbols_BC = (start_B1 + torch.arange(_BLOCK)).clamp_(max=num_symbols - 1)
-    return start_B1.squeeze(1) + logits_BV.gather(1, symbols_BC).argmax(-1)
 
 
 def draw_gumbel(

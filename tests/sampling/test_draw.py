@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_plugin.sampling.draw import Sampling, arg_max, draw, draw_gumbel
+from fairseq_plugin.sampling.draw import Sampling, draw, draw_gumbel
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
 from tests.reference.drawing_oracle import allowed_probabilities, draw_one, gumbel_one
 
@@ -157,11 +157,3 @@ def test_gumbel_noise_does_not_depend_on_what_else_is_allowed():
     logits_BV[3, 3] = math.nan
     with pytest.raises(FloatingPointError, match="NaN"):
         draw_gumbel(logits_BV, 7, ids_B, steps_B, Sampling(gumbel=True))
-
-
-@pytest.mark.parametrize("num_symbols", [1, 63, 64, 127, 128, 129, 700, 50257])
-def test_the_arg_max_is_the_first_of_the_greatest(num_symbols):
-    logits_BV = random_logits(1, 9, num_symbols, banned=num_symbols > 4).round()  # rounded: with ties
-    logits_BV[8] = logits_BV[8].flip(0)
-    expected = [row.index(max(row)) for row in logits_BV.tolist()]
-    assert arg_max(logits_BV).tolist() == expected
