@@ -7,7 +7,12 @@ turn.
     python benchmarks/loss.py                    # 8 minutes on 2 quiet cores; writes loss.json and loss.md
     python benchmarks/loss.py --objective unlikelihood    # writes loss_unlikelihood.json and .md
     python benchmarks/loss.py --tokens 300 --rounds 3 --no-write
+    python benchmarks/loss.py --one-library --dtypes fp32   # writes loss_one_library.json and .md
     python benchmarks/loss.py --device cuda
+
+float32 products on a CPU come from one of two libraries (``core/cpu_products.py``). How much faster the
+second one is depends on the machine and moves all float32 ratios; so it is measured and written beside them,
+and ``--one-library`` gives the ratios of machines where both are equally fast.
 """
 
 import argparse
@@ -96,10 +101,12 @@ VARIANTS = {
 }
 
 
-def variants_of(objective, dtype):
+def variants_of(objective, dtype, one_library=False):
     """All that take turns; cross-entropy first, the dense form last of the plain ones."""
     plain = (cross_entropy, cross_entropy_fast_products) if dtype == "fp32" else (cross_entropy,)
-    return plain + VARIANTS[objective, dtype]
+    chosen = plain + VARIANTS[objective, dtype]
+    about_libraries = (cross_entropy_fast_products, ours_default_products)
+    return tuple(one for one in chosen if not (one_library and one in about_libraries))
 
 
 # -- measuring ---------------------------------------------------------------------------------------------
@@ -143,13 +150,15 @@ def peak_bytes(device):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def worker(pipe, variant, shape, dtype, device, threads):
+def worker(pipe, variant, shape, dtype, args):
     """Answer every True with the seconds of one step, and False with the peak memory in bytes."""
-    torch.set_num_threads(threads)
-    tensors = inputs(variant, shape, device)
+    torch.set_num_threads(args.threads)
+    if args.one_library:
+        chunked_loss.fast_fp32_products = contextlib.nullcontext  # in this process only
+    tensors = inputs(variant, shape, args.device)
     while pipe.recv():
         pipe.send(step(variant, tensors, dtype))
-    pipe.send(peak_bytes(device))
+    pipe.send(peak_bytes(args.device))
 
 
 def measure(variants, shape, dtype, args):
@@ -158,9 +167,7 @@ def measure(variants, shape, dtype, args):
     workers = {}
     for variant in variants:
         pipe, other = context.Pipe()
-        process = context.Process(
-            target=worker, args=(other, variant, shape, dtype, args.device, args.threads), daemon=True
-        )
+        process = context.Process(target=worker, args=(other, variant, shape, dtype, args), daemon=True)
         process.start()
         workers[variant.__name__] = (pipe, process)
     seconds = {name: [] for name in workers}
@@ -216,7 +223,36 @@ def machine(args):
     found["torch"] = torch.__version__
     if args.device == "cuda":
         found["gpu"] = torch.cuda.get_device_name()
-    return found | {"fast_fp32_products": fast_fp32_available()}
+    return found | {"fast_fp32_products": fast_fp32_available(), "fp32_gflops": product_speeds(args)}
+
+
+def product_speeds(args):
+    """GFLOP/s of the output layer's float32 product by PyTorch's own choice of library and, where it is used,
+    by the
+    other one: their ratio is what decides how these figures travel."""
+    torch.set_num_threads(args.threads)
+    x, weight = torch.ones(512, WIDTH), torch.ones(8192, WIDTH)
+
+    def speed():
+        taken = []
+        for _ in range(12):  # the first ones warm up
+            start = time.perf_counter()
+            x @ weight.t()
+            taken.append(time.perf_counter() - start)
+        return round(2 * x.numel() * len(weight) / min(taken) / 1e9)
+
+    found = {"default library": speed()}
+    if fast_fp32_available():
+        with fast_fp32_products():
+            found["oneDNN"] = speed()
+    return found
+
+
+def libraries(result):
+    """How fast the two libraries are here, and which ones were used."""
+    speeds = result["machine"]["fp32_gflops"]
+    words = ", ".join(f"{name} {speed} GFLOP/s" for name, speed in speeds.items())
+    return words + ("; all variants on the default library" if result["one_library"] else "")
 
 
 def markdown(result):
@@ -227,7 +263,8 @@ def markdown(result):
         "",
         f"{result['date']}, {of.get('gpu', of['cpu'])}, {of['threads']} threads on {of['cores']} cores "
         f"({', '.join(of['flags'])}), torch {of['torch']}. V = 50,257, width 768, {result['objective']}; "
-        f"{result['rounds']} rounds, variants taking turns; median (min to max) of the ratio within a round. "
+        f"float32 products: {libraries(result)}. {result['rounds']} rounds, variants taking turns; median "
+        f"(min to max) of the ratio within a round. "
         f"Peak: the whole process. Load average at the start: {result['load_before']}.",
     ]
     for case in result["cases"]:
@@ -256,25 +293,35 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds, >= 1")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads per process")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument(
+        "--one-library",
+        action="store_true",
+        help="all variants on the library that PyTorch takes by itself: the ratios of machines where the "
+        "other one is no faster",
+    )
     parser.add_argument("--no-write", action="store_true", help="print only; leave the written result alone")
     args = parser.parse_args()
     result = {
         "date": datetime.date.today().isoformat(),
         "objective": {"scale_grad": f"gamma {GAMMA}", "unlikelihood": f"alpha {ALPHA}"}[args.objective],
         "machine": machine(args),
+        "one_library": args.one_library,
         "rounds": args.rounds,
         "load_before": round(os.getloadavg()[0], 1),  # above 0.5 the figures say little
         "cases": [],
     }
     for dtype in args.dtypes:
         for tokens in args.tokens:
-            seconds, peaks = measure(variants_of(args.objective, dtype), SHAPES[tokens], dtype, args)
+            variants = variants_of(args.objective, dtype, args.one_library)
+            seconds, peaks = measure(variants, SHAPES[tokens], dtype, args)
             rows = summarise(seconds, peaks, VARIANTS[args.objective, dtype][0].__name__)
             result["cases"].append({"tokens": tokens, "dtype": dtype, "rows": rows})
+            print(f"float32 products: {libraries(result)}")
             print(markdown(result | {"cases": result["cases"][-1:]}).split("\n\n", 2)[2], flush=True)
     if not args.no_write:
         here = Path(__file__).resolve().parent
         name = "loss" if args.objective == "scale_grad" else f"loss_{args.objective}"
+        name += "_one_library" if args.one_library else ""
         for ending, text in (("json", json.dumps(result, indent=1) + "\n"), ("md", markdown(result))):
             with atomic_write(here / f"{name}.{ending}") as stream:
                 stream.write(text)
