@@ -12,8 +12,8 @@ _BLOCK = 64
 def arg_max(logits_BV: torch.Tensor) -> torch.Tensor:
     """The first symbol of the greatest logit, ``(B,)`` int64; where there is a NaN, the first NaN.
 
-    On a CPU ``torch.argmax`` looks at one number after the other; here only at one of each block's maxima, and
-    then into one block.
+    On a CPU ``torch.argmax`` looks at one number after the other; here only at one of each block's maxima,
+    and then into one block.
     """
     num_symbols = logits_BV.shape[1]
     if logits_BV.device.type != "cpu" or num_symbols < 2 * _BLOCK:
