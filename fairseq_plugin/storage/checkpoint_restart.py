@@ -36,6 +36,7 @@ def choose_restart(
     restore_file: str = DEFAULT,
     finetune_from: str | None = None,
     suffix: str = "",
+    continue_once: str | None = None,
 ) -> Restart | None:
     """The checkpoint that a training starts from; ``None``: it starts from scratch.
 
@@ -47,6 +48,7 @@ def choose_restart(
         restore_file: ``--restore-file``; a bare name is looked for in ``save_dir`` first.
         finetune_from: ``--finetune-from-model``, for a ``save_dir`` without any checkpoint.
         suffix: ``--checkpoint-suffix``.
+        continue_once: ``--continue-once``, likewise; it comes before the other one.
 
     Raises:
         UserError: the file that was asked for is missing or damaged, or there are checkpoints and none is
@@ -71,6 +73,8 @@ def choose_restart(
             f"none is whole ({reason}): training would start from scratch; move them away, or give another "
             "--save-dir"
         )
+    if continue_once:
+        return Restart(open_checkpoint(continue_once, "--continue-once"))
     if finetune_from:
         return Restart(open_checkpoint(finetune_from, "--finetune-from-model"), is_new=True)
     return None

@@ -71,12 +71,12 @@ def check_settings(state: Mapping[str, Any], where: object) -> None:
                 "(for example by an environment variable); no checkpoint of ours holds ${...}"
             )
     for section, known in (("task", TASKS), ("criterion", CRITERIONS)):
-        named = _name(config.get(section))
-        if named is not None and named not in known:
-            raise UserError(
-                f"{where} was trained with --{section} {_short(named)}, which is not one of "
-                f"{', '.join(sorted(known))}: others may run code that the checkpoint names"
-            )
+        for named in _names(config.get(section), section):
+            if not isinstance(named, str) or named not in known:
+                raise UserError(
+                    f"{where} was trained with --{section} {_short(named)}, which is not one of "
+                    f"{', '.join(sorted(known))}: others may run code that the checkpoint names"
+                )
     check_model(config.get("model"), where)
 
 
@@ -90,12 +90,12 @@ def check_model(model: object, where: object) -> None:
     Raises:
         UserError: names the model, or the setting.
     """
-    named = _name(model)
-    if named not in MODELS:
-        raise UserError(
-            f"{where} names the model {_short(named)}; only gpt2, transformer_lm, transformer and their "
-            "named sizes are built from a checkpoint: others may run code that stands in its settings"
-        )
+    for named in _names(model, "arch") or [None]:
+        if not isinstance(named, str) or named not in MODELS:
+            raise UserError(
+                f"{where} names the model {_short(named)}; only gpt2, transformer_lm, transformer and "
+                "their named sizes are built from a checkpoint: others may run code that stands in its settings"
+            )
     for name, value in _leaves(model, "model", where):
         if isinstance(value, str) and name.endswith(EVALUATED) and not _NUMBERS.fullmatch(value):
             raise UserError(
@@ -104,12 +104,14 @@ def check_model(model: object, where: object) -> None:
             )
 
 
-def _name(section: object) -> object:
-    """The name that fairseq would build a section by; None: it has none."""
+def _names(section: object, old_key: str) -> list[object]:
+    """All names by which fairseq might build a section: ``_name``, and the key of its older configurations."""
     values = vars(section) if isinstance(section, Namespace) else section
-    if not isinstance(values, Mapping):
-        return values  # None, or a bare name
-    return values.get("_name") or values.get("arch")
+    if isinstance(values, Mapping):
+        named = [values.get(key) for key in ("_name", old_key)]  # setup_task prefers the second
+    else:
+        named = [values]  # None, or a bare name
+    return [name for name in named if name not in (None, "")]
 
 
 def _leaves(value: object, name: str, where: object, depth: int = 0) -> Iterator[tuple[str, object]]:

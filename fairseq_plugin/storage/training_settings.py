@@ -23,7 +23,7 @@ _FIXED = tuple(
         "optimization.update_freq optimization.sentence_avg optimization.skip_remainder_batch "
         "distributed_training.distributed_world_size "
         "task._name task.score_prompt task.tokens_per_sample task.sample_break_mode task.shorten_method "
-        "task.pad_to_fixed_length task.add_bos_token model._name model.dropout "
+        "task.pad_to_fixed_length task.add_bos_token model._name model.dropout optimizer._name"
     ).split()
 )
 _TOLD = ("optimization.lr", "optimization.clip_norm")

@@ -1,8 +1,9 @@
 """What our tasks do about checkpoints before fairseq opens one: it gets verified private copies.
 
-fairseq reads ``--path``, ``--lm-path``, ``--restore-file`` and ``--finetune-from-model`` by itself, by name,
-after ``setup_task``. No hook lies in between, so the task puts the names of verified copies into fairseq's
-own configuration, from which its commands take them, and puts the given names back once they have been read.
+fairseq reads ``--path``, ``--lm-path``, ``--restore-file``, ``--continue-once`` and
+``--finetune-from-model`` by itself, by name, after ``setup_task``. No hook lies in between, so the task puts the
+names of verified copies into fairseq's own configuration, from which its commands take them, and puts the given
+names back once they have been read.
 ``fairseq-validate`` opens its file before any task exists: there the argument parser, which every task may
 extend (``add_args``), exchanges the name.
 """
@@ -115,7 +116,11 @@ class VerifiedCheckpoints:
         ):  # workers of one run share the folder
             lock_save_dir(flags.save_dir)
         start = choose_restart(
-            flags.save_dir, flags.restore_file, flags.finetune_from_model, flags.checkpoint_suffix
+            flags.save_dir,
+            flags.restore_file,
+            flags.finetune_from_model,
+            flags.checkpoint_suffix,
+            flags.continue_once,
         )
         if start is None:
             return

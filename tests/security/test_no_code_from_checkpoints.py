@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.storage.checkpoint_settings import CRITERIONS, EVALUATED, TASKS
+from fairseq_plugin.storage.checkpoint_settings import CRITERIONS, EVALUATED, TASKS, check_settings
 from fairseq_plugin.storage.checkpoint_settings import MODELS as LISTED
 from tests.pipeline.open_ended import OPEN_ENDED, in_process
 
@@ -29,8 +29,8 @@ MODELS = {
 }
 CRITERION = {"_name": "ctc", "wer_args": None}
 WAYS = (
-    "generate", "interactive", "eval_lm", "validate", "restart", "restore_file", "finetune", "lm_path",
-    "evaluate_lm", "export",
+    "generate", "interactive", "eval_lm", "validate", "restart", "restore_file", "finetune",
+    "continue_once", "lm_path", "evaluate_lm", "export",
 )  # fmt: skip
 
 
@@ -87,7 +87,11 @@ def offer(text, learnt, tmp_path):
     def train(way: str, path: Path, words: list[Any]) -> None:
         save_dir = path.with_suffix("")
         save_dir.mkdir()
-        flags = {"restore_file": ["--restore-file", path], "finetune": ["--finetune-from-model", path]}
+        flags = {
+            "restore_file": ["--restore-file", path],
+            "finetune": ["--finetune-from-model", path],
+            "continue_once": ["--continue-once", path],
+        }
         if way == "restart":
             (save_dir / "checkpoint_last.pt").write_bytes(path.read_bytes())
         in_process(
@@ -100,7 +104,7 @@ def offer(text, learnt, tmp_path):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_command_runs_what_a_checkpoint_says(offer, state, tmp_path, way):
-    """7 canaries through 10 ways: 0 run."""
+    """7 canaries through 11 ways: 0 run."""
     for name in (*MODELS, "ctc"):
         mark, path = tmp_path / f"{name}.ran", tmp_path / f"{name}.pt"
         torch.save(canary_in(state, name, mark), path)
@@ -125,6 +129,24 @@ def test_control_fairseq_validate_runs_the_canary_of_a_criterion(offer, state, t
     with pytest.raises(Exception):  # noqa: B017
         offer("validate", path, "language_modeling")
     assert mark.exists()
+
+
+@pytest.mark.parametrize(
+    "section, values",
+    [
+        ("model", {"_name": ["wav2vec2"]}),
+        ("model", {"_name": "gpt2", "arch": "wav2vec2"}),
+        ("model", {"wav2vec2": {}}),
+        ("model", None),
+        ("task", {"_name": "open_ended_generation", "task": "multilingual_translation"}),
+        ("task", {"_name": ["audio_finetuning"]}),
+        ("task", "audio_finetuning"),
+        ("criterion", {"_name": None, "criterion": "ctc"}),
+    ],
+)
+def test_a_name_in_another_shape_is_no_way_in(state, section, values):
+    with pytest.raises(UserError, match="may run code"):
+        check_settings(state | {"cfg": state["cfg"] | {section: values}}, "it")
 
 
 # -- the lists --------------------------------------------------------------------------------------------
