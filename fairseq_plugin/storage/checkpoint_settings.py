@@ -94,7 +94,7 @@ def check_model(model: object, where: object) -> None:
         if not isinstance(named, str) or named not in MODELS:
             raise UserError(
                 f"{where} names the model {_short(named)}; only gpt2, transformer_lm, transformer and "
-                "their named sizes are built from a checkpoint: others may run code that stands in its settings"
+                "their named sizes are built from a checkpoint: others may run code in its settings"
             )
     for name, value in _leaves(model, "model", where):
         if isinstance(value, str) and name.endswith(EVALUATED) and not _NUMBERS.fullmatch(value):
@@ -105,12 +105,11 @@ def check_model(model: object, where: object) -> None:
 
 
 def _names(section: object, old_key: str) -> list[object]:
-    """All names by which fairseq might build a section: ``_name``, and the key of its older configurations."""
+    """All names by which fairseq might build a section: ``_name``, and the key of its older versions."""
     values = vars(section) if isinstance(section, Namespace) else section
+    named = [values]  # None, or a bare name
     if isinstance(values, Mapping):
         named = [values.get(key) for key in ("_name", old_key)]  # setup_task prefers the second
-    else:
-        named = [values]  # None, or a bare name
     return [name for name in named if name not in (None, "")]
 
 

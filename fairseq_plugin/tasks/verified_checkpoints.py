@@ -1,9 +1,9 @@
 """What our tasks do about checkpoints before fairseq opens one: it gets verified private copies.
 
 fairseq reads ``--path``, ``--lm-path``, ``--restore-file``, ``--continue-once`` and
-``--finetune-from-model`` by itself, by name, after ``setup_task``. No hook lies in between, so the task puts the
-names of verified copies into fairseq's own configuration, from which its commands take them, and puts the given
-names back once they have been read.
+``--finetune-from-model`` by itself, by name, after ``setup_task``. No hook lies in between, so the task puts
+the names of verified copies into fairseq's own configuration, from which its commands take them, and puts
+the given names back once they have been read.
 ``fairseq-validate`` opens its file before any task exists: there the argument parser, which every task may
 extend (``add_args``), exchanges the name.
 """
