@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError  # numpy reads old headers by Python's own tokenizer
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +27,10 @@ from fairseq_plugin.text.codec import load_codec
 LABELS, ROWS = ".labels.npy", ".rows.npy"
 SUFFIXES = (".bin", ".idx", LABELS, ROWS)
 # What numpy raises on a damaged header, as seen with flipped bits and cut files.
-DAMAGED = (EOFError, LookupError, MemoryError, OSError, OverflowError, SyntaxError, TypeError, ValueError)
+DAMAGED = (
+    EOFError, LookupError, MemoryError, OSError, OverflowError, SyntaxError, TokenError, TypeError,
+    ValueError,
+)  # fmt: skip
 
 
 def write_split(

@@ -6,6 +6,7 @@ last are told in a line.
 """
 
 from argparse import Namespace
+from ast import literal_eval
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +24,16 @@ _FIXED = tuple(
         "optimization.update_freq optimization.sentence_avg optimization.skip_remainder_batch "
         "distributed_training.distributed_world_size "
         "task._name task.score_prompt task.tokens_per_sample task.sample_break_mode task.shorten_method "
-        "task.pad_to_fixed_length task.add_bos_token model._name model.dropout optimizer._name"
+        "task.pad_to_fixed_length task.add_bos_token model._name model.dropout "
+        # What the shapes of the weights do not tell:
+        "model.n_head model.layer_norm_epsilon model.compute_dtype model.activation_fn "
+        "model.decoder_attention_heads model.encoder_attention_heads"
     ).split()
 )
 _TOLD = ("optimization.lr", "optimization.clip_norm")
 _FIXED_SECTIONS, _TOLD_SECTIONS = ("criterion",), ("optimizer", "lr_scheduler")
+# An optimizer takes its settings from the checkpoint, unless fairseq's --optimizer-overrides names them anew.
+_OVERRIDES = {"weight_decay": "weight_decay", "adam_betas": "betas", "adam_eps": "eps"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,31 @@ def changed_settings(saved: Mapping[str, Any], current: Mapping[str, Any]) -> li
 def told_settings(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[Change]:
     """The settings that may change, but are worth a line when they do."""
     return _changes(saved, current, _TOLD, _TOLD_SECTIONS)
+
+
+def optimizer_overrides(saved: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, object]:
+    """The optimizer's settings that changed, by their names in torch's parameter groups."""
+    before, now = _section(saved, "optimizer"), _section(current, "optimizer")
+    changed = [key for key in _OVERRIDES if key in before and key in now]
+    changed = [key for key in changed if _plain(before[key]) != _plain(now[key])]
+    values = {key: literal_eval(now[key]) if isinstance(now[key], str) else now[key] for key in changed}
+    return {_OVERRIDES[key]: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+
+
+def check_same_optimizer(saved: Mapping[str, Any], current: Mapping[str, Any], checkpoint: object) -> None:
+    """Refuse a checkpoint whose optimizer state fairseq cannot load.
+
+    Raises:
+        UserError: names the flag and the mend.
+    """
+    for section in ("optimizer", "criterion"):
+        before, now = (_section(config, section).get("_name") for config in (saved, current))
+        if before and now and before != now:
+            raise UserError(
+                f"{checkpoint} was trained with --{section} {before}, now it is {now}: its optimizer's state "
+                f"does not fit; give --{section} {before}, another --save-dir, or --reset-optimizer to start "
+                "the optimizer anew"
+            )
 
 
 def changed_data(saved: object, current: Mapping[str, Any]) -> list[Change]:
@@ -109,7 +140,7 @@ def _changes(
         if key in before and key in now and _plain(before[key]) != _plain(now[key]):
             flag = f"--{section if key == '_name' else key}".replace("_", "-")
             found.append(Change(flag.replace("--model", "--arch"), before[key], now[key]))
-    return found
+    return [change for i, change in enumerate(found) if change not in found[:i]]  # --lr is in three sections
 
 
 def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ import argparse
 import logging
 import os
 import sys
+from ast import literal_eval
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +31,8 @@ from fairseq_plugin.storage.training_settings import (
     changed_data,
     changed_settings,
     check_changes,
+    check_same_optimizer,
+    optimizer_overrides,
     told_settings,
 )
 from fairseq_plugin.tasks.save_dir_lock import lock_save_dir
@@ -138,8 +141,12 @@ class VerifiedCheckpoints:
         changes += changed_data(saved_data, self.data_identity())
         if message := check_changes(changes, checkpoint.path, accepted):
             logger.warning(message)
+        check_same_optimizer(checkpoint.config, current, checkpoint.path)
         if told := told_settings(checkpoint.config, current):
             logger.info("going on from %s with %s", checkpoint.path, ", ".join(map(str, told)))
+        if changed := optimizer_overrides(checkpoint.config, current):
+            self._given_names["optimizer_overrides"] = given = root.checkpoint.optimizer_overrides
+            root.checkpoint.optimizer_overrides = repr(changed | literal_eval(given))
 
     def _put_into_configuration(self, start: Restart, root: DictConfig) -> None:
         flags, name = root.checkpoint, start.checkpoint.name
@@ -147,7 +154,7 @@ class VerifiedCheckpoints:
             name = str(start.checkpoint.path)  # rank 0 sends what it read; here the name must only exist
             start.checkpoint.close()
         logger.info("fairseq reads %s as %s", start.checkpoint.path, name)
-        self._given_names = {key: flags[key] for key in ("restore_file", "finetune_from_model")}
+        self._given_names |= {key: flags[key] for key in ("restore_file", "finetune_from_model")}
         if start.is_new:
             flags.finetune_from_model = name
         else:  # fairseq refuses both together, although the second is only for the first launch

@@ -105,6 +105,14 @@ def test_a_flipped_bit_in_the_index_is_noticed_without_the_deep_check(folder):
             binary.check_split(folder, "valid")
 
 
+def test_a_header_that_opens_a_bracket_is_damage_too(folder):
+    path = folder / "train.labels.npy"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b")", b"(", 1))
+    with pytest.raises(UserError, match="train.labels.npy"):
+        binary.load_array(path)
+
+
 @pytest.mark.parametrize("end", ENDS)
 def test_a_missing_file_is_named(folder, end):
     (folder / f"train{end}").unlink()

@@ -72,6 +72,7 @@ def go_on(data: Path, folder: Path, *words: object) -> str:
         (("--gamma", 0.25), "--gamma 0.25 (the checkpoint: 0.5)"),
         (("--criterion", "cross_entropy"), "--criterion cross_entropy (the checkpoint: scale_grad)"),
         (("--dropout", 0.2), "--dropout 0.2 (the checkpoint: 0.1)"),
+        (("--n-head", 4), "--n-head 4 (the checkpoint: 2)"),
         (("--score-prompt",), "--score-prompt True (the checkpoint: False)"),
     ],
 )  # fmt: skip
@@ -116,6 +117,25 @@ def test_accepted_changes_and_those_that_are_free_go_on_with_a_line(trained, rev
     printed = go_on(reviews.folder, trained.folder, "--lr", 0.001, "--log-interval", 3, "--patience", 9)
     assert "with --lr [0.001] (the checkpoint: [0.003])" in printed
     assert "Loaded checkpoint" in printed
+
+
+def test_a_changed_setting_of_the_optimizer_is_used_and_not_only_told(trained, reviews, tmp_path):
+    (tmp_path / "checkpoint_last.pt").write_bytes((trained.folder / "checkpoint_last.pt").read_bytes())
+    printed = in_process(
+        "train", reviews.folder, "--task", "conditional_augmentation", *MODEL, "--save-dir", tmp_path,
+        "--max-epoch", 4, "--weight-decay", 0.25, "--adam-eps", 1e-6,
+    )  # fmt: skip
+    assert "--weight-decay 0.25 (the checkpoint: 0.0)" in printed
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    groups = state["last_optimizer_state"]["param_groups"]
+    assert [group["weight_decay"] for group in groups] == [0.25, 0.0]
+    assert {group["eps"] for group in groups} == {1e-6}
+    assert state["cfg"]["checkpoint"]["optimizer_overrides"] == "{}"
+
+
+def test_another_optimizer_is_refused_with_the_mend(trained, reviews):
+    with pytest.raises(SystemExit, match="--optimizer fused_adamw.*--reset-optimizer"):
+        go_on(reviews.folder, trained.folder, "--optimizer", "adam", "--accept-changed-settings")
 
 
 _HOLDER = """
