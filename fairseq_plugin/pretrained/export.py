@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from fairseq_plugin.checksums import write_checksums
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
-from fairseq_plugin.errors import UserError, addressed_to_the_user
+from fairseq_plugin.errors import CannotWriteError, UserError, addressed_to_the_user
 from fairseq_plugin.pretrained.checkpoint_weights import (
     FINGERPRINT,
     NETWORK_PREFIX,
@@ -77,7 +78,11 @@ def export_checkpoint(
     config = HFConfig(vocab_size=num_ids_of(codec), eos_token_id=end_id_of(codec), **sizes)
     tensors = to_hugging_face(weights, config, symbols)
     with new_folder(to) as folder:
-        save_file(tensors, folder / SAFETENSORS, metadata={"format": "pt"})
+        try:
+            save_file(tensors, folder / SAFETENSORS, metadata={"format": "pt"})
+        except SafetensorError as error:  # its own kind, also for a full disk
+            reason = str(error)
+            raise CannotWriteError(f"cannot write {to}: {reason}; nothing was published", reason) from error
         _write_json(folder / CONFIG_NAME, config_values(config))
         end = {"bos_token_id": config.eos_token_id, "eos_token_id": config.eos_token_id}
         _write_json(folder / "generation_config.json", end)

@@ -74,6 +74,7 @@ def finished(augment, tmp_path_factory):
         ({"temperature": -1}, ["--temperature"]),
         ({"min_len": 40}, ["--min-len 40"]),
         ({"max_len_b": 0}, ["--max-len-b 0"]),
+        ({"seed": -1}, ["--seed -1"]),
         ({"max_len_a": 1}, ["--max-len-a"]),
         ({"nbest": 3}, ["--nbest"]),
         ({"data": "nowhere"}, ["nowhere"]),
