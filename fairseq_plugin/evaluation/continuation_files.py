@@ -1,9 +1,9 @@
 """Continuations made by any system, from files.
 
 ==================  ==========================================================================================
-``generate-*.txt``  what ``fairseq-generate`` prints: the ids in H-; several ``--nbest`` are refused. Where
-our
-                    task wrote ``completions.samples.jsonl`` beside it, that is read instead: it has checksums
+``generate-*.txt``  what ``fairseq-generate`` prints, the whole file; several ``--nbest`` are refused. Where
+                    our task wrote ``completions.samples.jsonl`` beside it, that is read instead: it has
+                    checksums
 ``.jsonl``          ``{"continuation": ..., "prefix": ..., "id": ...}``; text or a list of token ids; the last
                     two may be left out
 ``.tsv``            context TAB continuation, with the escapes ``\\t \\n \\r \\\\``
@@ -15,7 +15,6 @@ Only a line feed ends a line. An empty line is an empty continuation: it is coun
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +22,12 @@ from typing import Any, TypeGuard
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.journal import read_journal
+from fairseq_plugin.storage.printed_samples import read_printed
 from fairseq_plugin.storage.sample_file import newest_sample_file
 from fairseq_plugin.text.one_line import unescape
 
 KIND = "completions"  # what fairseq-generate with --task open_ended_generation calls its files
 RECORD = "completions.json"  # fairseq-generate with --task open_ended_generation writes it
-
-_HYPOTHESIS = re.compile(r"H-([0-9]{1,12})\t[^\t]*\t([0-9 ]*)")
 
 
 @dataclass(frozen=True)
@@ -86,17 +84,21 @@ def read_continuations(path: str | os.PathLike[str]) -> Continuations:
     readers = {".jsonl": _read_json, ".tsv": _read_tsv, ".txt": _read_lines}
     if path.suffix not in readers:
         raise UserError(f"--continuations {path}: expected generate-*.txt, .txt, .jsonl or .tsv")
+    if path.suffix == ".txt" and path.name.startswith("generate-"):
+        found = _read_own_samples(path) or _read_generated(path)
+    else:
+        found = readers[path.suffix](path, _lines_of(path))
+    if not found.num_texts:
+        raise UserError(f"--continuations {path} holds no continuation: there is nothing to evaluate")
+    return found
+
+
+def _lines_of(path: Path) -> list[str]:
     try:
         content = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"--continuations {path} is not UTF-8: {error}") from error
-    lines = content.removesuffix("\n").split("\n") if content else []
-    generated = path.suffix == ".txt" and path.name.startswith("generate-")
-    found = _read_own_samples(path) if generated else None
-    found = found or (_read_generated if generated else readers[path.suffix])(path, lines)
-    if not found.num_texts:
-        raise UserError(f"--continuations {path} holds no continuation: there is nothing to evaluate")
-    return found
+    return content.removesuffix("\n").split("\n") if content else []
 
 
 def _read_own_samples(path: Path) -> Continuations | None:
@@ -122,21 +124,13 @@ def _read_own_samples(path: Path) -> Continuations | None:
     return Continuations(str(path), [found[number] for number in numbers], None, numbers, origin)
 
 
-def _read_generated(path: Path, lines: Sequence[str]) -> Continuations:
+def _read_generated(path: Path) -> Continuations:
     found: dict[int, list[int]] = {}
-    for place, line in enumerate(lines, start=1):
-        if not line.startswith("H-"):
-            continue
-        match = _HYPOTHESIS.fullmatch(line)
-        if match is None:
-            raise UserError(f"{path}, line {place}: an H- line without token ids: {line[:60]!r}")
-        number = int(match[1])
-        if number in found:
-            raise UserError(
-                f"{path}, line {place}: sample {number} has two hypotheses; generate with --nbest 1, and one "
-                "file per run"
-            )
-        found[number] = [int(symbol) for symbol in match[2].split()]
+    for one in read_printed(path):
+        if one.ids is None:
+            shown = " ".join(one.symbols)[:60]
+            raise UserError(f"{path}, line {one.line}: an H- line without token ids: {shown!r}")
+        found[one.id] = one.ids
     origin = _read_record(path, len(found))
     numbers = sorted(found)
     return Continuations(str(path), [found[number] for number in numbers], None, numbers, origin)

@@ -8,6 +8,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.continuation_files import read_continuations
 from fairseq_plugin.storage.sample_file import SampleLine, SampleWriter
 from fairseq_plugin.text.one_line import escape
+from tests.storage.made_print import printed
 
 HARD = ["plain", "tab\there", "two\nlines", "back\\slash", "\r\u2028\x0bü", "", 'quote "']
 
@@ -43,7 +44,8 @@ def test_generate_files_give_the_ids_in_the_order_of_samples(tmp_path):
     file = tmp_path / "generate-test.txt"
     file.write_text(
         "S-7\tx\nT-7\ty\nH-7\t-0.5\t464 318\nD-7\t-0.5\tThe is\nP-7\t-1 -1\n"
-        "H-2\t-inf\t11\nD-2\t0\tH-2 is not a record here\nH-3\t0\t\n"
+        "S-2\tx\nH-2\t-inf\t11\nD-2\t-inf\tH-2 is not a record here\nP-2\t-inf -1\n"
+        "S-3\t\nH-3\t0\t\nD-3\t0\t\nP-3\t-1\n"
     )
     found = read_continuations(file)
     assert found.ids == [[11], [], [464, 318]] and found.numbers == [2, 3, 7]
@@ -61,13 +63,13 @@ def test_our_own_samples_are_read_where_they_are_beside_the_print(tmp_path):
     found = read_continuations(file)
     assert found.ids == [[], [5, 6]] and found.numbers == [0, 1]
     assert (found.origin.subset, found.origin.prefix_tokens) == ("test", 8)
-    (tmp_path / "generate-valid.txt").write_text("H-0\t0\t99\n")  # of another run
+    (tmp_path / "generate-valid.txt").write_text(printed(0, "99"))  # of another run
     assert read_continuations(tmp_path / "generate-valid.txt").ids == [[99]]
 
 
 def test_a_generation_that_was_cut_short_is_refused(tmp_path):
     file, record = tmp_path / "generate-test.txt", tmp_path / "completions.json"
-    file.write_text("H-0\t0\t5\nH-1\t0\t6\n")
+    file.write_text(printed(0, "5") + printed(1, "6"))
     stated = {"subset": "test", "complete": True, "expected": 2}
     record.write_text(json.dumps(stated))
     assert read_continuations(file).numbers == [0, 1]
@@ -89,8 +91,10 @@ def test_a_generation_that_was_cut_short_is_refused(tmp_path):
         ("a.jsonl", "", "nothing to evaluate"),
         ("a.jsonl", '{"format": "completions"}\n', "line 1 is damaged"),
         ("generate-x.txt", "just a log\n", "nothing to evaluate"),
-        ("generate-x.txt", "H-1\t0\t5\nH-1\t0\t6\n", "line 2: sample 1 has two hypotheses"),
-        ("generate-x.txt", "H-1\t0\t5 <unk>\n", "line 1: an H- line without token ids"),
+        ("generate-x.txt", printed(1, "5") + printed(1, "6"), "line 5: sample 1 has two hypotheses"),
+        ("generate-x.txt", printed(1, "5", with_source=False) * 2, "line 4: sample 1 has two hypotheses"),
+        ("generate-x.txt", printed(1, "5 <unk>"), "line 2: an H- line without token ids"),
+        ("generate-x.txt", "H-1\t0\t5\nH-2\t0\t6\n", "line 2: sample 1 has no D- line"),
         ("a.jsonl", "{}\n", 'line 1: "continuation"'),
         ("a.jsonl", '{"continuation": "a"}\nnot json\n', "line 2 is not JSON"),
         ("a.jsonl", '{"continuation": [1, "a"]}\n', "line 1"),

@@ -11,6 +11,7 @@ from fairseq_plugin.evaluation.completion import Protocol
 from fairseq_plugin.evaluation.run import Request, evaluate
 from fairseq_plugin.evaluation.table import markdown, number
 from tests.evaluation.made_text import system
+from tests.storage.made_print import printed
 
 SHORT = Protocol(prefix_tokens=10, new_tokens=12, max_prefixes=25)
 
@@ -72,7 +73,7 @@ def test_saved_continuations_read_as_a_file_give_the_same_numbers(folder, made_s
 
 
 def test_of_a_file_of_the_same_prefixes_only_those_of_the_protocol_count(folder, tmp_path):
-    lines = [f"H-{number}\t0\t{number + 5} {number + 6} 7\n" for number in range(144)]
+    lines = [printed(number, f"{number + 5} {number + 6} 7") for number in range(144)]
     (tmp_path / "generate-test.txt").write_text("".join(lines))
     stated = {"subset": "test", "complete": True, "expected": 144, "prefix_tokens": 10}
     (tmp_path / "completions.json").write_text(json.dumps(stated))
