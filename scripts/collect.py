@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--compare",
         choices=sorted(KEYS),
         default="exact",
-        help="when sentences count as equal: as they stand, or without regard to case and spacing",
+        help="when sentences count as equal: exactly, or without regard to case and spacing",
     )
     parser.add_argument(
         "--keep-copies",

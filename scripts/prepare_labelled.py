@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--format", choices=("auto", "tsv", "csv", "jsonl"), default="auto", help="auto: by the ending")
     add("--quoting", choices=("auto", "yes", "no"), default="auto",
-        help="whether fields may stand in double quotes; auto: CSV yes, TSV no")  # fmt: skip
+        help="whether fields may be in double quotes; auto: CSV yes, TSV no")  # fmt: skip
     add("--label-text", metavar="NAME=TEXT", action="append", default=[],
         help="what the model reads for a label, such as 0=negative; repeatable")  # fmt: skip
     add("--held-out", metavar="SHARE", type=float, default=0.1,
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="longest row in tokens, label and end included; longer ones are rejected")  # fmt: skip
     add("--max-bytes", metavar="N", type=int, default=100_000,
         help="largest row in bytes, all columns included; larger ones are rejected")  # fmt: skip
-    add("--separator", default="\\t", help="stands between label and sentence; \\t is a tab")
+    add("--separator", default="\\t", help="between label and sentence; \\t is a tab")
     add("--keep-whitespace", action="store_true", help="do not strip whitespace around sentences")
     add("--overwrite", action="store_true", help="replace other prepared data in --to")
     add("--workers", metavar="N", type=int, default=None, help="threads for encoding; default: all cores")

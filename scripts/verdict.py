@@ -20,6 +20,7 @@ from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.evaluation.unigram import unigram_entropy
 
 NOT_WORTH_USING = 3
+LEAST_GAIN = 0.1  # of the bits that frequencies alone give; below it the samples are not words
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,9 +60,10 @@ def of_text(folder: Path, bits: float) -> Verdict:
     except ValueError as error:
         raise UserError(f"{path} is not a dictionary with counts; prepare the text again") from error
     figures = f"{bits:.2f} bits per token, {entropy:.2f} from the frequencies of tokens alone"
-    if not bits < entropy:
+    if not bits < (1 - LEAST_GAIN) * entropy:
         return Verdict(
-            f"Not worth using: the model has learnt no context ({figures}). More minutes or more text help.",
+            f"Not worth using: the model has learnt hardly any context: {figures}. "
+            "More minutes or more text help.",
             False,
         )
     return Verdict(f"The model has learnt context: {figures}.", True)

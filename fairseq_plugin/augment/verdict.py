@@ -55,18 +55,18 @@ def verdict(labels: Sequence[str], real: Counts | None, synthetic: Counts) -> Ve
     chance = 1 / num_labels
     on_real, on_synthetic = agreement(real), agreement(synthetic)
     figures = (
-        f"a judge agrees with {percent(on_synthetic)} of them and with {percent(on_real)} of the real ones; "
-        f"guessing gives {percent(chance)}"
+        f"a judge agrees with {percent(on_synthetic)} of them and with {percent(on_real)} of the real ones "
+        f"(mean over the labels); guessing gives {percent(chance)}"
     )
     skill = (on_real - chance) / (1 - chance)
     if skill < LEAST_SKILL:
         return Verdict(
-            f"The new labels are not checked: the judge does not know the real ones ({figures}).", None
+            f"The new labels are not checked: the judge does not know the real ones: {figures}.", None
         )
     share = (on_synthetic - chance) / (1 - chance) / skill
     if share < LEAST_SHARE:
         mend = "More rows, more epochs or a pretrained model help."
-        return Verdict(f"Not worth using: the new labels do not fit the sentences ({figures}). {mend}", False)
+        return Verdict(f"Not worth using: the new labels do not fit the sentences: {figures}. {mend}", False)
     missing = ", ".join(repr(name) for name, given in zip(labels, synthetic) if not sum(given))
     lack = f" Nothing was kept of {missing}." if missing else ""
     fit = "fit the sentences" if share >= GOOD_SHARE else "fit the sentences only in part"

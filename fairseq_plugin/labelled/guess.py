@@ -1,6 +1,7 @@
 """Which form a file has and which columns are meant, from flags first and plain signs second."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -110,6 +111,8 @@ def _table_source(
         raise UserError(f"{path} holds a header and no rows")
     if not has_header and len(first) == 2 and asked == (None, None):
         text, label = _columns_by_variety(records, path)
+        if hints.header == "auto":
+            _check_first_row(records, label, path)
     else:
         text, label = _choose(columns, [*first], hints, path)
     return SourceSpec(file_format, has_header, columns, text, label)
@@ -125,6 +128,23 @@ def _looks_like_header(cells: Sequence[str], path: str | os.PathLike[str]) -> bo
             "pass --header yes or --header no"
         )
     return has_text
+
+
+def _check_first_row(records: Sequence[Record], label: int, path: str | os.PathLike[str]) -> None:
+    """Refuse a first row whose label no other row has, where every other label is repeated.
+
+    That is how a header in words unknown to us looks: it must not become a class of its own.
+    """
+    found = [record.cells for record in records]
+    labels = [row[label] for row in found if isinstance(row, list) and len(row) == 2]
+    first, *others = Counter(labels).items()  # in the order of their first rows
+    if first[1] == 1 and others and min(count for _, count in others) > 1:
+        cells = ", ".join(map(repr, found[0] or ()))[:100]
+        raise UserError(
+            f"{path}: the first row {cells} may or may not be a header, since no other row has its label; "
+            "name its columns sentence and label, or give their names by --text-column and --label-column; "
+            "if it is a row, pass --header no"
+        )
 
 
 def _choose(

@@ -180,7 +180,7 @@ def _single_labels(rows: Sequence[Row]) -> list[str]:
     counts = Counter(row.label for row in rows)
     single = [row for row in rows if counts[row.label] == 1]
     return [
-        f"the label {listed([row.label])} stands in one row only (line {row.line}): a slip, or a header?"
+        f"the label {listed([row.label])} is in one row only (line {row.line}): a slip, or a header?"
         for row in single[:3]
     ]
 
@@ -194,7 +194,8 @@ def _check_labels(rows: Mapping[str, Sequence[Row]], request: Request) -> None:
                 path = getattr(request, split) or request.train
                 raise UserError(
                     f"{path} line {row.line}: label {listed([row.label])} is not in train, which has "
-                    f"{listed(sorted(known))}; mend the row, or choose --label-column"
+                    f"{listed(sorted(known))}; mend or remove the row, add rows of "
+                    "this label to train, or choose --label-column"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Labelled rows, and the form of the file that they stand in."""
+"""Labelled rows, and the form of the file that holds them."""
 
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any

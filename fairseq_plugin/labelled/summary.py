@@ -90,5 +90,5 @@ def _repeats(repeats: Mapping[str, int]) -> list[str]:
     for split in ("valid", "test"):
         count = repeats.get(f"{split}_in_train")
         if count is not None:
-            lines.append(f"{split}: {count:,} rows whose sentence stands in train")
+            lines.append(f"{split}: {count:,} rows whose sentence is also in train")
     return lines

@@ -81,7 +81,7 @@ def check_settings(state: Mapping[str, Any], where: object) -> None:
 
 
 def check_model(model: object, where: object) -> None:
-    """Refuse the configuration of a model that may run what stands in it, before it is built.
+    """Refuse the configuration of a model that may run what it holds, before it is built.
 
     Args:
         model: a mapping, or the ``argparse.Namespace`` of fairseq's older architectures.
@@ -100,7 +100,7 @@ def check_model(model: object, where: object) -> None:
         if isinstance(value, str) and name.endswith(EVALUATED) and not _NUMBERS.fullmatch(value):
             raise UserError(
                 f"{where}: its setting {name} is {_short(value)}, which fairseq would evaluate as code; "
-                "only numbers, commas and brackets may stand there"
+                "only numbers, commas and brackets are allowed there"
             )
 
 

@@ -207,7 +207,7 @@ def test_bad_input_is_refused_and_nothing_is_written(tmp_path, monkeypatch, name
 def test_a_label_that_stands_once_is_told_with_its_line(tmp_path):
     path = write(tmp_path, "t.tsv", "heading\tgrade\n" + table(30).split("\n", 1)[1])
     request = request_for(tmp_path, path, text_column="0", label_column="1", valid=path)
-    assert any("'grade' stands in one row only (line 1)" in note for note in prepare(request).notes)
+    assert any("'grade' is in one row only (line 1)" in note for note in prepare(request).notes)
 
 
 def test_one_label_only_is_told(tmp_path):
@@ -326,3 +326,15 @@ class Told(dict):
         self.began.set()
         self.other.join()
         return super().get(name, default)
+
+
+def test_a_header_in_unknown_words_does_not_become_a_class(tmp_path):
+    path = write(
+        tmp_path,
+        "t.csv",
+        "текст,метка\n" + "".join(f"слово {n},{'да' if n % 2 else 'нет'}\n" for n in range(40)),
+    )
+    with pytest.raises(UserError, match="first row 'текст', 'метка' may or may not be a header"):
+        prepare(request_for(tmp_path, path))
+    report = prepare(request_for(tmp_path, path, text_column="текст", label_column="метка"))
+    assert [label.name for label in report.manifest.labels] == ["да", "нет"]
