@@ -80,3 +80,43 @@ def test_what_an_older_version_printed_is_collected_and_the_summary_says_that_no
     results = write_generation(tmp_path / "r", data, GOOD, printed_only=True)
     done = run_script("collect.py", results, "--data", data, "--to", tmp_path / "out", "--no-report")
     assert "generated 5   kept 5" in done.stdout and "no checksum" in done.stdout
+
+
+ODD = ['say "x"', '"open', "=1+1", "-2", "'q", "a,b", "x \u2028 y", "x\x85y", "None", "007", "1e5", "true"]
+ODD += ["two\nlines"]
+CELLS = ['q"u', "l\rcr", "esc\x1b", "=f", "NA", "", "u\u2028v", "'m", " sp ", "1", "007", "a,b"]
+
+
+@pytest.mark.parametrize("safe", [False, True])
+@pytest.mark.parametrize("form", ["tsv", "csv", "jsonl"])
+def test_pandas_reads_joined_rows_with_all_their_columns(form, safe, tmp_path):
+    pandas = pytest.importorskip("pandas", reason="pandas is not a dependency; install it to run this")
+    reals = [(f"00{i}", text, label, by) for i, ((text, label), by) in enumerate(zip(TRAIN, CELLS))]
+    reals += [("0a", 'real "q" cr\rin "it', "pos", "x"), ("0b", "real esc\x1bx", "neg", "y")]
+    names, source = ("id", "review", "stars", "by"), tmp_path / f"all.{form}"
+    with open(source, "w", encoding="utf-8", newline="") as stream:
+        if form == "csv":
+            csv.writer(stream, lineterminator="\n").writerows([names, *reals])
+        elif form == "tsv":
+            stream.writelines("\t".join(row) + "\n" for row in [names, *reals])
+        else:
+            stream.writelines(json.dumps(dict(zip(names, row))) + "\n" for row in reals)
+    held = {"train": str(source), "valid": None, "test": None, "held_out": 0.15}
+    data = make_data(tmp_path, text_column="review", label_column="stars", **held)
+    results = write_generation(tmp_path / "r", data, [[Made(text) for text in ODD], [Made("z")]])
+    options = Options(join_train=True, report=False, binary=False, spreadsheet_safe=safe)
+    record = collect([results], data, tmp_path / "out", options)
+    path = tmp_path / "out" / f"train.{form}"
+    if form == "jsonl":
+        frame = pandas.read_json(path, lines=True, dtype=False).fillna("")
+    else:
+        tsv = {"sep": "\t", "quoting": csv.QUOTE_NONE, "lineterminator": "\n"} if form == "tsv" else {}
+        frame = pandas.read_csv(path, dtype=str, keep_default_na=False, **tsv)
+    found = [tuple(row) for row in frame[list(names)].itertuples(index=False)]
+    num_real = record.files[path.name].real
+    first = {row[0]: row for row in reals}
+    assert num_real >= 10
+    assert found[:num_real] == [first[row[0]] for row in found[:num_real]]
+    new = [row[1] for row in found[num_real:]]
+    given = ["'" + text if safe and text[0] in "=-" else text for text in [*ODD, "z"]]
+    assert len(new) >= 10 and set(new) <= set(given) and {row[0] for row in found[num_real:]} == {""}
