@@ -75,6 +75,9 @@ class VerifiedCheckpoints:
         flags = {flag: action for action in parser._actions for flag in action.option_strings}
         if "--path" in flags and not flags.keys() & {"--beam", "--context-window"}:  # of generate; of eval-lm
             flags["--path"].type = _verified_name
+        for flag, check in (("--seed", _seed), ("--update-freq", _update_freq)):
+            if flag in flags:  # fairseq uses both before any task exists
+                flags[flag].type = check
 
     def verify_checkpoints(self, cfg: DictConfig, task: str, *also: str) -> None:
         """Verify the checkpoints that the command will read, and let fairseq read copies of them.
@@ -215,6 +218,19 @@ def _refuse_shards(root: DictConfig | None) -> None:
             f"{flags.checkpoint_shard_count}: "
             "checkpoints in several files are not read by this task; leave both flags out"
         )
+
+
+def _seed(text: str) -> int:
+    if not 0 <= (seed := int(text)) < 2**32:  # numpy's range
+        raise argparse.ArgumentTypeError(f"--seed {seed}: give a seed from 0 to {2**32 - 1:,}")
+    return seed
+
+
+def _update_freq(text: str) -> list[int]:
+    numbers = [int(number) for number in text.strip("[]() ").split(",")]
+    if min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"--update-freq {text}: give whole numbers of 1 or more")
+    return numbers
 
 
 # fairseq-validate parses its command line four times, and opens the name after that: kept open to the end.

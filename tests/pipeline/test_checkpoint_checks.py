@@ -133,6 +133,13 @@ def test_a_changed_setting_of_the_optimizer_is_used_and_not_only_told(trained, r
     assert state["cfg"]["checkpoint"]["optimizer_overrides"] == "{}"
 
 
+@pytest.mark.parametrize("words", [("--seed", "-1"), ("--update-freq", "0"), ("--update-freq", "2,-1")])
+def test_numbers_that_fairseq_would_stumble_over_are_refused(trained, reviews, words, capsys):
+    with pytest.raises(SystemExit):
+        go_on(reviews.folder, trained.folder, *words)
+    assert " ".join(words) in capsys.readouterr().err
+
+
 def test_another_optimizer_is_refused_with_the_mend(trained, reviews):
     with pytest.raises(SystemExit, match="--optimizer fused_adamw.*--reset-optimizer"):
         go_on(reviews.folder, trained.folder, "--optimizer", "adam", "--accept-changed-settings")

@@ -74,7 +74,6 @@ def finished(augment, tmp_path_factory):
         ({"temperature": -1}, ["--temperature"]),
         ({"min_len": 40}, ["--min-len 40"]),
         ({"max_len_b": 0}, ["--max-len-b 0"]),
-        ({"seed": -1}, ["--seed -1"]),
         ({"max_len_a": 1}, ["--max-len-a"]),
         ({"nbest": 3}, ["--nbest"]),
         ({"data": "nowhere"}, ["nowhere"]),
@@ -84,6 +83,14 @@ def finished(augment, tmp_path_factory):
 def test_a_slip_destroys_nothing(slip, parts, augment, finished):
     before = contents(finished)
     refused("generate", augment(finished, **slip), *parts)
+    assert contents(finished) == before
+
+
+def test_a_negative_seed_destroys_nothing(augment, finished, capsys):
+    before = contents(finished)
+    with pytest.raises(SystemExit):
+        in_process("generate", *augment(finished, seed=-1))
+    assert "--seed -1" in capsys.readouterr().err
     assert contents(finished) == before
 
 
