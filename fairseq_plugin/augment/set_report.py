@@ -6,6 +6,7 @@ from fairseq_plugin.augment.augmented_set import SetRecord
 from fairseq_plugin.augment.filters import REASONS
 from fairseq_plugin.augment.judge import agree, train_judge
 from fairseq_plugin.augment.read_generation import Sample
+from fairseq_plugin.augment.verdict import verdict
 from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.manifest import Manifest
@@ -68,8 +69,9 @@ def _agreement(
     except UserError:  # one label, or no words: the page says that there is no judge
         return None
     found = agree(judge, statistics.draw(kept, _JUDGED, seed), names)
-    valid = agree(judge, real["valid"], names).share if real.get("valid") else None
-    return Agreement(found.share, valid)
+    valid = agree(judge, real["valid"], names) if real.get("valid") else None
+    said = verdict(names, valid and valid.confusion, found.confusion)
+    return Agreement(found.share, valid and valid.share, said.sentence)
 
 
 def _rejected(samples: Sequence[Sample], reasons: Sequence[str | None]) -> dict[str, list[str]]:

@@ -25,10 +25,12 @@ class Agreement:
     Attributes:
         synthetic: of the kept sentences.
         valid: of the real valid set; None where there is none.
+        verdict: one sentence that says whether the set is worth using; "" for none.
     """
 
     synthetic: float | None
     valid: float | None
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,10 @@ def _head(report: Report) -> str:
         ),
         (number(rate), "tokens generated per second"),
     ]
+    verdict = f'<p class="lede"><b>{escape(judged.verdict)}</b></p>' if judged and judged.verdict else ""
     boxes = "".join(f'<div class="tile"><b>{value}</b><span>{text}</span></div>' for value, text in tiles)
     return (
-        f'<p class="eyebrow">Augmented set</p><h1>{escape(report.name)}</h1>'
+        f'<p class="eyebrow">Augmented set</p><h1>{escape(report.name)}</h1>{verdict}'
         f'<p class="lede"><b>{counts.generated:,}</b> sentences were generated for '
         f"{len(report.labels)} labels with seed {report.seed}. <b>{counts.kept:,}</b> of them are "
         f"kept and {counts.rejected:,} are not; this page tells why, and what the kept ones are like.</p>"

@@ -151,6 +151,10 @@ def test_the_page_begins_with_what_cannot_be_had_by_gibberish():
     assert tiles[0][1].startswith("kept: ") and tiles[1][0] == percent(0.5, 0) and "90" in tiles[1][1]
     assert not [told for _, told in tiles if re.search("train yet|distinct|triples|new", told)]
     assert "no classifier could be trained" in page.render(make_report(labels, texts, agreement=None))
+    bad = page.Agreement(synthetic=0.5, valid=0.9, verdict="Not worth using: <b>.")
+    assert '</h1><p class="lede"><b>Not worth using: &lt;b&gt;.</b>' in page.render(
+        make_report(labels, texts, agreement=bad)
+    )
     assert "no better than one far below" in shown  # real text is the yardstick of novelty
 
 
