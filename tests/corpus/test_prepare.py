@@ -270,11 +270,13 @@ def test_the_command_prints_what_it_did(tmp_path, run_script):
     for line, split in zip(lines[4:7], splits.values(), strict=True):
         documents, tokens, words, characters, per_word, longest = line.replace(",", "").split()[1:]
         assert [int(documents), int(tokens), int(words), int(characters), int(longest)] == [
-            split.documents, split.tokens, split.words, split.characters, split.longest,
+            split.documents,
+            split.tokens,
+            split.words,
+            split.characters,
+            split.longest,
         ]
-        assert float(per_word) == pytest.approx(
-            (split.tokens - split.documents) / split.words, abs=6e-4
-        )
+        assert float(per_word) == pytest.approx((split.tokens - split.documents) / split.words, abs=6e-4)
     assert lines[8] == f"written: {tmp_path / 'out'}"
     assert done.stderr == ""
 

@@ -1,4 +1,4 @@
-"""Checkpoints of other labels and trainings with other settings are refused, through fairseq's own commands."""
+"""Checkpoints of other labels and trainings with other settings are refused, through the stock commands."""
 
 import json
 import shutil
@@ -82,7 +82,8 @@ def test_changed_settings_are_refused_with_both_values(trained, reviews, words, 
         given = [word for word in given if word not in ("--gamma", "0.5")]
     with pytest.raises(SystemExit) as error:
         in_process(
-            "train", reviews.folder, "--task", "conditional_augmentation", *given, "--save-dir", trained.folder,
+            "train", reviews.folder, "--task", "conditional_augmentation", *given,
+            "--save-dir", trained.folder,
             "--max-epoch", 3, "--no-save", *words,
         )  # fmt: skip
     assert told in str(error.value) and "--accept-changed-settings" in str(error.value)

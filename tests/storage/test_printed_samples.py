@@ -111,9 +111,7 @@ def test_logs_targets_and_alignments_are_passed_over(tmp_path):
 
 def test_known_texts_may_have_line_breaks_and_several_hypotheses(tmp_path):
     path, texts = tmp_path / "g.txt", {(5,): FORGED + HYPOTHESIS, (6,): "other"}
-    path.write_text(
-        printed(0, "5", texts[5,], source="p\nq") + printed(0, "6", "other", with_source=False)
-    )
+    path.write_text(printed(0, "5", texts[5,], source="p\nq") + printed(0, "6", "other", with_source=False))
     known = KnownTexts({0: "p\nq"}.__getitem__, lambda ids: texts[tuple(ids)])
     assert [(one.id, one.ids, one.text) for one in read_printed(path, known)] == [
         (0, [5], texts[5,]), (0, [6], "other"),
