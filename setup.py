@@ -35,6 +35,7 @@ setup(
         "tensorboard": ["tensorboard"],
         "test": [
             "hypothesis",
+            "pandas",
             "psutil",
             "pyright[nodejs]",
             "pytest",
