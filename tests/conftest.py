@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -69,6 +70,18 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip("no ../shared/data beside the repository: real data sets are not at hand")
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("may not mount a small file system here")
+    yield place
+    subprocess.run(["umount", place], check=True)
 
 
 def child_environment(**extra):

@@ -35,6 +35,7 @@ from fairseq_plugin.storage.training_settings import (
     optimizer_overrides,
     told_settings,
 )
+from fairseq_plugin.tasks.disk_errors import explain_disk_errors
 from fairseq_plugin.tasks.save_dir_lock import lock_save_dir
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ class VerifiedCheckpoints:
                         "no batch size is given: add --max-tokens N (tokens per batch, padding included) or "
                         "--batch-size N (examples per batch)"
                     )
+        if isinstance(parser, argparse.ArgumentParser) and Path(sys.argv[0]).name.startswith("fairseq-"):
+            explain_disk_errors(sys.argv)
         flags = {flag: action for action in parser._actions for flag in action.option_strings}
         if "--path" in flags and not flags.keys() & {"--beam", "--context-window"}:  # of generate; of eval-lm
             flags["--path"].type = _verified_name
