@@ -33,7 +33,7 @@ from fairseq_plugin.tasks.decoding_flags import (
     least_length,
 )
 from fairseq_plugin.tasks.label_perplexity import LabelPerplexity
-from fairseq_plugin.tasks.prompted import Prompted, continue_all
+from fairseq_plugin.tasks.prompted import Prompted, check_max_tokens, continue_all, put_before
 from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.tasks.verified_checkpoints import VerifiedCheckpoints
 from fairseq_plugin.text.codec import Codec, load_codec
@@ -158,7 +158,11 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
         """See :meth:`~.before_generation.ChecksBeforeGeneration.check_generation`."""
         check_flags(config.generation)
         if config.dataset.gen_subset == AUGMENT:
-            self._ids_asked_for(self.cfg, self.manifest)
+            counts = self._ids_asked_for(self.cfg, self.manifest).counts
+            lengths = [1 + len(label.prompt) for label in self.manifest.labels]
+            self._positions = self.trained_positions() or sys.maxsize
+            asked = max(length for length, count in zip(lengths, counts) if count)
+            check_max_tokens(config.dataset.max_tokens, asked + self._max_new(max(lengths)))
         else:
             check_split(self.cfg.data, config.dataset.gen_subset)
 
@@ -311,13 +315,8 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
             for label in self.manifest.labels
             if prompt[1 : 1 + len(label.prompt)] == list(label.prompt)
         )
-        for one in found if beginning else ():
-            given = torch.tensor(beginning, device=one["tokens"].device, dtype=one["tokens"].dtype)
-            one["tokens"] = torch.cat([given, one["tokens"]])
-            # The model did not choose these tokens: certain, not scored.
-            one["positional_scores"] = torch.cat(
-                [one["positional_scores"].new_zeros(len(given)), one["positional_scores"]]
-            )
+        if beginning:
+            put_before(beginning, found)
 
     # -- text ------------------------------------------------------------------------------------------
 

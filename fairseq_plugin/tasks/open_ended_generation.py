@@ -36,7 +36,7 @@ from fairseq_plugin.tasks.decoding_flags import (
 from fairseq_plugin.tasks.end_of_training import DrawAtTheEnd
 from fairseq_plugin.tasks.finite_scores import FiniteScores
 from fairseq_plugin.tasks.open_ended_config import OpenEndedGenerationConfig
-from fairseq_plugin.tasks.prompted import Prompted, continue_all
+from fairseq_plugin.tasks.prompted import Prompted, check_max_tokens, continue_all
 from fairseq_plugin.tasks.sample_table import SampleTable
 from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.tasks.training_samples import TrainingSamples, sample_prompts
@@ -136,7 +136,9 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
         """See :meth:`~.before_generation.ChecksBeforeGeneration.check_generation`."""
         check_flags(config.generation, self._own_flags())
         self._check_least_length(config.generation)
-        self._ids_and_prompts(config.dataset.gen_subset)
+        _, prompts = self._ids_and_prompts(config.dataset.gen_subset)
+        longest = max(map(len, prompts), default=0)
+        check_max_tokens(config.dataset.max_tokens, longest + config.generation.max_len_b)
 
     @plain_errors()
     def get_interactive_tokens_and_lengths(

@@ -1,7 +1,7 @@
 """What our tasks have in common: batches made in the main process, prompts and ids out of a batch."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,12 +37,7 @@ class Prompted(ChecksBeforeGeneration):
             self.tell_once(
                 "--num-workers is not used: batches are made in the main process, which takes no time"
             )
-        max_tokens, longest = kwargs.get("max_tokens"), int(np.max(dataset.sizes, initial=0))
-        if max_tokens and longest > max_tokens:  # fairseq only asserts it
-            raise UserError(
-                f"--max-tokens {max_tokens} is less than the longest example's {longest} tokens: "
-                f"give at least --max-tokens {longest}"
-            )
+        check_max_tokens(kwargs.get("max_tokens"), int(np.max(dataset.sizes, initial=0)))
         iterator = super().get_batch_iterator(dataset, num_workers=0, **kwargs)  # type: ignore[misc]
         if dataset is self.prompts_asked:
             shard, shards = kwargs.get("shard_id", 0), kwargs.get("num_shards", 1)
@@ -73,6 +68,19 @@ class Prompted(ChecksBeforeGeneration):
             self._told.add(message)
 
 
+def check_max_tokens(max_tokens: int | None, longest: int) -> None:
+    """Refuse batches that cannot hold the longest example or sample, which fairseq only asserts.
+
+    Raises:
+        UserError: naming the flag.
+    """
+    if max_tokens and longest > max_tokens:
+        raise UserError(
+            f"--max-tokens {max_tokens} is less than the longest example's {longest} tokens: "
+            f"give at least --max-tokens {longest}"
+        )
+
+
 def continue_all(generator: Any, prompts: list[list[int]], ids: list[int]) -> list[list[dict[str, Any]]]:
     """Hypotheses of a generator, per prompt, best first.
 
@@ -83,3 +91,12 @@ def continue_all(generator: Any, prompts: list[list[int]], ids: list[int]) -> li
         return generator.generate(prompts, ids)
     except FloatingPointError as error:
         raise UserError(f"samples {ids[:10]}: {error}") from error
+
+
+def put_before(beginning: Sequence[int], found: Sequence[dict[str, Any]]) -> None:
+    """Make a beginning that the user gave part of each hypothesis; it is certain, not scored."""
+    for one in found:
+        given = torch.tensor(beginning, device=one["tokens"].device, dtype=one["tokens"].dtype)
+        scores = one["positional_scores"]
+        one["tokens"] = torch.cat([given, one["tokens"]])
+        one["positional_scores"] = torch.cat([scores.new_zeros(len(given)), scores])

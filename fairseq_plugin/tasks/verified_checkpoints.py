@@ -100,6 +100,12 @@ class VerifiedCheckpoints:
         elif self._root is not None and "checkpoint" in self._root:
             self._verify_for_training(cfg, self._root)
 
+    def trained_positions(self) -> int | None:
+        """Positions of the GPT-2 in ``--path``, before it is built; ``None``: of another model, or no file."""
+        models = [checkpoint.config.get("model") for checkpoint in self._copies]
+        found = [model.get("n_positions") for model in models if isinstance(model, Mapping)]
+        return min(found) if found and all(isinstance(one, int) for one in found) else None
+
     def _verify_for_reading(self, cfg: DictConfig, root: DictConfig | None, tasks: tuple[str, ...]) -> None:
         _refuse_shards(root)
         checkpoints = [open_checkpoint(path, "--path") for path in utils.split_paths(cfg.path)]

@@ -77,6 +77,7 @@ def finished(augment, tmp_path_factory):
         ({"max_len_a": 1}, ["--max-len-a"]),
         ({"nbest": 3}, ["--nbest"]),
         ({"data": "nowhere"}, ["nowhere"]),
+        ({"max_tokens": 20}, ["--max-tokens 20", "give at least"]),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -99,7 +100,13 @@ def test_a_slip_destroys_nothing_of_completions(complete, tmp_path):
     complete(tmp_path, *words)
     before = contents(tmp_path)
     assert len(before) == 4
-    for slip in (("--sampling-topp", 2), ("--num-samples", 0), ("--min-len", 5), ("--prefix-tokens", 0)):
+    for slip in (
+        ("--sampling-topp", 2),
+        ("--num-samples", 0),
+        ("--min-len", 5),
+        ("--prefix-tokens", 0),
+        ("--max-tokens", 19),
+    ):
         with pytest.raises(SystemExit, match=f"error: .*{slip[0]}"):
             complete(tmp_path, *words, *slip)
         assert contents(tmp_path) == before
