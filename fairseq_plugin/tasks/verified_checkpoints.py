@@ -101,7 +101,7 @@ class VerifiedCheckpoints:
             self._verify_for_training(cfg, self._root)
 
     def trained_positions(self) -> int | None:
-        """Positions of the GPT-2 in ``--path``, before it is built; ``None``: of another model, or no file."""
+        """Positions of the GPT-2 in ``--path``, before it is built; ``None``: another model, or no file."""
         models = [checkpoint.config.get("model") for checkpoint in self._copies]
         found = [model.get("n_positions") for model in models if isinstance(model, Mapping)]
         return min(found) if found and all(isinstance(one, int) for one in found) else None
