@@ -104,7 +104,8 @@ class VerifiedCheckpoints:
         """Positions of the GPT-2 in ``--path``, before it is built; ``None``: another model, or no file."""
         models = [checkpoint.config.get("model") for checkpoint in self._copies]
         found = [model.get("n_positions") for model in models if isinstance(model, Mapping)]
-        return min(found) if found and all(isinstance(one, int) for one in found) else None
+        known = [positions for positions in found if isinstance(positions, int)]
+        return min(known) if known and len(known) == len(found) else None
 
     def _verify_for_reading(self, cfg: DictConfig, root: DictConfig | None, tasks: tuple[str, ...]) -> None:
         _refuse_shards(root)
