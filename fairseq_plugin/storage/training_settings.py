@@ -137,6 +137,8 @@ def _changes(
     for name in names:
         section, _, key = name.partition(".")
         before, now = _section(saved, section), _section(current, section)
+        if section == "model" and now.get(key) is None:
+            continue  # not given: --arch decides, and is compared; see build_model for what it decided
         if key in before and key in now and _plain(before[key]) != _plain(now[key]):
             flag = f"--{section if key == '_name' else key}".replace("_", "-")
             found.append(Change(flag.replace("--model", "--arch"), before[key], now[key]))

@@ -52,6 +52,7 @@ class VerifiedCheckpoints:
         self._copies: list[Checkpoint] = []
         self._given_names: dict[str, object] = {}  # restored once fairseq has read the copies
         self._root: DictConfig | None = None
+        self._goes_on_from: Checkpoint | None = None  # a training whose settings must be the same
 
     def data_identity(self) -> dict[str, object]:
         """What tells this task's data from others, kept in checkpoints: see :mod:`storage.data_identity`."""
@@ -148,6 +149,7 @@ class VerifiedCheckpoints:
         self._put_into_configuration(start, root)
 
     def _check_settings(self, checkpoint: Checkpoint, root: DictConfig, accepted: bool) -> None:
+        self._goes_on_from = None if accepted else checkpoint
         current = cast(dict[str, Any], OmegaConf.to_container(root, resolve=True, enum_to_str=True))
         saved_data = (checkpoint.state.get("task_state") or {}).get(DATA)
         changes = changed_settings(checkpoint.config, current)
@@ -193,7 +195,13 @@ class VerifiedCheckpoints:
             with plain_errors():
                 plain = OmegaConf.to_container(cfg, resolve=False) if OmegaConf.is_config(cfg) else cfg
                 check_model(plain, "the checkpoint")
-        return super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
+        model = super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
+        if self._goes_on_from is not None and OmegaConf.is_config(cfg):
+            with plain_errors():  # now the sizes that --arch decides are known
+                built = {"model": OmegaConf.to_container(cast(DictConfig, cfg), resolve=True)}
+                saved = {"model": self._goes_on_from.config.get("model")}
+                check_changes(changed_settings(saved, built), self._goes_on_from.path, accepted=False)
+        return model
 
     def state_dict(self) -> dict[str, Any]:
         """fairseq's hook: what a checkpoint keeps of the task."""

@@ -31,7 +31,9 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path):
         r"A\nfilm",
     )
     done = shell("imitate.sh", *words)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    # Seconds of training are not worth much, on a slow machine nothing: then it says so.
+    status = 3 if "\nNot worth using: the model has learnt hardly any context" in done.stdout else 0
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
     out = tmp_path / "out"
     names = {path.name for path in out.iterdir()}
     assert {"training.png", "training.svg", "training-epochs.png", "samples.md", "recipe", "trained"} <= names
@@ -54,7 +56,7 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path):
 
     again = shell("imitate.sh", *words)
 
-    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert again.returncode == status, again.stdout[-3000:] + again.stderr[-3000:]
     assert "fairseq-train" not in again.stdout
     assert (out / "checkpoints" / "checkpoint_best.pt").read_bytes() == checkpoint
     assert (out / "samples.md").read_text("utf-8") == page
@@ -63,7 +65,7 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path):
     last = out / "checkpoints" / "checkpoint_last.pt"
     last.write_bytes(last.read_bytes()[:5000])
     torn = shell("imitate.sh", *words)
-    assert torn.returncode == 0, torn.stdout[-3000:] + torn.stderr[-3000:]
+    assert torn.returncode in (0, 3), torn.stdout[-3000:] + torn.stderr[-3000:]
     console = (out / "train.console").read_text("utf-8")
     assert "going on from" in console and "Loaded checkpoint" in console
 
