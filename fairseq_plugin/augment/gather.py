@@ -116,8 +116,7 @@ def gather(
             if sample.id in home:
                 raise UserError(
                     f"sample {sample.id} is there twice: in {home[sample.id]} and in {own.path}; give each "
-                    f"run "
-                    "once, and generate with --nbest 1"
+                    "run once, and generate with --nbest 1"
                 )
             found[sample.id], home[sample.id] = sample, own.path
             num_samples, num_tokens = num_samples + 1, num_tokens + sample.num_tokens
@@ -160,8 +159,7 @@ def _all_ids(results: list[Results]) -> list[SampleIds]:
         if number in shards:
             raise UserError(
                 f"{shards[number].folder} and {own.folder} hold the same samples (shard {number} of {count} "
-                f"from "
-                f"--first-sample {facts.first_sample}); give one of them"
+                f"from --first-sample {facts.first_sample}); give one of them"
             )
         shards[number] = own
     every: list[SampleIds] = []

@@ -11,13 +11,12 @@ from typing import Protocol
 
 import torch
 
-# Attention always spans a multiple of this many positions; the rest is masked. A sample's result then does
-# not
-# depend on how long the other samples are: BLAS sums the same numbers in the same order, and exact zeros.
+# Attention always spans a multiple of this many positions; the rest is masked. A sample's result then
+# does not depend on how long the other samples are: BLAS sums the same numbers in the same order, and exact
+# zeros.
 _BLOCK = 32
 # Below this width of a head, 32 positions are so small a product that BLAS takes another kernel for it than
-# for
-# more positions, with other last bits: there the least is two blocks.
+# for more positions, with other last bits: there the least is two blocks.
 _NARROW_HEAD = 32
 
 
@@ -58,9 +57,8 @@ class KVCache:
     overwritten.
 
     On a CPU only the blocks of positions in use are laid out, one behind the other, and laid out anew when
-    the
-    samples need another block: the products over them then need no copy, which otherwise takes several times
-    as long as the products themselves. On a GPU all positions are laid out from the start.
+    the samples need another block: the products over them then need no copy, which otherwise takes several
+    times as long as the products themselves. On a GPU all positions are laid out from the start.
 
     Args:
         config: the network's sizes.

@@ -22,10 +22,9 @@ With the parity switch ``eps`` (the published code adds 1e-8 to each of the V en
 Semantics, as published: the seen set of a text starts empty and holds the earlier *targets* of that text,
 without a limit of distance, each once; the very first input token never counts unless it is given as seen.
 gamma = 1 is maximum likelihood: loss and gradient from logits are bit-equal to cross-entropy. At inference
-nothing
-changes: plain softmax. Beyond the published code: any batch (padding is neither scored nor seen, texts never
-leak into each other, a batch of nothing but padding gives 0 with a graph), exact normalisation, half
-precision.
+nothing changes: plain softmax. Beyond the published code: any batch (padding is neither scored nor seen,
+texts never leak into each other, a batch of nothing but padding gives 0 with a graph), exact normalisation,
+half precision.
 
     >>> logits_BTV = torch.zeros(1, 3, 4, requires_grad=True)   # p = 1/4 everywhere
     >>> target_BT, rule = torch.tensor([[2, 2, 3]]), ScaleGradRule(gamma=0.5)

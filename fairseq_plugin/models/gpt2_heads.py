@@ -101,8 +101,7 @@ def adapt_state(
             raise UserError(
                 f"the checkpoint's classification head {head!r} has {classes} classes, the model's "
                 f"{own[name].shape[0]}: give --num-classes {classes}, or another --classification-head-name "
-                "for "
-                "a new head"
+                "for a new head"
             )
     return state
 

@@ -119,8 +119,7 @@ class NoRepeatNGrams:
 
     def forbid(self, logits_SV: torch.Tensor) -> None:
         """A token is forbidden where the last n - 1 tokens of the text occur earlier in it and are followed
-        by
-        that token there."""
+        by that token there."""
         windows_SWN = self._texts_ST.unfold(1, self._n, 1)
         last_N = torch.arange(1 - self._n, 0, device=self._texts_ST.device)
         ending_SN = self._texts_ST.gather(1, (self._lengths_S.unsqueeze(1) + last_N).clamp(min=0))

@@ -54,6 +54,11 @@ def choose_restart(
         UserError: the file that was asked for is missing or damaged, or there are checkpoints and none is
             whole: training must not start from scratch unasked.
     """
+    for path in sorted(Path(save_dir).glob(PATTERN)):
+        if path.is_dir():  # fairseq would end in a traceback when it writes its own there
+            raise UserError(
+                f"--save-dir {save_dir}: {path} is a folder, where a checkpoint belongs; move it away"
+            )
     if restore_file != DEFAULT:
         return _asked_for(Path(save_dir), restore_file)
     last = Path(save_dir) / DEFAULT.replace(".pt", f"{suffix}.pt")

@@ -50,13 +50,15 @@ def check_identity(saved: object, own: Mapping[str, object]) -> str | None:
             "the checkpoint does not say which labels and symbols it was trained with (an older version, or "
             "another task, wrote it): make sure that they are those of the data"
         )
+    # Another dictionary changes what the model reads for a label too: the names tell the two apart.
+    same_names = saved.get("label_names", own.get("label_names")) == own.get("label_names")
+    if same_names and saved.get("vocabulary", own["vocabulary"]) != own["vocabulary"]:
+        raise UserError(f"the checkpoint was trained with another dictionary, or another tokenizer; {_MEND}")
     if saved.get("labels", own.get("labels")) != own.get("labels"):
         raise UserError(
             f"the checkpoint was trained with other labels: {_names(saved)}; the data's are {_names(own)}; "
             f"{_MEND}"
         )
-    if saved.get("vocabulary", own["vocabulary"]) != own["vocabulary"]:
-        raise UserError(f"the checkpoint was trained with another dictionary, or another tokenizer; {_MEND}")
     return None
 
 

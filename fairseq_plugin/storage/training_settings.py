@@ -122,8 +122,7 @@ def check_changes(changes: list[Change], checkpoint: object, accepted: bool) -> 
         return f"{ACCEPT}: going on from {checkpoint} with {differing}"
     raise UserError(
         f"this training would go on from {checkpoint} with changed settings: {differing}; give the same as "
-        "before, "
-        f"another --save-dir, or {ACCEPT}"
+        f"before, another --save-dir, or {ACCEPT}"
     )
 
 

@@ -64,8 +64,7 @@ def _check_flags(args: argparse.Namespace) -> None:
     if args.sampling and args.nbest != args.beam:
         raise UserError(
             f"--sampling draws --beam {args.beam} texts per sample and --nbest is {args.nbest}: give both "
-            "the same "
-            "number, --beam 1 --nbest 1 for one text"
+            "the same number, --beam 1 --nbest 1 for one text"
         )
 
 

@@ -67,8 +67,7 @@ class ConditionalAugmentationConfig(FairseqDataclass):
         default=False,
         metadata={
             "help": "go on from a checkpoint although data, seed, batch size, loss or other settings that "
-            "decide the "
-            "result differ from those it was trained with"
+            "decide the result differ from those it was trained with"
         },
     )
     # Settings that are elsewhere in fairseq's configuration (no help: no flag of ours).
@@ -247,8 +246,7 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
             if positions is not None and longest > positions:
                 raise UserError(
                     f"the longest example has {longest} tokens but the model has {positions} positions: "
-                    "raise "
-                    f"--n-positions, or prepare the data again with --max-tokens {positions}"
+                    f"raise --n-positions, or prepare the data again with --max-tokens {positions}"
                 )
         self._model, self._positions = model, int(positions or sys.maxsize)
         return model

@@ -14,8 +14,8 @@ class OpenEndedGenerationConfig(LanguageModelingConfig):
         default=50,
         metadata={
             "help": "fairseq-generate --gen-subset SPLIT: the split's text is cut into consecutive prefixes "
-            "of this many "
-            "tokens, >= 1, each of which is continued; samples while training begin with as many"
+            "of this many tokens, >= 1, each of which is continued; samples while training begin with as "
+            "many"
         },
     )
     prompts: Optional[str] = field(
@@ -87,8 +87,7 @@ class OpenEndedGenerationConfig(LanguageModelingConfig):
         default=False,
         metadata={
             "help": "go on from a checkpoint although data, seed, batch size, loss or other settings that "
-            "decide the "
-            "result differ from those it was trained with"
+            "decide the result differ from those it was trained with"
         },
     )
     # Settings that stand elsewhere in fairseq's configuration (no help: no flag of ours).

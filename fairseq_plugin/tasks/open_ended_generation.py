@@ -174,8 +174,8 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
         if longest > self._positions:
             raise UserError(
                 f"a block of {longest} tokens does not fit into the model's {self._positions} positions and "
-                "would be "
-                f"left out: give --tokens-per-sample {self._positions} or less, with --sample-break-mode none"
+                f"would be left out: give --tokens-per-sample {self._positions} or less, with "
+                "--sample-break-mode none"
             )
         blocks = (
             BlocksWithContext(dataset, context_window, self.dictionary.pad()) if context_window else dataset

@@ -28,8 +28,7 @@ def check_range(first: int, number: int | None) -> None:
     if number is not None and number > MAX_SAMPLES:
         raise UserError(
             f"--num-samples {number}: one run makes at most {MAX_SAMPLES:,}; go on with --first-sample in "
-            "further "
-            "runs, each with its own --results-path"
+            "further runs, each with its own --results-path"
         )
     if first + (number or 1) > MAX_ID:
         raise UserError(f"--first-sample {first} goes beyond the last sample id, {MAX_ID:,}; give less")
@@ -149,6 +148,5 @@ def check_room(
     mend = f"give {flag} {room} or less, or shorter prompts" if room > 0 else "give shorter prompts"
     raise UserError(
         f"prompt {longest} of {length} tokens and {flag} {max_new} new ones exceed the model's {positions} "
-        "positions "
-        f"(--n-positions): {mend}"
+        f"positions (--n-positions): {mend}"
     )

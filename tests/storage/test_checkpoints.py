@@ -203,6 +203,12 @@ def test_where_none_is_whole_nothing_starts_from_scratch(tmp_path, share):
         choose_restart(tmp_path, finetune_from=str(tmp_path / "checkpoint_1_7.pt"))
 
 
+def test_a_folder_where_a_checkpoint_belongs_is_refused_before_training(tmp_path):
+    (tmp_path / "checkpoint_last.pt").mkdir()
+    with pytest.raises(UserError, match=r"checkpoint_last\.pt is a folder.*move it away"):
+        choose_restart(tmp_path)
+
+
 def test_a_file_that_was_asked_for_is_taken_or_refused(tmp_path):
     other = write(tmp_path / "checkpoint_1_7.pt", 7)
     write(tmp_path / "checkpoint_last.pt", 9)
