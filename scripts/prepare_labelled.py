@@ -51,6 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="largest row in bytes, all columns included; larger ones are rejected")  # fmt: skip
     add("--separator", default="\\t", help="between label and sentence; \\t is a tab")
     add("--keep-whitespace", action="store_true", help="do not strip whitespace around sentences")
+    add("--drop-unknown-labels", action="store_true",
+        help="leave out (and count) rows of valid and test whose label no row of TRAIN has")  # fmt: skip
     add("--overwrite", action="store_true", help="replace other prepared data in --to")
     add("--workers", metavar="N", type=int, default=None, help="threads for encoding; default: all cores")
     return parser

@@ -115,10 +115,10 @@ def count_repeats(rows: Mapping[str, Sequence[Row]]) -> dict[str, int]:
 
 
 def lines_by_reason(rejections: Iterable[Rejection]) -> dict[str, list[int]]:
-    """``{reason: [line, ...]}`` with every reason, in the order of lines."""
+    """``{reason: [line, ...]}`` in the order of lines, with every reason that needs no flag."""
     lines: dict[str, list[int]] = {reason: [] for reason in (EMPTY, TOO_LONG, MALFORMED, INEXACT, TOO_LARGE)}
     for rejection in sorted(rejections, key=lambda item: item.line):
-        lines[rejection.reason].append(rejection.line)
+        lines.setdefault(rejection.reason, []).append(rejection.line)
     return lines
 
 

@@ -30,7 +30,7 @@ from fairseq_plugin.labelled.manifest import Manifest, SourceFile
 from fairseq_plugin.labelled.other_columns import write_cells
 from fairseq_plugin.labelled.request import Request
 from fairseq_plugin.labelled.rows import clean_rows, read_raw_rows, shared_suffix
-from fairseq_plugin.labelled.source import Rejection, Row, SourceSpec
+from fairseq_plugin.labelled.source import UNKNOWN_LABEL, Rejection, Row, SourceSpec
 from fairseq_plugin.labelled.split import hold_out
 from fairseq_plugin.storage.dictionary import NUM_SPECIALS, dictionary_ids, index_of_id, write_dictionary
 from fairseq_plugin.storage.folders import check_place, publish_prepared
@@ -149,7 +149,7 @@ def _encode(request: Request, source: Source, codec: Codec) -> tuple[Manifest, d
     if len(labels) == 1:
         source.notes.append(f"every row has the label {labels[0].name!r}: is --label-column right?")
     source.notes += _single_labels(train)
-    _check_labels(source.rows, request)
+    _check_labels(source, request)
     encoded = encode_splits(source.rows, source.rejected, labels, codec, request.max_tokens, indices)
     for split, examples in encoded.items():
         if not examples.rows:
@@ -185,18 +185,22 @@ def _single_labels(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _check_labels(rows: Mapping[str, Sequence[Row]], request: Request) -> None:
-    """Every label of valid and test must be one of train's."""
-    known = {row.label for row in rows["train"]}
+def _check_labels(source: Source, request: Request) -> None:
+    """Every label of valid and test must be one of train's; other rows are refused or, if asked, rejected."""
+    known = {row.label for row in source.rows["train"]}
     for split in ("valid", "test"):
-        for row in rows.get(split, ()):
-            if row.label not in known:
-                path = getattr(request, split) or request.train
-                raise UserError(
-                    f"{path} line {row.line}: label {listed([row.label])} is not in train, which has "
-                    f"{listed(sorted(known))}; mend or remove the row, add rows of "
-                    "this label to train, or choose --label-column"
-                )
+        strange = [row for row in source.rows.get(split, ()) if row.label not in known]
+        if strange and not request.drop_unknown_labels:
+            path = getattr(request, split) or request.train
+            first = strange[0]
+            raise UserError(
+                f"{path} line {first.line}: label {listed([first.label])} is not in train, which has "
+                f"{listed(sorted(known))}; mend or remove the row, add rows of this label to train, choose "
+                "--label-column, or give --drop-unknown-labels"
+            )
+        if strange:
+            source.rejected[split] += [Rejection(row.line, UNKNOWN_LABEL, repr(row.label)) for row in strange]
+            source.rows[split] = [row for row in source.rows[split] if row.label in known]
 
 
 def _fill(building: Path, manifest: Manifest, codec: Codec, encoded: Mapping[str, Encoded]) -> None:

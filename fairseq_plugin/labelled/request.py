@@ -23,6 +23,7 @@ class Request:
         max_tokens: longest example, prompt and end included.
         max_bytes: largest row, all its columns included.
         overwrite: replace a different prepared folder.
+        drop_unknown_labels: leave out, and count, rows of valid and test whose label train lacks.
     """
 
     train: str
@@ -46,6 +47,7 @@ class Request:
     separator: str = "\t"
     keep_whitespace: bool = False
     overwrite: bool = False
+    drop_unknown_labels: bool = False
 
     @property
     def codec_choice(self) -> CodecChoice:

@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+# Why a row is not used.
 EMPTY, MALFORMED, TOO_LARGE, TOO_LONG, INEXACT = "empty", "malformed", "too_large", "too_long", "inexact"
+UNKNOWN_LABEL = "unknown_label"
 
 # A record's cells: by position (TSV, CSV) or by key (JSONL).
 Cells = list[str] | dict[str, Any]
@@ -28,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A row that is not used: ``reason`` is one of the five above."""
+    """A row that is not used: ``reason`` is one of the six above."""
 
     line: int
     reason: str

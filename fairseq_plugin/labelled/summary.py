@@ -6,7 +6,15 @@ from itertools import groupby
 
 from fairseq_plugin.labelled.manifest import Label, Manifest
 from fairseq_plugin.labelled.prepare import Prepared
-from fairseq_plugin.labelled.source import EMPTY, INEXACT, MALFORMED, TOO_LARGE, TOO_LONG, Rejection
+from fairseq_plugin.labelled.source import (
+    EMPTY,
+    INEXACT,
+    MALFORMED,
+    TOO_LARGE,
+    TOO_LONG,
+    UNKNOWN_LABEL,
+    Rejection,
+)
 from fairseq_plugin.storage.codec_choice import TITLES
 from fairseq_plugin.text.table import aligned
 
@@ -17,6 +25,7 @@ REASONS = {
     TOO_LARGE: "larger than --max-bytes",
     MALFORMED: "malformed",
     INEXACT: "altered by the tokenizer",
+    UNKNOWN_LABEL: "with a label that train lacks",
 }
 
 
