@@ -1,0 +1,298 @@
+"""The stages from a labelled file to an augmented set and its verdict: fairseq's commands, our scripts.
+
+Everything is below ``to``::
+
+    data/                     prepared for fairseq
+    gamma-0.5-seed-1/         one folder per setting: results stand side by side
+        checkpoints/          the model, its log and curves
+        generated/            the samples
+        augmented/            the new set, its record and report
+        judge.json            a classifier on real and new rows
+        steps/                marks of finished stages, and what each command said
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_plugin.augment.plan import BATCH_TOKENS, BATCHES_PER_UPDATE, Plan, plan, vocabulary
+from fairseq_plugin.augment.request import AugmentRequest
+from fairseq_plugin.augment.stage import Stage, Watcher, flags, python, short, stock
+from fairseq_plugin.augment.training_progress import TrainingProgress
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
+from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.storage.manifest import NAME as MANIFEST
+from fairseq_plugin.storage.sealed import write_sealed
+
+TASK = ("--user-dir", "fairseq_plugin", "--task", "conditional_augmentation")
+NOT_WORTH_USING = 3  # exit status of scripts/verdict.py
+_MAX_TOKENS = 256  # of a row, for a model from scratch: gpt2_tiny has so many positions
+_OURS = ("checkpoints", "generated", "augmented", "judge.json", "steps")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What is run for a request, and where it writes."""
+
+    request: AugmentRequest
+
+    @property
+    def data(self) -> Path:
+        """The prepared folder."""
+        return short(self.request.data or self.request.to / "data")
+
+    @property
+    def run(self) -> Path:
+        """The folder of this setting."""
+        start = f"-from-{self.request.pretrained.resolve().name}" if self.request.pretrained else ""
+        return short(self.request.to) / f"gamma-{self.request.gamma:g}-seed-{self.request.seed}{start}"
+
+    @property
+    def augmented(self) -> Path:
+        """The new set."""
+        return self.run / "augmented"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The model that generates."""
+        return short(self.request.path or self.run / "checkpoints" / "checkpoint_best.pt")
+
+    def __iter__(self) -> Iterator[Stage]:
+        """The stages, each made when those before it have run."""
+        if self.request.data is None:
+            self._check_source()
+            yield self.prepare()
+        self._begin_run()
+        if self.request.path is None:
+            yield self.train()
+        yield self.perplexity()
+        yield self.generate()
+        yield self.collect()
+        yield self.judge()
+        yield self.verdict()
+
+    def plan(self) -> Plan:
+        """How the prepared data is trained on."""
+        manifest = Manifest.load(self.data)
+        counts = [label.counts.get("train", 0) for label in manifest.labels]
+        tokens = manifest.splits["train"].tokens
+        return plan(tokens, counts, self.request.pretrained is not None, self.request.epochs)
+
+    # -- the stages --------------------------------------------------------------------------------------
+
+    def prepare(self) -> Stage:
+        """The source in fairseq's form."""
+        request, files = self.request, self.request.files()
+        if request.pretrained is not None:
+            codec = flags(codec="gpt2", gpt2_bpe=short(request.pretrained))
+        else:
+            size = vocabulary(files["train"].stat().st_size)
+            codec = flags(codec="bytes", vocab_size=size, max_tokens=_MAX_TOKENS)
+        paths = {split: short(path) for split, path in files.items()}
+        return Stage(
+            "Prepare it for fairseq",
+            python(
+                "prepare_labelled.py",
+                paths["train"],
+                *flags(
+                    valid=paths.get("valid"),
+                    test=paths.get("test"),
+                    to=self.data,
+                    text_column=request.text_column,
+                    label_column=request.label_column,
+                    seed=request.seed if "valid" not in paths else None,
+                    drop_unknown_labels=request.drop_unknown_labels,
+                    overwrite=request.overwrite,
+                ),
+                *codec,
+            ),
+        )
+
+    def train(self) -> Stage:
+        """The model; it stops early, and its best checkpoint by validation is taken."""
+        chosen, save_dir = self.plan(), self.run / "checkpoints"
+        return self._stage(
+            "train",
+            "Train GPT-2 with ScaleGrad",
+            stock(
+                "fairseq-train",
+                self.data,
+                *TASK,
+                *flags(
+                    arch=chosen.arch,
+                    pretrained_model=self.request.pretrained and short(self.request.pretrained),
+                    dropout=chosen.dropout,
+                    criterion="scale_grad",
+                    gamma=f"{self.request.gamma:g}",
+                    optimizer="fused_adamw",
+                    lr=f"{chosen.lr:g}",
+                    lr_scheduler="inverse_sqrt",
+                    warmup_updates=chosen.warmup,
+                    clip_norm=1.0,
+                    max_tokens=BATCH_TOKENS,
+                    update_freq=BATCHES_PER_UPDATE,
+                    max_epoch=chosen.epochs,
+                    patience=chosen.patience,
+                    validate_interval=chosen.interval,
+                    save_interval=chosen.interval,
+                    seed=self.request.seed,
+                    no_epoch_checkpoints=True,
+                    save_dir=save_dir,
+                    log_format="json",
+                    log_file=save_dir / "train.log",
+                ),
+            ),
+            outputs=(self.checkpoint,),
+            watcher=lambda: TrainingProgress(chosen.epochs),
+        )
+
+    def perplexity(self) -> Stage:
+        """Perplexity of sentences that the model has not seen."""
+        return self._stage(
+            "eval-lm",
+            "Perplexity of unseen sentences, given their labels",
+            stock(
+                "fairseq-eval-lm", self.data, *TASK,
+                *flags(path=self.checkpoint, gen_subset="valid", max_tokens=4096),
+            ),
+            watcher=lambda: _Picked("Perplexity of the sentences given their label", "perplexity"),
+        )  # fmt: skip
+
+    def generate(self) -> Stage:
+        """New sentences of each label."""
+        request, results = self.request, self.run / "generated"
+        return self._stage(
+            "generate",
+            f"Write new sentences, per label: {request.per_label}",
+            stock(
+                "fairseq-generate",
+                self.data,
+                *TASK,
+                *flags(
+                    path=self.checkpoint,
+                    gen_subset="augment",
+                    samples_per_label=request.per_label,
+                    seed=request.seed,
+                    sampling=True,
+                    temperature=None if request.temperature == 1 else f"{request.temperature:g}",
+                    sampling_topp=f"{request.top_p:g}",
+                    beam=1,
+                    nbest=1,
+                    max_len_b=request.max_len,
+                    batch_size=128,
+                    results_path=results,
+                ),
+            ),
+            inputs=(self.checkpoint,),
+            outputs=(results / "augment.samples.jsonl",),
+            watcher=lambda: _Picked(r"\(Translated\)"),
+        )
+
+    def collect(self) -> Stage:
+        """The new set, its record and report."""
+        return Stage(
+            "Collect them: drop copies and duplicates, write the set and its report",
+            python(
+                "collect.py", self.run / "generated",
+                *flags(data=self.data, to=self.augmented, overwrite=True),
+            ),
+        )  # fmt: skip
+
+    def judge(self) -> Stage:
+        """Does a classifier of the real rows agree with the new labels?"""
+        return Stage(
+            "Ask an independent classifier, trained on the real set, whether it agrees with the labels",
+            python(
+                "judge_agreement.py",
+                *flags(data=self.data, samples=self.augmented, json=self.run / "judge.json"),
+            ),
+        )
+
+    def verdict(self) -> Stage:
+        """Is it worth using?"""
+        return Stage(
+            "The verdict",
+            python("verdict.py", "labels", self.run / "judge.json"),
+            log=self.verdict_log,
+            watcher=lambda: _Picked(""),
+            statuses=(0, NOT_WORTH_USING),
+        )
+
+    @property
+    def verdict_log(self) -> Path:
+        """Where the verdict's sentence is kept."""
+        return self.run / "steps" / "verdict.log"
+
+    def _stage(
+        self,
+        name: str,
+        title: str,
+        command: tuple[str, ...],
+        watcher: Callable[[], Watcher],
+        inputs: tuple[Path, ...] = (),
+        outputs: tuple[Path, ...] = (),
+    ) -> Stage:
+        steps = self.run / "steps"
+        return Stage(
+            title,
+            command,
+            inputs=(self.data / MANIFEST, *inputs),
+            outputs=outputs,
+            mark=steps / f"{name}.json" if outputs else None,
+            log=steps / f"{name}.log",
+            watcher=watcher,
+        )
+
+    # -- what an earlier run has left ----------------------------------------------------------------------
+
+    def _check_source(self) -> None:
+        """The files must be those that an earlier run prepared."""
+        if self.request.overwrite or not (self.data / MANIFEST).is_file():
+            return
+        known = Manifest.load(self.data).source_files
+        for split, path in self.request.files().items():
+            if split in known and known[split].sha256 != sha256(path):
+                raise UserError(
+                    f"{path} has changed since {self.data} was prepared from it: give --overwrite to start "
+                    "again with it (the earlier results go), or another --to"
+                )
+
+    def _begin_run(self) -> None:
+        """Note what the run is made from; what an earlier one made from something else goes or is named."""
+        place = self.run / "steps" / "run.json"
+        train = [] if self.request.path is not None else list(self.train().command)
+        now = {"manifest": sha256(self.data / MANIFEST), "train": train}
+        try:
+            before = json.loads(place.read_text("utf-8"))
+        except (OSError, ValueError):
+            before = now  # a new run, or one whose note is lost: every command checks for itself
+        if before.get("manifest") != now["manifest"] and not self.request.overwrite:
+            raise UserError(
+                f"{self.run} holds results of other data than {self.data} now is: give --overwrite to "
+                "replace them, or another --to"
+            )
+        if self.request.overwrite and (before.get("manifest"), before.get("train")) != tuple(now.values()):
+            for name in _OURS:
+                path = self.run / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_sealed(place, now)
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """Shows what follows a pattern in a line."""
+
+    pattern: str
+    name: str = ""
+
+    def see(self, line: str) -> str | None:
+        found = re.search(f"({self.pattern})(.*)", line)
+        return f"{self.name}{found[2]}".strip() if found else None
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""A labelled file in, new sentences for each label out, and the truth on whether they are worth using.
+
+    python scripts/augment.py my.tsv --per-label 5000 --to out
+
+prepares the data, trains a GPT-2, generates, drops what is not new or not whole, lets a classifier judge the
+labels and writes a report: fairseq's own commands, each shown as it runs. The same command goes on after an
+interruption.
+
+Exit status: 0; 3 if the new set is there and not worth using (the last lines begin with the reason); 1 for an
+error.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fairseq_plugin.augment.request import AugmentRequest
+from fairseq_plugin.augment.stage import Runner
+from fairseq_plugin.augment.stages import Stages
+from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.reports.display import visible
+from fairseq_plugin.storage.lock import FolderLock
+
+SHOWN_ROWS = 9
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("source", type=Path, nargs="?", metavar="FILE|DIR",
+        help="rows (.tsv, .csv, .jsonl), or a folder: train.*, perhaps valid.* (dev.*), test.*")  # fmt: skip
+    add("--to", type=Path, required=True, metavar="DIR", help="folder for everything that is written")
+    add("--per-label", default="500", metavar="N",
+        help="new sentences: N of each label (default: 500), LABEL=100,LABEL=50, or train:TOTAL")  # fmt: skip
+    add(
+        "--valid",
+        type=Path,
+        metavar="FILE",
+        help="validation rows; without them a tenth of train is held out",
+    )
+    add("--test", type=Path, metavar="FILE", help="test rows")
+    add("--text-column", metavar="NAME|N", help="column of the sentence: a name, or a position from 0")
+    add("--label-column", metavar="NAME|N", help="column of the label: a name, or a position from 0")
+    add("--drop-unknown-labels", action="store_true",
+        help="leave out (and count) rows of valid and test whose label no row of train has")  # fmt: skip
+    add("--from", dest="pretrained", type=Path, metavar="GPT2_FOLDER",
+        help="start from this GPT-2 in Hugging Face's form, with its tokenizer")  # fmt: skip
+    add("--data", type=Path, metavar="DIR", help="a prepared folder, instead of FILE")
+    add("--path", type=Path, metavar="FILE", help="a checkpoint trained on --data, instead of training")
+    add(
+        "--gamma",
+        type=float,
+        default=0.5,
+        help="of ScaleGrad, in (0, 1]; 1 is maximum likelihood (default: 0.5)",
+    )
+    add("--seed", type=int, default=1, help="of the split, the training and the samples (default: 1)")
+    add("--epochs", type=int, metavar="N",
+        help="most passes over train (default: by its size; the training stops early)")  # fmt: skip
+    add("--temperature", type=float, default=1.0, help="of sampling (default: 1)")
+    add("--top-p", type=float, default=0.95, help="of sampling, in (0, 1] (default: 0.95)")
+    add("--max-len", type=int, default=100, metavar="N", help="most tokens of a sentence (default: 100)")
+    add("--overwrite", action="store_true",
+        help="where files or settings differ from those of an earlier run in --to, start again")  # fmt: skip
+    return parser
+
+
+@plain_errors()
+def main(arguments: Sequence[str] | None = None) -> None:
+    request = AugmentRequest(**vars(build_parser().parse_args(arguments)))
+    request.check()
+    began = time.monotonic()
+    try:
+        request.to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--to {request.to}: {error.strerror}") from error
+    stages, runner, status = Stages(request), Runner(), 0
+    with FolderLock(request.to / "augment", what=request.to):
+        for stage in stages:
+            status = runner.run(stage)
+            if stage.title.startswith("Prepare"):
+                runner.say("\n".join(stages.plan().warnings))
+    print(stages.verdict_log.read_text("utf-8").strip())  # before everything that looks like success
+    print(f"Done in {time.monotonic() - began:.0f} s.")
+    (new_set,) = (path for path in stages.augmented.glob("train.*"))
+    print(f"  the new set:  {new_set}")
+    print(f"  its report:   {stages.augmented / 'report.html'}")
+    print("A handful of it:")
+    with open(new_set, encoding="utf-8", newline="\n") as stream:
+        for line in islice(stream, SHOWN_ROWS):
+            print("  " + "\t".join(map(visible, line.rstrip("\r\n").split("\t"))))
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
