@@ -50,8 +50,20 @@ check_whole_number --samples "$SAMPLES" 1
 check_whole_number --seed "$SEED" 0
 check_number --gamma "$GAMMA"
 
+# A folder that augment.py would refuse is refused before the environment is built.
+check_train_file() {
+  local -a found=()
+  local ending
+  for ending in tsv csv jsonl; do
+    [ ! -f "$1/train.$ending" ] || found+=("$1/train.$ending")
+  done
+  [ ${#found[@]} -le 1 ] || die "--data $1 holds ${found[*]}: keep one of them"
+  [ ${#found[@]} -eq 1 ] || die "--data $1 holds no train.tsv, train.csv or train.jsonl"
+}
+
 if [ -n "$DATA" ]; then
   [ -d "$DATA" ] || die "--data $DATA is not a folder"
+  check_train_file "$DATA"
   DATA=$(path_of "$DATA")
   : "${TO:=$ROOT/runs/$(basename "$DATA")}"
 fi

@@ -189,7 +189,7 @@ class Stages:
             ),
             inputs=(self.checkpoint,),
             outputs=(results / "augment.samples.jsonl",),
-            watcher=lambda: _Picked(r"\(Translated\)"),
+            watcher=lambda: _Picked("Translated", "Translated"),
         )
 
     def collect(self) -> Stage:
@@ -279,7 +279,8 @@ class Stages:
             for name in _OURS:
                 path = self.run / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (place.parent, self.run / "checkpoints"):  # fairseq writes its log before it makes it
+            folder.mkdir(parents=True, exist_ok=True)
         write_sealed(place, now)
 
 

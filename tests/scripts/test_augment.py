@@ -1,0 +1,96 @@
+"""augment.py: one command from a labelled file to a new set and the verdict on it; again, to go on."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+def augment(*words):
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / "augment.py", *map(str, words)],
+        capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A small labelled file, and a function that writes it anew with other rows."""
+    path = tmp_path / "my.tsv"
+
+    def write(word):
+        rows = [f"{word} {n} of a kind\tgood\nno {n} of any {word}\tbad\n" for n in range(60)]
+        path.write_text("sentence\tlabel\n" + "".join(rows))
+        return path
+
+    write("one")
+    return write
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on_and_a_changed_file_is_named_or_starts_again(source, tmp_path):
+    path, out = source("one"), tmp_path / "out"
+    words = (path, "--to", out, "--per-label", 6, "--epochs", 30, "--gamma", 1)
+    first = augment(*words)
+    assert first.returncode in (0, 3), first.stdout[-2000:] + first.stderr[-2000:]
+    assert "WARNING: a typical label has" in first.stdout
+    assert "already done" not in first.stdout
+    checkpoint = out / "gamma-1-seed-1" / "checkpoints" / "checkpoint_best.pt"
+    trained = checkpoint.read_bytes()
+
+    again = augment(*words)
+    assert again.returncode == first.returncode
+    assert again.stdout.count("already done, with the same settings and files") >= 2  # training, generation
+    assert checkpoint.read_bytes() == trained
+
+    source("two")
+    refused = augment(*words)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.strip().split("\n")
+    assert line.startswith(f"error: {path} has changed since") and "--overwrite" in line
+    assert checkpoint.read_bytes() == trained
+
+    anew = augment(*words, "--overwrite")
+    assert anew.returncode in (0, 3), anew.stderr
+    assert checkpoint.read_bytes() != trained
+
+    own = augment(
+        "--data",
+        out / "data",
+        "--path",
+        checkpoint,
+        "--to",
+        tmp_path / "other",
+        "--per-label",
+        6,
+        "--gamma",
+        1,
+    )
+    assert own.returncode in (0, 3), own.stderr
+    assert "fairseq-train" not in own.stdout and "prepare_labelled.py" not in own.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ((), "give a labelled file or folder"),
+        (("{missing}",), "{missing}: there is no such file or folder"),
+        (("{path}", "--gamma", "2"), "--gamma 2.0 must be in (0, 1]"),
+        (("{path}", "--from", "{missing}"), "--from {missing} is not a folder"),
+    ],
+)
+def test_a_mistake_is_one_line(source, tmp_path, words, error):
+    names = {"path": source("one"), "missing": tmp_path / "none"}
+    done = augment(*(word.format(**names) for word in words), "--to", tmp_path / "out")
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().split("\n")
+    assert line.startswith("error: " + error.format(**names))
+
+
+def test_without_a_place_to_write_the_path_is_named(source, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = augment(source("one"), "--to", tmp_path / "file" / "out")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: --to {tmp_path / 'file' / 'out'}: ")
