@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fairseq_plugin.augment.augmented_set import Options, SetRecord
 from fairseq_plugin.augment.collect import collect, keepable_splits
-from fairseq_plugin.augment.filters import KEYS, REASONS
+from fairseq_plugin.augment.filters import KEYS
 from fairseq_plugin.errors import plain_errors
 from fairseq_plugin.reports.display import percent, visible
 
@@ -74,7 +74,9 @@ def summary(record: SetRecord, destination: str | Path) -> list[str]:
         f"({percent(counts.kept_share)})   rejected {counts.rejected:,}"
     ]
     lines += [
-        f"  {count:>9,}  {reason}: {REASONS[reason]}" for reason, count in counts.reasons.items() if count
+        f"  {count:>9,}  {reason}: {record.reasons[reason]}"
+        for reason, count in counts.reasons.items()
+        if count
     ]
     lines += [
         f"  label {visible(name)}: kept {own.kept:,} of {own.generated:,}"

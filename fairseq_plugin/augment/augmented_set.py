@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fairseq_plugin.augment.filter_options import FilterOptions
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.rows import Row, SourceSpec, read_rows
@@ -23,11 +24,9 @@ _MARKED = re.compile(r"'+[=+\-@]")
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(FilterOptions):
     """What a person may choose; see the flags of ``scripts/collect.py``."""
 
-    compare: str = "exact"
-    keep_copies: tuple[str, ...] = ()
     join_train: bool = False
     shuffle: bool = False
     spreadsheet_safe: bool = False
@@ -66,6 +65,7 @@ class SetRecord:
         runs: what each results folder contributed.
         options: how it was collected.
         counts: what was kept and rejected.
+        reasons: name of each reason for a rejection -> what it says of a sample.
         versions: of Python and packages.
         files: by name.
         other_columns: what became of the source's other columns, in words; None where there are none.
@@ -84,6 +84,7 @@ class SetRecord:
     seconds: float | None
     options: Options
     counts: Tally
+    reasons: dict[str, str]
     versions: dict[str, str | None]
     files: dict[str, WrittenFile] = field(default_factory=dict)
     other_columns: str | None = None
@@ -106,6 +107,7 @@ class SetRecord:
             "tokens_per_second": round(self.tokens / self.seconds, 1) if self.seconds else None,
             "collect": asdict(self.options) | {"keep_copies": list(self.options.keep_copies)},
             "counts": self.counts.to_json(),
+            "reasons": self.reasons,
             "versions": self.versions,
             "files": {name: asdict(own) for name, own in self.files.items()},
             "other_columns": self.other_columns,

@@ -2,45 +2,45 @@
 
 import platform
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 from fairseq_plugin.augment.augmented_set import RECORD, REPORT, Options, SetRecord, is_augmented_set
-from fairseq_plugin.augment.filters import KEYS, SPLITS, control_characters, find_reasons, tally
+from fairseq_plugin.augment.filter_options import make_filters
+from fairseq_plugin.augment.filters import Candidate, FilterChain, tally
 from fairseq_plugin.augment.gather import Generation, gather
-from fairseq_plugin.augment.read_generation import Sample
 from fairseq_plugin.augment.set_report import make_report
-from fairseq_plugin.augment.write_sets import Examples, other_columns, write_sets
+from fairseq_plugin.augment.text_filters import SPLITS
+from fairseq_plugin.augment.write_sets import other_columns, write_sets
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write, sha256
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.labelled.rows import SourceSpec, representable
+from fairseq_plugin.labelled.rows import SourceSpec
 from fairseq_plugin.reports import facts, page
 from fairseq_plugin.reports.facts import Facts
 from fairseq_plugin.reports.training_log import find_training_log
 from fairseq_plugin.storage.folders import Place, whole_folder
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
 from fairseq_plugin.storage.sealed import write_sealed
-from fairseq_plugin.text.codec import Codec, load_codec
+from fairseq_plugin.text.codec import load_codec
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Samples in the order of their ids, and why each is not kept (None: it is)."""
+    """Candidates in the order of their ids, and why each is not kept (None: it is)."""
 
-    samples: list[Sample]
-    labels: list[int]
+    candidates: list[Candidate]
     reasons: list[str | None]
 
     @property
     def kept(self) -> list[tuple[int, str]]:
         """Label index and text of each kept sample."""
-        together = zip(self.labels, self.samples, self.reasons, strict=True)
-        return [(label, sample.text) for label, sample, reason in together if reason is None]
+        together = zip(self.candidates, self.reasons, strict=True)
+        return [(candidate.label, candidate.text) for candidate, reason in together if reason is None]
 
 
 def collect(
@@ -74,8 +74,9 @@ def collect(
     generation = gather(folders, codec.decode, prompts, names, sha256(data / MANIFEST), data)
     curves, log = find_training_log(options.train_log, next(iter(generation.facts.checkpoint), None))
     real = {split: read_texts(data, split) for split in SPLITS if split in manifest.splits}
-    verdicts = _judge(generation, real, manifest.source, codec, options)
-    record = _record(manifest, generation, verdicts, options, data)
+    filters = make_filters(options, real, manifest.source, codec)
+    verdicts = _judge(generation, manifest.source, filters)
+    record = _record(manifest, generation, verdicts, filters, options, data)
     with whole_folder(place) as folder:
         files = write_sets(folder, data, verdicts.kept, real, manifest, record.seed, options)
         record = replace(record, files=files)
@@ -88,7 +89,7 @@ def collect(
                 manifest,
                 record,
                 measured,
-                verdicts.samples,
+                verdicts.candidates,
                 verdicts.reasons,
                 real,
                 verdicts.kept,
@@ -119,35 +120,34 @@ def _look_at(destination: str | Path, overwrite: bool) -> Place:
     return place
 
 
-def _judge(
-    generation: Generation, real: Mapping[str, Examples], source: SourceSpec, codec: Codec, options: Options
-) -> Verdicts:
-    samples = generation.samples
-    if not source.keep_whitespace:  # as the real rows were read
-        samples = [replace(sample, text=sample.text.strip()) for sample in samples]
-    key = KEYS[options.compare]
-    known = {split: {key(text) for _, text in examples} for split, examples in real.items()}
-    # A given sentencepiece model may alter what it writes itself (two spaces, say): no exact binary form
-    # then.
-    texts = list({sample.text for sample in samples})
-    inexact = {text for text, ids in zip(texts, codec.try_encode_batch(texts)) if ids is None}
-    reasons = find_reasons(
-        samples,
-        generation.labels,
-        known,
-        lambda text: text not in inexact and representable(text, source),
-        key,
-        options.keep_copies,
-        control_characters(text for _, text in real["train"]),
-    )
-    return Verdicts(samples, generation.labels, reasons)
+def _judge(generation: Generation, source: SourceSpec, filters: FilterChain) -> Verdicts:
+    candidates = [
+        Candidate(
+            id=sample.id,
+            label=label,
+            # as the real rows were read
+            text=sample.text if source.keep_whitespace else sample.text.strip(),
+            symbols=sample.symbols,
+            num_tokens=sample.num_tokens,
+            ended=sample.ended,
+            score=sample.score,
+        )
+        for label, sample in zip(generation.labels, generation.samples, strict=True)
+    ]
+    return Verdicts(candidates, filters.check(candidates))
 
 
 def _record(
-    manifest: Manifest, generation: Generation, verdicts: Verdicts, options: Options, data: Path
+    manifest: Manifest,
+    generation: Generation,
+    verdicts: Verdicts,
+    filters: FilterChain,
+    options: Options,
+    data: Path,
 ) -> SetRecord:
     run = generation.facts
-    counts = tally(verdicts.labels, verdicts.reasons, run.labels)
+    labels = [candidate.label for candidate in verdicts.candidates]
+    counts = tally(labels, verdicts.reasons, run.labels, list(filters.reasons))
     if not counts.total.kept:
         told = ", ".join(f"{count:,} {reason}" for reason, count in counts.total.reasons.items() if count)
         raise UserError(
@@ -168,6 +168,7 @@ def _record(
         seconds=generation.seconds,
         options=options,
         counts=counts,
+        reasons=filters.reasons,
         versions=_versions(),
         other_columns=other_columns(manifest, options),
     )

@@ -1,47 +1,110 @@
 """Which generated samples are kept, and the one reason why each other one is not.
 
-Every sample gets exactly one verdict, so ``in = out + rejected`` holds by construction, and
-:func:`tally` checks it all the same. Where several reasons apply, the first in :data:`REASONS` is given.
+A filter looks at candidates in the order of their sample ids and names a reason for those that it rejects.
+:class:`FilterChain` asks one filter after the other; every candidate gets exactly one verdict, so
+``in = out + rejected`` holds by construction, and :func:`tally` checks it all the same. What is decided does
+not depend on the sizes of the batches in which candidates come.
 """
 
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from fairseq_plugin.reports.tally import Counts, Tally
 
-SPLITS = ("test", "valid", "train")  # a copy of held-out text is the gravest, so it is named first
 
-REASONS = {
-    "special": "holds a symbol that is not text",
-    "not_ended": "was cut before its end token",
-    "empty": "has no text",
-    "broken": "holds a broken character: bytes that are not UTF-8 (U+FFFD)",
-    "control_characters": "holds a control character, or half of a surrogate pair, that train does not hold",
-    "unwritable": "cannot be written in the source's file format, or not encoded again exactly",
-    "copy_of_test": "is a sentence of the test set",
-    "copy_of_valid": "is a sentence of the valid set",
-    "copy_of_train": "is a sentence of the training set",
-    "conflict": "was generated under two labels, so neither can be trusted",
-    "duplicate": "repeats an earlier sample of its label",
-}
+@dataclass(frozen=True)
+class Candidate:
+    """A generated sample that may become a row.
 
-# C0 without tab and line feed, DEL, C1, surrogates.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+    Attributes:
+        id: the sample's number.
+        label: index of the label that it was generated for.
+        text: decoded, the white space around it taken off where real rows were read so; "" where ``special``.
+        symbols: the dictionary's symbols joined by spaces, without the end token.
+        num_tokens: tokens drawn, the end token included.
+        ended: whether the end token was reached.
+        score: sum of the tokens' log probabilities given the label (nats); NaN where it is not known.
+    """
 
-
-class Judgeable(Protocol):
-    """What :func:`find_reasons` looks at."""
-
-    @property
-    def text(self) -> str: ...
+    id: int
+    label: int
+    text: str
+    symbols: str
+    num_tokens: int
+    ended: bool
+    score: float = float("nan")
 
     @property
-    def ended(self) -> bool: ...
+    def special(self) -> bool:
+        """Whether it holds a symbol that is not text (``<unk>``, a filler word)."""
+        return not all(symbol.isascii() and symbol.isdecimal() for symbol in self.symbols.split())
+
+
+class Filter(Protocol):
+    """One rule, or several; may keep state, such as the texts seen so far.
+
+    Attributes:
+        revoked: what the last ``check`` has to say about candidates that it or an earlier one let pass or
+            rejected for another reason: their ids, and the reason that counts from now on.
+    """
 
     @property
-    def special(self) -> bool: ...
+    def reasons(self) -> Mapping[str, str]:
+        """Name of each reason -> what it says of a sample."""
+        ...
+
+    @property
+    def revoked(self) -> Sequence[tuple[int, str]]: ...
+
+    def check(self, candidates: Sequence[Candidate]) -> list[str | None]:
+        """Judge candidates; called with consecutive batches in the order of sample ids.
+
+        Returns:
+            One entry per candidate: ``None`` for one that passes, else a name out of ``reasons``.
+        """
+        ...
+
+
+class FilterChain:
+    """Filters one after the other; each sees what all before it let pass.
+
+    Args:
+        filters: in the order in which their reasons go before one another; of no reason two.
+
+    Attributes:
+        revoked: after :meth:`check`, verdicts on candidates of *earlier* calls that have changed. Those on
+            the call's own are already in what it returned.
+    """
+
+    def __init__(self, filters: Sequence[Filter]) -> None:
+        self.filters = list(filters)
+        self.reasons = {name: said for own in self.filters for name, said in own.reasons.items()}
+        assert len(self.reasons) == sum(len(own.reasons) for own in self.filters), "a reason of two filters"
+        self.revoked: list[tuple[int, str]] = []
+
+    def check(self, candidates: Sequence[Candidate]) -> list[str | None]:
+        """See :meth:`Filter.check`."""
+        verdicts: list[str | None] = [None] * len(candidates)
+        passing = list(range(len(candidates)))
+        places = {candidate.id: place for place, candidate in enumerate(candidates)}
+        revoked: list[tuple[int, str]] = []
+        for own in self.filters:
+            if not passing:  # a filter without candidates has nothing to revoke
+                break
+            found = own.check([candidates[place] for place in passing])
+            for place, verdict in zip(passing, found, strict=True):
+                verdicts[place] = verdict
+            passing = [place for place in passing if verdicts[place] is None]
+            revoked += own.revoked
+        # Only now: that a candidate is revoked later must not change what later filters saw of it, or the
+        # size of the batches would.
+        for sample_id, reason in revoked:
+            if sample_id in places:
+                verdicts[places[sample_id]] = reason
+        self.revoked = [(sample_id, reason) for sample_id, reason in revoked if sample_id not in places]
+        return verdicts
 
 
 def exact_key(text: str) -> str:
@@ -57,100 +120,33 @@ def folded_key(text: str) -> str:
 KEYS: dict[str, Callable[[str], str]] = {"exact": exact_key, "folded": folded_key}
 
 
-def control_characters(texts: Iterable[str]) -> frozenset[str]:
-    """The control characters and unpaired surrogates in some texts; a tab or line feed is neither."""
-    return frozenset(character for text in texts for character in _CONTROL.findall(text))
-
-
-def find_reasons(
-    samples: Sequence[Judgeable],
-    labels: Sequence[int],
-    known: Mapping[str, Collection[str]],
-    representable: Callable[[str], bool],
-    key: Callable[[str], str] = exact_key,
-    keep_copies: Collection[str] = (),
-    controls: Collection[str] = (),
-) -> list[str | None]:
-    """Judge every sample.
-
-    Args:
-        samples: in the order of their ids.
-        labels: their label indices.
-        known: split -> the keys of its real sentences.
-        representable: text -> whether the output formats can hold it.
-        key: text -> what is compared; :func:`exact_key` or :func:`folded_key`.
-        keep_copies: splits whose copies are kept.
-        controls: control characters that a text may hold: those of the training set.
-
-    Returns:
-        One entry per sample: ``None`` for a kept one, else a name out of :data:`REASONS`.
-        Among equal samples of one label the one with the lowest id is kept.
-    """
-    keys = [key(sample.text) for sample in samples]
-    splits = [split for split in SPLITS if split not in keep_copies and split in known]
-
-    def own_reason(sample: Judgeable, key_: str) -> str | None:
-        reason = _reason_of_text(sample, representable, controls)
-        copied = (f"copy_of_{split}" for split in splits if key_ in known[split])
-        return reason or next(copied, None)
-
-    reasons = list(map(own_reason, samples, keys))
-    labels_of_key: dict[str, set[int]] = {}
-    for key_, label, reason in zip(keys, labels, reasons):
-        if reason is None:
-            labels_of_key.setdefault(key_, set()).add(label)
-    seen = set()
-    for index, key_ in enumerate(keys):
-        if reasons[index] is not None:
-            continue
-        if len(labels_of_key[key_]) > 1:
-            reasons[index] = "conflict"
-        elif key_ in seen:
-            reasons[index] = "duplicate"
-        seen.add(key_)
-    return reasons
-
-
-def _reason_of_text(
-    sample: Judgeable, representable: Callable[[str], bool], controls: Collection[str]
-) -> str | None:
-    """The reason that a sample gives by itself, whatever the real sentences and other samples are."""
-    if sample.special:
-        return "special"
-    if not sample.ended:
-        return "not_ended"
-    if not sample.text.strip():
-        return "empty"
-    if "\ufffd" in sample.text:
-        return "broken"
-    if any(character not in controls for character in _CONTROL.findall(sample.text)):
-        return "control_characters"
-    return None if representable(sample.text) else "unwritable"
-
-
-def tally(labels: Sequence[int], reasons: Sequence[str | None], names: Sequence[str]) -> Tally:
+def tally(
+    labels: Sequence[int], verdicts: Sequence[str | None], names: Sequence[str], reasons: Sequence[str]
+) -> Tally:
     """Count verdicts.
 
     Args:
-        labels: label index per sample.
-        reasons: from :func:`find_reasons`.
+        labels: label index per candidate.
+        verdicts: from :meth:`FilterChain.check`.
         names: name per label index.
+        reasons: every reason that there can be, in order.
     """
     by_label: list[list[str | None]] = [[] for _ in names]
-    for label, reason in zip(labels, reasons, strict=True):
-        by_label[label].append(reason)
-    found = Tally(_counts(reasons), dict(zip(names, map(_counts, by_label), strict=True)))
+    for label, verdict in zip(labels, verdicts, strict=True):
+        by_label[label].append(verdict)
+    own_counts = [_counts(own, reasons) for own in by_label]
+    found = Tally(_counts(verdicts, reasons), dict(zip(names, own_counts, strict=True)))
     for part in ("generated", "kept", "rejected"):
         assert getattr(found.total, part) == sum(getattr(own, part) for own in found.labels.values()), part
     return found
 
 
-def _counts(reasons: Sequence[str | None]) -> Counts:
-    found = Counter(reasons)
+def _counts(verdicts: Sequence[str | None], reasons: Sequence[str]) -> Counts:
+    found = Counter(verdicts)
     kept = found.pop(None, 0)
-    unknown = set(found) - set(REASONS)
+    unknown = set(found) - set(reasons)
     assert not unknown, unknown
-    by_reason = {reason: found[reason] for reason in REASONS}
-    counts = Counts(len(reasons), kept, sum(found.values()), by_reason)
+    by_reason = {reason: found[reason] for reason in reasons}
+    counts = Counts(len(verdicts), kept, sum(found.values()), by_reason)
     assert counts.generated == counts.kept + counts.rejected
     return counts

@@ -5,7 +5,7 @@ The prompt is known from the label, the sample's text from its ids, so no text c
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
@@ -20,17 +20,19 @@ class Sample:
 
     Attributes:
         id: the sample's number.
-        text: decoded from the ids; empty where ``special``.
+        text: decoded from the ids; empty where a symbol is not text.
         num_tokens: tokens drawn, the end token included.
         ended: whether the end token was reached.
-        special: whether it holds a symbol that is not text (``<unk>``, a filler word).
+        symbols: the dictionary's symbols joined by spaces, without the end token.
+        score: sum of the tokens' log probabilities (nats); NaN where it was not kept.
     """
 
     id: int
     text: str
     num_tokens: int
     ended: bool
-    special: bool
+    symbols: str
+    score: float = field(default=float("nan"), compare=False)  # kept in one of the two kinds of file
 
 
 def read_samples(
@@ -57,4 +59,4 @@ def read_samples(
         )
     for one in read_printed(path, KnownTexts(prompt_of, decode)):
         ended = one.num_scores == len(one.symbols) + 1
-        yield Sample(one.id, one.text, one.num_scores, ended, one.ids is None)
+        yield Sample(one.id, one.text, one.num_scores, ended, " ".join(one.symbols))

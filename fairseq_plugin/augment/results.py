@@ -91,4 +91,4 @@ def _sample(line: SampleLine, decode: Decode, path: Path) -> Sample:
         text = "" if special else decode([int(symbol) for symbol in symbols])
     except UserError as error:
         raise UserError(f"{path}, sample {line.id}: {error}") from error
-    return Sample(line.id, text, line.num_tokens, line.ended, special)
+    return Sample(line.id, text, line.num_tokens, line.ended, line.symbols, line.score)

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from fairseq_plugin.augment.augmented_set import SetRecord
-from fairseq_plugin.augment.filters import REASONS
+from fairseq_plugin.augment.filter_options import Examples
+from fairseq_plugin.augment.filters import Candidate
 from fairseq_plugin.augment.judge import agree, train_judge
-from fairseq_plugin.augment.read_generation import Sample
 from fairseq_plugin.augment.verdict import verdict
-from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.reports import statistics
@@ -23,8 +22,8 @@ def make_report(
     manifest: Manifest,
     record: SetRecord,
     measured: Facts,
-    samples: Sequence[Sample],
-    reasons: Sequence[str | None],
+    candidates: Sequence[Candidate],
+    verdicts: Sequence[str | None],
     real: Mapping[str, Examples],
     kept: Examples,
     curves: Curves | None,
@@ -36,7 +35,7 @@ def make_report(
         manifest: of the data.
         record: of the set.
         measured: the kept samples beside the real ones.
-        samples, reasons: all of them, and why each is not kept.
+        candidates, verdicts: all samples, and why each is not kept.
         real: by split.
         kept: the kept samples.
         curves, log: of the training, if there is a log.
@@ -45,12 +44,12 @@ def make_report(
         name=record.data_name,
         labels=[(label.name, label.text) for label in manifest.labels],
         counts=record.counts,
-        reasons=REASONS,
+        reasons=record.reasons,
         agreement=_agreement(manifest, real, kept, record.seed),
         facts=measured,
         curves=curves,
         log=log,
-        rejected=_rejected(samples, reasons),
+        rejected=_rejected(candidates, verdicts, list(record.reasons)),
         seed=record.seed,
         tokens=record.tokens,
         seconds=record.seconds,
@@ -74,11 +73,13 @@ def _agreement(
     return Agreement(found.share, valid and valid.share, said.sentence)
 
 
-def _rejected(samples: Sequence[Sample], reasons: Sequence[str | None]) -> dict[str, list[str]]:
-    examples: dict[str, list[str]] = {reason: [] for reason in REASONS}
-    for sample, reason in zip(samples, reasons, strict=True):
+def _rejected(
+    candidates: Sequence[Candidate], verdicts: Sequence[str | None], reasons: Sequence[str]
+) -> dict[str, list[str]]:
+    examples: dict[str, list[str]] = {reason: [] for reason in reasons}
+    for candidate, reason in zip(candidates, verdicts, strict=True):
         if reason is not None and len(examples[reason]) < _SHOWN:
-            examples[reason].append(sample.text)
+            examples[reason].append(candidate.text)
     return examples
 
 

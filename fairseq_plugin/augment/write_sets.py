@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fairseq_plugin.augment.augmented_set import Options, WrittenFile, mark_formula
+from fairseq_plugin.augment.filter_options import Examples
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.binary import keeps_other_columns, read_prepared_rows
 from fairseq_plugin.labelled.label_folders import write_label_folders
@@ -13,8 +14,6 @@ from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import Row, SourceSpec, read_rows, write_rows
 
 SYNTHETIC = "synthetic"  # stem of the file without real rows, where train.* holds both
-
-Examples = Sequence[tuple[int, str]]  # label index and text of each
 
 
 def write_sets(

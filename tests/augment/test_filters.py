@@ -2,18 +2,13 @@
 
 import unicodedata
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_plugin.augment.filters import (
-    REASONS,
-    control_characters,
-    exact_key,
-    find_reasons,
-    folded_key,
-    tally,
-)
+from fairseq_plugin.augment.filters import Candidate, FilterChain, exact_key, folded_key, tally
+from fairseq_plugin.augment.text_filters import Copies, Duplicates, WholeText, Writable, control_characters
 
 
 @dataclass
@@ -26,13 +21,39 @@ class One:
 KNOWN = {"train": {"seen"}, "valid": {"held", "both"}, "test": {"both", "secret"}}
 
 
-def no_tab(text):
-    return "\t" not in text
+def without_tab(texts):
+    return ["\t" not in text for text in texts]
+
+
+def make_chain(key=exact_key, keep_copies=(), controls=()):
+    known = {split: keys for split, keys in KNOWN.items() if split not in keep_copies}
+    return FilterChain([WholeText(controls), Writable(without_tab), Copies(known, key), Duplicates(key)])
+
+
+REASONS = list(make_chain().reasons)
+
+
+def candidates_of(texts, labels=None):
+    ones = [text if isinstance(text, One) else One(text) for text in texts]
+    given_labels = labels or [0] * len(ones)
+    return [
+        Candidate(i, label, one.text, "5 <unk>" if one.special else "5", 2, one.ended)
+        for i, (one, label) in enumerate(zip(ones, given_labels))
+    ]
 
 
 def judge(texts, labels=None, **options):
-    samples = [text if isinstance(text, One) else One(text) for text in texts]
-    return find_reasons(samples, labels or [0] * len(texts), KNOWN, no_tab, **options)
+    return make_chain(**options).check(candidates_of(texts, labels))
+
+
+def judge_in_batches(chain, candidates, ends):
+    """Every candidate's last verdict, the candidates cut into batches at ``ends``."""
+    found, cuts = {}, [0, *sorted({end % (len(candidates) + 1) for end in ends}), len(candidates)]
+    for start, end in pairwise(cuts):
+        batch = candidates[start:end]
+        verdicts = chain.check(batch)
+        found |= {one.id: verdict for one, verdict in zip(batch, verdicts)} | dict(chain.revoked)
+    return [found[one.id] for one in candidates]
 
 
 def test_every_reason_is_found():
@@ -107,8 +128,8 @@ SAMPLES = st.lists(
 @given(SAMPLES, st.sets(st.sampled_from(["train", "valid", "test"])))
 def test_in_is_out_plus_rejected(rows, keep):
     samples, labels = [sample for sample, _ in rows], [label for _, label in rows]
-    reasons = find_reasons(samples, labels, KNOWN, no_tab, keep_copies=keep)
-    counts = tally(labels, reasons, ["x", "y", "z"])
+    reasons = judge(samples, labels, keep_copies=keep)
+    counts = tally(labels, reasons, ["x", "y", "z"], REASONS)
     total = counts.total
     assert total.generated == len(rows) == total.kept + total.rejected
     assert total.rejected == sum(total.reasons.values())
@@ -131,7 +152,7 @@ def test_a_control_character_is_a_reason_unless_train_holds_it(text, allowed):
 @given(SAMPLES)
 def test_kept_samples_agree_with_a_literal_statement(rows):
     samples, labels = [sample for sample, _ in rows], [label for _, label in rows]
-    reasons = find_reasons(samples, labels, KNOWN, no_tab)
+    reasons = judge(samples, labels)
     real = {"seen", "held", "both", "secret"}
 
     def good(sample):
@@ -141,7 +162,7 @@ def test_kept_samples_agree_with_a_literal_statement(rows):
             and not sample.special
             and text
             and "\ufffd" not in text
-            and no_tab(sample.text)
+            and "\t" not in sample.text
             and text not in real
         )
 
@@ -162,3 +183,18 @@ def test_kept_samples_agree_with_a_literal_statement(rows):
         )
         expected.append(bool(good(sample)) and first == i and all(twin[1] == label for twin in twins))
     assert [reason is None for reason in reasons] == expected
+
+
+@given(SAMPLES, st.lists(st.integers(0, 30)))
+def test_batches_of_any_size_give_the_same_verdicts(rows, ends):
+    samples, labels = [sample for sample, _ in rows], [label for _, label in rows]
+    candidates = candidates_of(samples, labels)
+    assert judge_in_batches(make_chain(), candidates, ends) == judge(samples, labels)
+
+
+def test_a_conflict_revokes_the_first_sample_and_its_repeats():
+    chain = make_chain()
+    first, repeat, other, conflict = candidates_of(["a", "a", "b", "a"], [0, 0, 0, 1])
+    assert chain.check([first, repeat, other]) == [None, "duplicate", None] and chain.revoked == []
+    assert chain.check([conflict]) == ["conflict"] and chain.revoked == [(0, "conflict"), (1, "conflict")]
+    assert chain.check([]) == [] and chain.revoked == []

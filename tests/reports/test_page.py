@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fairseq_plugin.augment.filters import REASONS, tally
+from fairseq_plugin.augment.filters import tally
 from fairseq_plugin.reports import facts, figures, page
 from fairseq_plugin.reports.display import escape, number, percent, ratio, short, tick_texts
 from fairseq_plugin.reports.training_log import Curves
@@ -25,6 +25,7 @@ HOSTILE = (
     "<!--",
     "\u2028\ufeff",
 )
+REASONS = {"empty": "has no text", "duplicate": "repeats an earlier sample of its label"}
 JUDGED = page.Agreement(synthetic=0.5, valid=0.9)
 VOID = {"meta", "br", "img", "link"}
 
@@ -67,7 +68,7 @@ def make_report(labels, texts, curves=None, agreement=JUDGED):
     return page.Report(
         name=texts[0],
         labels=labels,
-        counts=tally(given, reasons, names),
+        counts=tally(given, reasons, names, list(REASONS)),
         reasons=REASONS,
         curves=curves,
         log=texts[-1],
