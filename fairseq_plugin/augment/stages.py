@@ -2,7 +2,7 @@
 
 Everything is below ``to``::
 
-    data/                     prepared for fairseq
+    data/                     prepared for fairseq (data-from-NAME/ with --from)
     gamma-0.5-seed-1/         one folder per setting: results stand side by side
         checkpoints/          the model, its log and curves
         generated/            the samples
@@ -43,13 +43,17 @@ class Stages:
     @property
     def data(self) -> Path:
         """The prepared folder."""
-        return short(self.request.data or self.request.to / "data")
+        return short(self.request.data or self.request.to / f"data{self._start}")
 
     @property
     def run(self) -> Path:
         """The folder of this setting."""
-        start = f"-from-{self.request.pretrained.resolve().name}" if self.request.pretrained else ""
-        return short(self.request.to) / f"gamma-{self.request.gamma:g}-seed-{self.request.seed}{start}"
+        return short(self.request.to) / f"gamma-{self.request.gamma:g}-seed-{self.request.seed}{self._start}"
+
+    @property
+    def _start(self) -> str:
+        """What tells folders of another start apart: its tokenizer is another, too."""
+        return f"-from-{self.request.pretrained.resolve().name}" if self.request.pretrained else ""
 
     @property
     def augmented(self) -> Path:
@@ -143,6 +147,7 @@ class Stages:
                     no_epoch_checkpoints=True,
                     save_dir=save_dir,
                     log_format="json",
+                    log_interval=10,
                     log_file=save_dir / "train.log",
                 ),
             ),

@@ -25,7 +25,12 @@ class TrainingProgress:
             "{desc} {percentage:3.0f}% |{bar}| {n:.1f} of {total} epochs, at most {remaining} left{postfix}"
         )
         self._bar = tqdm(
-            total=num_epochs, desc=name, disable=not sys.stderr.isatty(), leave=False, bar_format=form
+            total=num_epochs,
+            desc=name,
+            disable=not sys.stderr.isatty(),
+            leave=False,
+            bar_format=form,
+            mininterval=0.5,
         )
         self._best = math.inf
 
@@ -36,14 +41,16 @@ class TrainingProgress:
             return None
         if "valid_loss" in record:
             return self._validation(record)
-        done = _number(record.get("update") or record.get("epoch"))
-        if done is not None and done > self._bar.n:
-            self._bar.update(min(done, self._epochs) - self._bar.n)
+        self._move(_number(record.get("update") or record.get("epoch")) or 0.0)
         return None
 
     def close(self) -> None:
         """Take the bar away."""
         self._bar.close()
+
+    def _move(self, epochs_done: float) -> None:
+        if epochs_done > self._bar.n:
+            self._bar.update(min(epochs_done, self._epochs) - self._bar.n)
 
     def _validation(self, record: dict[str, object]) -> str:
         perplexity = _number(record.get("valid_ppl")) or math.nan
@@ -52,6 +59,7 @@ class TrainingProgress:
         is_best, self._best = loss < self._best, min(loss, self._best)
         epoch = int(_number(record.get("epoch")) or 0)
         shown = "" if accuracy is None else f", next-token accuracy {accuracy:.4f}"
+        self._move(epoch)
         self._bar.set_postfix_str(f", perplexity {perplexity:.2f}", refresh=False)
         better = "" if is_best else " (not better)"
         return f"epoch {epoch}: validation perplexity {perplexity:.2f}{shown}{better}"
