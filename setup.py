@@ -32,6 +32,8 @@ setup(
         "tqdm",
     ],
     extras_require={
+        "parquet": ["pyarrow>=15,<26"],  # 26 wants numpy 2
+        "ray": ["ray>=2.30"],
         "tensorboard": ["tensorboard"],
         "test": [
             "hypothesis",

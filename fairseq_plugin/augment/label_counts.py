@@ -105,13 +105,14 @@ def check_sample_ids(ids: SampleIds) -> None:
         )
 
 
-def samples_per_label(asked: str, labels: Sequence[Label]) -> list[int]:
-    """Read ``--samples-per-label``.
+def samples_per_label(asked: str, labels: Sequence[Label], flag: str = "--samples-per-label") -> list[int]:
+    """Read ``--samples-per-label``, or another flag of the same form.
 
     Args:
         asked: ``"2000"`` (each label), ``"negative=100,positive=50"`` (names or texts; labels left out get
             none), or ``"train:5000"`` (5,000 in all, in the proportions of the training set).
         labels: the manifest's labels.
+        flag: for messages.
 
     Returns:
         One count per label.
@@ -123,15 +124,15 @@ def samples_per_label(asked: str, labels: Sequence[Label]) -> list[int]:
     if (number := _whole_number(asked)) is not None:
         counts = [number] * len(labels)
     elif asked.startswith("train:") and (number := _whole_number(asked[6:])) is not None:
-        counts = _in_proportion(number, [label.counts.get("train", 0) for label in labels])
+        counts = _in_proportion(number, [label.counts.get("train", 0) for label in labels], flag)
     else:
-        counts = _by_label(asked, labels)
+        counts = _by_label(asked, labels, flag)
     if sum(counts) == 0:
-        raise UserError(f"--samples-per-label {asked} asks for no sample at all; ask for at least one")
+        raise UserError(f"{flag} {asked} asks for no sample at all; ask for at least one")
     return counts
 
 
-def _by_label(asked: str, labels: Sequence[Label]) -> list[int]:
+def _by_label(asked: str, labels: Sequence[Label], flag: str) -> list[int]:
     """Counts out of ``LABEL=100,LABEL=50``."""
     # A name goes before a text, as in Manifest.label: the text of one label may be another's name.
     indices = {label.text: i for i, label in enumerate(labels)}
@@ -143,7 +144,7 @@ def _by_label(asked: str, labels: Sequence[Label]) -> list[int]:
         if number is None or name not in indices or indices[name] in counts:
             names = ", ".join(ascii(label.name)[1:-1] for label in labels)
             raise UserError(
-                f"--samples-per-label {asked}: give one number (2000), numbers by label (LABEL=100,LABEL=50; "
+                f"{flag} {asked}: give one number (2000), numbers by label (LABEL=100,LABEL=50; "
                 f"the labels are {names}), or train:TOTAL for the training set's proportions"
             )
         counts[indices[name]] = number
@@ -155,11 +156,11 @@ def _whole_number(digits: str) -> int | None:
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= 20 else None
 
 
-def _in_proportion(total: int, weights: list[int]) -> list[int]:
+def _in_proportion(total: int, weights: list[int], flag: str) -> list[int]:
     """Whole numbers in proportion to ``weights`` with the given sum (largest remainder)."""
     whole = sum(weights)
     if whole == 0:
-        raise UserError("--samples-per-label train:N: the manifest counts no training examples")
+        raise UserError(f"{flag} train:N: the manifest counts no training examples")
     counts = [total * weight // whole for weight in weights]
     remainders = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
     for i in remainders[: total - sum(counts)]:

@@ -13,10 +13,8 @@ from fairseq_plugin.corpus.folder import EOS
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.split_text import SplitText
 from fairseq_plugin.files import sha256
-from fairseq_plugin.pretrained.export import network_of
 from fairseq_plugin.pretrained.hf_folder import load_weights, read_sizes
-from fairseq_plugin.pretrained.vocabulary import SPECIAL_SYMBOLS, banned_symbols
-from fairseq_plugin.storage.checkpoints import open_checkpoint
+from fairseq_plugin.pretrained.network import forbid_symbols, load_network
 
 _WEIGHTS = ("config.json", "*.safetensors", "pytorch_model*.bin")
 
@@ -89,9 +87,9 @@ def load_system(
         gpt2 = load_folder(path, text, "CHECKPOINT", compute_dtype)
         digest = _sha256_of_folder(path)
     else:
-        gpt2, digest = _load_checkpoint(path, text, compute_dtype)
-    banned = banned_symbols(text.symbols, len(SPECIAL_SYMBOLS), EOS, text.codec.end_id)
-    gpt2.banned = torch.tensor(banned, dtype=torch.int64)
+        network = load_network(path, text.symbols, text.codec, compute_dtype=compute_dtype)
+        gpt2, digest = network.gpt2, network.sha256
+    forbid_symbols(gpt2, text.symbols, text.codec)
     return System(name, str(path), digest, gpt2.to(device).eval())
 
 
@@ -114,17 +112,6 @@ def load_folder(
             str(error).replace("--pretrained-model", flag)
         ) from error  # the flag of fairseq-train
     return gpt2.eval()
-
-
-def _load_checkpoint(path: Path, text: SplitText, compute_dtype: torch.dtype | None) -> tuple[GPT2, str]:
-    """The network of a fairseq checkpoint, and the SHA-256 of the bytes it was read from."""
-    checkpoint = open_checkpoint(path)
-    digest = checkpoint.sha256()
-    checkpoint.close()
-    sizes, weights = network_of(checkpoint, text.symbols, text.codec)
-    gpt2 = GPT2(GPT2Config(vocab_size=len(text.symbols), **sizes), compute_dtype)
-    gpt2.load_state_dict({key: weights[key] for key in gpt2.state_dict()})
-    return gpt2, digest
 
 
 def _sha256_of_folder(path: Path) -> str:

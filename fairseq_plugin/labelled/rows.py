@@ -18,7 +18,7 @@ from fairseq_plugin.labelled.source import (
 )
 from fairseq_plugin.labelled.writing import representable, write_rows
 
-__all__ = ["Rejection", "Row", "SourceSpec", "read_rows", "representable", "write_rows"]
+__all__ = ["Rejection", "Row", "SourceSpec", "read_rows", "representable", "stream_rows", "write_rows"]
 
 SUFFIX_SHARE = 0.99
 
@@ -88,6 +88,12 @@ def _order(names: list[str], spec: SourceSpec, path: str | os.PathLike[str]) -> 
     return [names.index(name) if name in names else None for name in map(str, spec.columns)]
 
 
+def stream_rows(path: str | os.PathLike[str], spec: SourceSpec) -> Iterator[Row | Rejection]:
+    """:func:`read_rows` in the order of the file, in the memory of one record."""
+    for result in _results(path, spec, None):
+        yield _clean(result, spec.keep_whitespace) if isinstance(result, Row) else result
+
+
 def clean_rows(
     rows: Iterable[Row], rejected: Iterable[Rejection], keep_whitespace: bool
 ) -> tuple[list[Row], list[Rejection]]:
@@ -98,12 +104,19 @@ def clean_rows(
     """
     kept, refused = [], list(rejected)
     for row in rows:
-        text = row.text.strip()
-        if not text:
-            refused.append(Rejection(row.line, EMPTY))
+        cleaned = _clean(row, keep_whitespace)
+        if isinstance(cleaned, Row):
+            kept.append(cleaned)
         else:
-            kept.append(row if keep_whitespace or text == row.text else replace(row, text=text))
+            refused.append(cleaned)
     return kept, sorted(refused, key=lambda rejection: rejection.line)
+
+
+def _clean(row: Row, keep_whitespace: bool) -> Row | Rejection:
+    text = row.text.strip()
+    if not text:
+        return Rejection(row.line, EMPTY)
+    return row if keep_whitespace or text == row.text else replace(row, text=text)
 
 
 def shared_suffix(rows: Sequence[Row]) -> str:

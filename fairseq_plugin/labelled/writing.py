@@ -11,7 +11,7 @@ A quoted field may hold a line feed, as RFC 4180 has it: its record then takes s
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
@@ -44,30 +44,29 @@ def representable(text: str, spec: SourceSpec) -> bool:
     )
 
 
-def write_rows(path: str | os.PathLike[str], rows: Sequence[Row], spec: SourceSpec) -> None:
-    """Write rows in the form ``spec`` describes.
+def write_rows(path: str | os.PathLike[str], rows: Iterable[Row], spec: SourceSpec) -> None:
+    """Write rows in the form ``spec`` describes, one after another.
 
     Columns besides text and label are those of :attr:`Row.cells`; a row without cells leaves them empty (TSV,
     CSV) or out (JSONL). Rows of the source can be written whatever other tools make of them, new ones should
     be :func:`representable`.
 
     Raises:
-        UserError: a row that the form cannot hold.
+        UserError: a row that the form cannot hold; what stood at ``path`` is unchanged.
     """
-    for number, row in enumerate(rows, start=1):
-        fits = _cell_fits(row.label, spec, spec.label_column) and row.label.strip() == row.label != ""
-        if not fits or not _fits(row.text, spec):
-            raise UserError(
-                f"row {number} for {path} cannot be written as {spec.format} "
-                f"{'with' if spec.quoting else 'without'} quoting: label {row.label[:60]!r}, text "
-                f"{row.text[:60]!r} (a tab, line break, or outer whitespace); use csv or jsonl"
-            )
     line_of = _json_line if spec.format == "jsonl" else _delimited_line
     with atomic_write(path) as stream:
         if spec.header:
             delimiter = DELIMITERS[spec.format]
             stream.write(delimiter.join(_cell(str(name), spec) for name in spec.columns) + "\n")
-        for row in rows:
+        for number, row in enumerate(rows, start=1):
+            fits = _cell_fits(row.label, spec, spec.label_column) and row.label.strip() == row.label != ""
+            if not fits or not _fits(row.text, spec):
+                raise UserError(
+                    f"row {number} for {path} cannot be written as {spec.format} "
+                    f"{'with' if spec.quoting else 'without'} quoting: label {row.label[:60]!r}, text "
+                    f"{row.text[:60]!r} (a tab, line break, or outer whitespace); use csv or jsonl"
+                )
             stream.write(line_of(row, spec) + "\n")
 
 

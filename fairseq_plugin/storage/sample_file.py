@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import writing_errors
-from fairseq_plugin.storage.journal import Journal, read_journal
+from fairseq_plugin.files import atomic_write, writing_errors
+from fairseq_plugin.storage.journal import Journal, read_journal, sealed
 
 FORMAT, VERSION = "generated samples", 1
 AGAIN = "run fairseq-generate again"
@@ -153,6 +153,32 @@ class SampleWriter:
             self._journal = Journal(path, FORMAT, VERSION, settings)
             self._journal.read()
         return self._journal
+
+
+def write_sample_file(
+    path: Path, kind: str, facts: Mapping[str, object], lines: Iterable[SampleLine], seconds: float
+) -> None:
+    """Write samples that are all there, one text of each, in the same form; whole under its name or absent.
+
+    Args:
+        path: the file to make.
+        kind, facts: see :class:`SampleWriter`.
+        lines: one text of every sample.
+        seconds: that the generation took.
+
+    Raises:
+        CannotWriteError: the disk is full, say.
+    """
+    lines = list(lines)
+    settings = {"kind": kind, "expected": len(lines), "facts": dict(facts)}
+    entries = [{"format": FORMAT, "version": VERSION, "settings": settings}, *map(asdict, lines)]
+    num_tokens = sum(line.num_tokens for line in lines)
+    entries.append({"samples": len(lines), "tokens": num_tokens, "seconds": seconds})
+    check = ""
+    with atomic_write(path, "wb") as stream:
+        for entry in entries:
+            written, check = sealed(entry, check)
+            stream.write(written)
 
 
 def read_sample_file(path: str | Path) -> SampleFile:

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from scripts.environment import PIN_FILES, normal, read_pins
 
 LEFT_OUT = {"torchaudio"}  # fairseq asks for it, language modelling never imports it
+OPTIONAL = {"pyarrow", "ray"}  # extras of setup.py; what needs one says so in a line where it is missing
 FIRST_PARTY = {"fairseq_plugin", "scripts", "tests", "benchmarks"}
 BUILD, FAIRSEQ, RUNTIME, TEST = PIN_FILES
 
@@ -18,6 +19,7 @@ BUILD, FAIRSEQ, RUNTIME, TEST = PIN_FILES
 def imported(root, *folders):
     """{distribution name: [files]} of everything outside the standard library that these folders import."""
     found, distributions = {}, importlib.metadata.packages_distributions()  # sklearn -> scikit-learn
+    not_pinned = sys.stdlib_module_names | FIRST_PARTY | OPTIONAL
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -27,9 +29,7 @@ def imported(root, *folders):
                     names = [node.module]
                 else:
                     continue
-                for name in (
-                    {name.partition(".")[0] for name in names} - sys.stdlib_module_names - FIRST_PARTY
-                ):
+                for name in {name.partition(".")[0] for name in names} - not_pinned:
                     found.setdefault(normal(distributions.get(name, [name])[0]), []).append(
                         str(path.relative_to(root))
                     )
@@ -83,6 +83,11 @@ def test_what_tests_and_benchmarks_import_is_pinned(repo_root):
         name: files for name, files in imported(repo_root, "tests", "benchmarks").items() if name not in pins
     }
     assert missing == {}
+
+
+def test_what_is_not_pinned_is_an_extra(repo_root):
+    setup = (repo_root / "setup.py").read_text("utf-8")
+    assert [name for name in OPTIONAL if f'["{name}>=' not in setup] == []
 
 
 def test_an_inexact_pin_is_refused_with_its_line(tmp_path):
