@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class SetRecord:
         options: how it was collected.
         counts: what was kept and rejected.
         reasons: name of each reason for a rejection -> what it says of a sample.
+        rejected: a few texts of each reason, as they are shown to a person.
         versions: of Python and packages.
         files: by name.
         other_columns: what became of the source's other columns, in words; None where there are none.
@@ -85,6 +86,7 @@ class SetRecord:
     options: Options
     counts: Tally
     reasons: dict[str, str]
+    rejected: dict[str, list[str]]
     versions: dict[str, str | None]
     files: dict[str, WrittenFile] = field(default_factory=dict)
     other_columns: str | None = None
@@ -108,6 +110,7 @@ class SetRecord:
             "collect": asdict(self.options) | {"keep_copies": list(self.options.keep_copies)},
             "counts": self.counts.to_json(),
             "reasons": self.reasons,
+            "rejected": self.rejected,
             "versions": self.versions,
             "files": {name: asdict(own) for name, own in self.files.items()},
             "other_columns": self.other_columns,
@@ -116,19 +119,54 @@ class SetRecord:
             stated["statistics"] = self.statistics
         return {**stated, "time": self.time}
 
+    @classmethod
+    def from_json(cls, stated: Mapping[str, Any]) -> "SetRecord":
+        """The inverse of :meth:`to_json`; what an older version did not state is left empty."""
+        known = {own.name for own in fields(Options)}
+        options = {name: value for name, value in stated["collect"].items() if name in known}
+        return cls(
+            data_name=str(stated["data"]["name"]),
+            manifest_sha256=str(stated["data"]["manifest_sha256"]),
+            source=SourceSpec.from_json(stated["source"]),
+            checkpoints=list(stated["checkpoint"]),
+            seed=int(stated["seed"]),
+            settings=dict(stated["settings"]),
+            runs=list(stated["runs"]),
+            tokens=int(stated["tokens"]),
+            seconds=stated["seconds"],
+            options=Options(**{**options, "keep_copies": tuple(options.get("keep_copies", ()))}),
+            counts=Tally.from_json(stated["counts"]),
+            reasons=stated.get("reasons") or dict.fromkeys(stated["counts"]["reasons"], ""),
+            rejected=stated.get("rejected", {}),
+            versions=dict(stated["versions"]),
+            files={name: WrittenFile(**own) for name, own in stated["files"].items()},
+            other_columns=stated.get("other_columns"),
+            statistics=stated.get("statistics"),
+            time=dict(stated["time"]),
+        )
+
 
 @dataclass(frozen=True)
 class Synthetic:
     """The generated rows of an augmented set, without real rows joined to them.
 
     Attributes:
-        data_name, manifest_sha256: of the data the set was made with.
+        record: of the set.
         rows: text and label of each, marks for spreadsheets taken off.
     """
 
-    data_name: str
-    manifest_sha256: str
+    record: SetRecord
     rows: list[Row]
+
+    @property
+    def data_name(self) -> str:
+        """Of the data the set was made with."""
+        return self.record.data_name
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Of the prepared folder of that data."""
+        return self.record.manifest_sha256
 
 
 def mark_formula(text: str) -> str:
@@ -155,11 +193,11 @@ def _load(folder: str | Path) -> tuple[dict[str, Any], bytes] | None:
     return (record, written) if isinstance(record, dict) and record.get("format") == FORMAT else None
 
 
-def read_synthetic(folder: str | Path) -> Synthetic:
-    """The generated rows of an augmented set.
+def read_set(folder: str | Path) -> SetRecord:
+    """The record of an augmented set.
 
     Raises:
-        UserError: not an augmented set, or a file that was changed since.
+        UserError: not an augmented set, or a damaged record.
     """
     folder = Path(folder)
     loaded = _load(folder)
@@ -167,29 +205,37 @@ def read_synthetic(folder: str | Path) -> Synthetic:
         raise UserError(
             f"{folder} is not an augmented set (no {RECORD} of scripts/collect.py); give its --to folder"
         )
-    record, written = loaded
-    if record.get("version") not in (1, VERSION):
+    stated, written = loaded
+    if stated.get("version") not in (1, VERSION):
         raise UserError(
-            f"{folder / RECORD} has version {record.get('version')!r}, this code reads 1 and {VERSION}; "
+            f"{folder / RECORD} has version {stated.get('version')!r}, this code reads 1 and {VERSION}; "
             "collect again"
         )
-    if record["version"] == VERSION and not is_sealed(record, written):
+    if stated["version"] == VERSION and not is_sealed(stated, written):
         raise UserError(f"{folder / RECORD} is damaged: its digest is not its own; collect again")
     try:
-        name, stated = next((name, own) for name, own in record["files"].items() if own["real"] == 0)
-        spec, digest = SourceSpec.from_json(record["source"]), stated["sha256"]
-        is_marked = bool(record["collect"].get("spreadsheet_safe"))
-        data = record["data"]
-        data_name, manifest_sha256 = str(data["name"]), str(data["manifest_sha256"])
-    except (KeyError, TypeError, AttributeError, StopIteration) as error:
+        return SetRecord.from_json(stated)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{folder / RECORD} is damaged ({error!r}); collect again") from error
+
+
+def read_synthetic(folder: str | Path) -> Synthetic:
+    """The generated rows of an augmented set.
+
+    Raises:
+        UserError: not an augmented set, or a file that was changed since.
+    """
+    folder, record = Path(folder), read_set(folder)
+    name = next((name for name, own in record.files.items() if own.real == 0), None)
+    if name is None:
+        raise UserError(f"{folder / RECORD} is damaged (it names no file of new rows); collect again")
     if not (folder / name).is_file():
         raise UserError(f"{folder / name} is missing; collect again")
-    if sha256(folder / name) != digest:
+    if sha256(folder / name) != record.files[name].sha256:
         raise UserError(
             f"{folder / name} was changed since it was collected (its SHA-256 differs); collect again"
         )
-    rows = read_rows(folder / name, spec)[0]
-    if is_marked:
+    rows = read_rows(folder / name, record.source)[0]
+    if record.options.spreadsheet_safe:
         rows = [replace(row, text=unmark_formula(row.text)) for row in rows]
-    return Synthetic(data_name, manifest_sha256, rows)
+    return Synthetic(record, rows)

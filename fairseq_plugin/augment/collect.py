@@ -8,19 +8,18 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from fairseq_plugin.augment.augmented_set import RECORD, REPORT, Options, SetRecord, is_augmented_set
+from fairseq_plugin.augment.augmented_set import RECORD, Options, SetRecord, is_augmented_set
 from fairseq_plugin.augment.filter_options import make_filters
 from fairseq_plugin.augment.filters import Candidate, FilterChain, tally
 from fairseq_plugin.augment.gather import Generation, gather
-from fairseq_plugin.augment.set_report import make_report
+from fairseq_plugin.augment.set_report import rejected_texts, write_report
 from fairseq_plugin.augment.text_filters import SPLITS
 from fairseq_plugin.augment.write_sets import other_columns, write_sets
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import atomic_write, sha256
+from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import SourceSpec
-from fairseq_plugin.reports import facts, page
 from fairseq_plugin.reports.facts import Facts
 from fairseq_plugin.reports.training_log import find_training_log
 from fairseq_plugin.storage.folders import Place, whole_folder
@@ -72,7 +71,7 @@ def collect(
     prompts = [label.text + manifest.separator for label in manifest.labels]
     names = [label.name for label in manifest.labels]
     generation = gather(folders, codec.decode, prompts, names, sha256(data / MANIFEST), data)
-    curves, log = find_training_log(options.train_log, next(iter(generation.facts.checkpoint), None))
+    find_training_log(options.train_log, None)  # a slip in its name is said before anything is written
     real = {split: read_texts(data, split) for split in SPLITS if split in manifest.splits}
     filters = make_filters(options, real, manifest.source, codec)
     verdicts = _judge(generation, manifest.source, filters)
@@ -81,23 +80,8 @@ def collect(
         files = write_sets(folder, data, verdicts.kept, real, manifest, record.seed, options)
         record = replace(record, files=files)
         if options.report:
-            measured = facts.measure(
-                [label.text for label in manifest.labels], real, verdicts.kept, record.seed
-            )
+            measured = write_report(folder, record, manifest, real, verdicts.kept)
             record = replace(record, statistics=_statistics(measured))
-            report = make_report(
-                manifest,
-                record,
-                measured,
-                verdicts.candidates,
-                verdicts.reasons,
-                real,
-                verdicts.kept,
-                curves,
-                log,
-            )
-            with atomic_write(folder / REPORT) as stream:
-                stream.write(page.render(report))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         seconds = round(time.monotonic() - began, 3)
         record = replace(record, time={"collected": now, "collect_seconds": seconds})
@@ -155,7 +139,7 @@ def _record(
             "--max-len-b, the rest for a longer trained model or another --temperature"
         )
     return SetRecord(
-        data_name=data.resolve().name,
+        data_name=manifest.data_name(data),
         manifest_sha256=run.manifest_sha256,
         source=manifest.source,
         checkpoints=[
@@ -169,6 +153,7 @@ def _record(
         options=options,
         counts=counts,
         reasons=filters.reasons,
+        rejected=rejected_texts(verdicts.candidates, verdicts.reasons, list(filters.reasons)),
         versions=_versions(),
         other_columns=other_columns(manifest, options),
     )
@@ -187,6 +172,7 @@ def _versions() -> dict[str, str | None]:
 def _statistics(measured: Facts) -> dict[str, object]:
     """The figures of the report without its texts and drawings."""
     return {
+        "yardstick": measured.yardstick,
         "words_per_sentence": {"median": measured.lengths.median, "mean": measured.lengths.mean},
         "distinct": [{"label": entry.label, **asdict(entry.pair)} for entry in measured.distinct],
         "novelty": {side: asdict(own) for side, own in measured.novelty.items()},

@@ -5,10 +5,10 @@ Its accuracy on the real valid set stands beside every figure: agreement cannot 
 often the judge itself is wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,12 @@ class Agreement:
     by_label: dict[str, LabelAgreement]
     confusion: list[list[int]]
 
+    @classmethod
+    def from_json(cls, stated: Mapping[str, Any]) -> "Agreement":
+        """From what ``judge_agreement.py --json`` wrote."""
+        by_label = {name: LabelAgreement(**own) for name, own in stated["by_label"].items()}
+        return cls(stated["rows"], stated["share"], by_label, stated["confusion"])
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -87,17 +93,11 @@ def judge_samples(data: str | Path, samples: str | Path, seed: int = 1) -> Judge
     """
     if not 0 <= seed < 1 << 32:
         raise UserError(f"--seed {seed} must lie in [0, 2^32)")
-    manifest, synthetic = Manifest.load(data), read_synthetic(samples)
-    if synthetic.manifest_sha256 != sha256(Path(data) / NAME):
-        raise UserError(
-            f"{samples} was made with the data {synthetic.data_name!r}, --data {data} is another; give "
-            "the data the samples were made with"
-        )
+    manifest, found = Manifest.load(data), synthetic_examples(data, samples)
     names = [label.name for label in manifest.labels]
     train = read_texts(data, "train")
     judge = train_judge([text for _, text in train], [label for label, _ in train], seed)
     valid = read_texts(data, "valid") if "valid" in manifest.splits else []
-    found = [(manifest.label_index(row.label), row.text) for row in synthetic.rows]
     return Judged(
         labels=names,
         train_rows=len(train),
@@ -105,6 +105,21 @@ def judge_samples(data: str | Path, samples: str | Path, seed: int = 1) -> Judge
         valid=agree(judge, valid, names) if valid else None,
         synthetic=agree(judge, found, names),
     )
+
+
+def synthetic_examples(data: str | Path, samples: str | Path) -> list[tuple[int, str]]:
+    """Label index and text of each row of an augmented set that was made with this data.
+
+    Raises:
+        UserError: no such set, or a set made with other data.
+    """
+    manifest, synthetic = Manifest.load(data), read_synthetic(samples)
+    if synthetic.manifest_sha256 != sha256(Path(data) / NAME):
+        raise UserError(
+            f"{samples} was made with the data {synthetic.data_name!r}, --data {data} is another; give "
+            "the data the samples were made with"
+        )
+    return [(manifest.label_index(row.label), row.text) for row in synthetic.rows]
 
 
 def train_judge(texts: Sequence[str], labels: Sequence[int], seed: int = 1) -> Judge:

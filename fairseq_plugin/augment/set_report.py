@@ -1,86 +1,131 @@
-"""What the report of an augmented set shows."""
+"""The report of an augmented set: what it shows, from the set's folder, its data, and who has judged it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from fairseq_plugin.augment.augmented_set import SetRecord
+from fairseq_plugin.augment.augmented_set import REPORT, SetRecord, read_set
 from fairseq_plugin.augment.filter_options import Examples
 from fairseq_plugin.augment.filters import Candidate
-from fairseq_plugin.augment.judge import agree, train_judge
-from fairseq_plugin.augment.verdict import verdict
+from fairseq_plugin.augment.judge import agree, synthetic_examples, train_judge
+from fairseq_plugin.augment.report_inputs import (
+    Judgement,
+    judgement_of,
+    read_judgement,
+    read_verdict,
+)
+from fairseq_plugin.augment.text_filters import SPLITS
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import atomic_write
+from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.reports import statistics
+from fairseq_plugin.reports import facts, page, statistics
+from fairseq_plugin.reports.display import short, visible
 from fairseq_plugin.reports.facts import Facts
-from fairseq_plugin.reports.page import Agreement, Report
-from fairseq_plugin.reports.training_log import Curves
+from fairseq_plugin.reports.opinions import Verdict
+from fairseq_plugin.reports.page import Report
+from fairseq_plugin.reports.training_log import find_training_log
 
 _SHOWN = 5  # rejected texts per reason
+_LONGEST = 500  # characters of them
 _JUDGED = 20_000  # synthetic sentences whose labels are checked, real ones that teach the judge
 
 
-def make_report(
-    manifest: Manifest,
+def write_report(
+    folder: str | Path,
     record: SetRecord,
-    measured: Facts,
-    candidates: Sequence[Candidate],
-    verdicts: Sequence[str | None],
+    manifest: Manifest,
     real: Mapping[str, Examples],
     kept: Examples,
-    curves: Curves | None,
-    log: str | None,
-) -> Report:
-    """Gather what :func:`~fairseq_plugin.reports.page.render` shows.
+    judgement: Judgement | None = None,
+    said: Verdict | None = None,
+) -> Facts:
+    """Measure a set and write its page.
 
     Args:
-        manifest: of the data.
+        folder: the set's.
         record: of the set.
-        measured: the kept samples beside the real ones.
-        candidates, verdicts: all samples, and why each is not kept.
+        manifest: of the data.
         real: by split.
-        kept: the kept samples.
-        curves, log: of the training, if there is a log.
+        kept: the set's own rows.
+        judgement: what a judge said of it; None: a judge is trained here.
+        said: the verdict on it; None: only its labels are looked at.
+
+    Returns:
+        What was measured.
     """
-    return Report(
+    measured = facts.measure([label.text for label in manifest.labels], real, kept, record.seed)
+    names = [label.name for label in manifest.labels]
+    judgement = judgement or _judge(names, real, kept, record.seed)
+    checkpoint = next((one["path"] for one in record.checkpoints), None)
+    log = record.options.train_log
+    curves, log = find_training_log(log if log and Path(log).is_file() else None, checkpoint)
+    report = Report(
         name=record.data_name,
         labels=[(label.name, label.text) for label in manifest.labels],
         counts=record.counts,
         reasons=record.reasons,
-        agreement=_agreement(manifest, real, kept, record.seed),
+        verdict=said or judgement.verdict,
+        fidelity=judgement.fidelity,
         facts=measured,
         curves=curves,
         log=log,
-        rejected=_rejected(candidates, verdicts, list(record.reasons)),
+        rejected=record.rejected,
         seed=record.seed,
         tokens=record.tokens,
         seconds=record.seconds,
         provenance=_provenance(record),
         notes=_notes(record),
     )
+    with atomic_write(Path(folder) / REPORT) as stream:
+        stream.write(page.render(report))
+    return measured
 
 
-def _agreement(
-    manifest: Manifest, real: Mapping[str, Examples], kept: Examples, seed: int
-) -> Agreement | None:
-    names = [label.name for label in manifest.labels]
+def rewrite_report(
+    samples: str | Path, data: str | Path, judge: str | Path | None = None, said: str | Path | None = None
+) -> Path:
+    """Write the page of a set again, with what has been found out since.
+
+    Args:
+        samples: the set's folder.
+        data: the prepared folder that it was made with.
+        judge: what ``judge_agreement.py --json`` wrote.
+        said: what ``verdict.py quick --json`` wrote.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: no such set, one of other data, or files that are not those.
+    """
+    manifest, kept, record = Manifest.load(data), synthetic_examples(data, samples), read_set(samples)
+    judgement = read_judgement(judge, [label.name for label in manifest.labels]) if judge else None
+    found = read_verdict(said) if said else None
+    real = {split: read_texts(data, split) for split in SPLITS if split in manifest.splits}
+    write_report(samples, record, manifest, real, kept, judgement, found)
+    return Path(samples) / REPORT
+
+
+def _judge(names: Sequence[str], real: Mapping[str, Examples], kept: Examples, seed: int) -> Judgement:
+    """A quick judge of words, trained on real rows."""
     train = statistics.draw(real["train"], _JUDGED, seed)
     try:
         judge = train_judge([text for _, text in train], [label for label, _ in train])
     except UserError:  # one label, or no words: the page says that there is no judge
-        return None
-    found = agree(judge, statistics.draw(kept, _JUDGED, seed), names)
+        return Judgement(None, None)
     valid = agree(judge, real["valid"], names) if real.get("valid") else None
-    said = verdict(names, valid and valid.confusion, found.confusion)
-    return Agreement(found.share, valid and valid.share, said.sentence)
+    return judgement_of(names, valid, agree(judge, statistics.draw(kept, _JUDGED, seed), names))
 
 
-def _rejected(
+def rejected_texts(
     candidates: Sequence[Candidate], verdicts: Sequence[str | None], reasons: Sequence[str]
 ) -> dict[str, list[str]]:
+    """A few texts of each reason, as a person can read them."""
     examples: dict[str, list[str]] = {reason: [] for reason in reasons}
     for candidate, reason in zip(candidates, verdicts, strict=True):
         if reason is not None and len(examples[reason]) < _SHOWN:
-            examples[reason].append(candidate.text)
-    return examples
+            examples[reason].append(short(visible(candidate.text), _LONGEST))
+    return {reason: texts for reason, texts in examples.items() if texts}
 
 
 def _notes(record: SetRecord) -> list[str]:

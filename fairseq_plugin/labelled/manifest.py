@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fairseq_plugin.errors import UserError
@@ -14,6 +15,9 @@ KIND = Kind(
     holds="labelled data",
     script="scripts/prepare_labelled.py",
 )
+
+
+_SAY_NOTHING = ("train", "training", "data", "source", "prepared")  # as names of data
 
 
 @dataclass
@@ -104,6 +108,16 @@ class Manifest:
     repeats: dict[str, int]
     max_tokens_per_row: int
     files: dict[str, str] = field(default_factory=dict)
+
+    def data_name(self, folder: str | os.PathLike[str]) -> str:
+        """What a person calls the data: the training file's name, or its folder's where that tells nothing.
+
+        Args:
+            folder: the prepared folder, whose name, or whose parent's, stands in for that of the source's.
+        """
+        place = Path(folder).resolve()
+        names = [Path(self.source_files["train"].path).stem, place.name, place.parent.name, place.name]
+        return next((name for name in names if name and name.lower() not in _SAY_NOTHING), place.name)
 
     def label(self, name: str) -> Label:
         """The label of this name, or of this text.

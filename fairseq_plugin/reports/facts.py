@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from fairseq_plugin.reports import statistics
 from fairseq_plugin.reports.statistics import DistinctPair, Novelty, Words
 
+MEASURED = 200_000  # kept sentences that are looked at; more would change no digit that is shown
 NOVELTY_SENTENCES = 20_000  # sentences per side whose copied runs are measured
 NEAREST_SENTENCES = 600  # sentences per side whose nearest training sentence is looked up
 NEAREST_TRAIN = 200_000  # training sentences among which it is looked up
-SHOWN = 5  # samples in each list
+EXAMPLES = 8  # samples on the first screen, by turns of every label
+SHOWN = 5  # samples in each further list
+YARDSTICKS = ("valid", "test", "train")  # real text to compare with: the first that there is
 
 Examples = Sequence[tuple[int, str]]  # label index and text of each
 
@@ -58,21 +61,32 @@ class Neighbours:
 
     Attributes:
         searched: number of training sentences among which they were looked up.
-        similarities: of each sentence of a side ("synthetic", "valid").
-        random, most_novel, least_novel: pairs to show.
+        similarities: of each sentence of a side ("synthetic", and the yardstick where it is held out).
+        examples: pairs of every label by turns.
+        most_novel, least_novel: further pairs to show.
     """
 
     searched: int
     similarities: dict[str, list[float]]
-    random: list[Pair]
+    examples: list[Pair]
     most_novel: list[Pair]
     least_novel: list[Pair]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A kept set beside the real one; ``distinct`` starts with all labels, ``novelty`` is by side."""
+    """A kept set beside the real one.
 
+    Attributes:
+        yardstick: the split of real text that ``distinct``, ``novelty`` and ``neighbours`` compare with;
+            "train" where no real text is held out.
+        lengths: beside the training set.
+        distinct: all labels first, then each.
+        novelty: by side: "synthetic", and the yardstick where it is held out.
+        neighbours: of a draw of sentences.
+    """
+
+    yardstick: str
     lengths: Lengths
     distinct: list[LabelDistinct]
     novelty: dict[str, Novelty]
@@ -88,13 +102,16 @@ def measure(labels: Sequence[str], real: Mapping[str, Examples], kept: Examples,
         kept: not empty.
         seed: of every draw.
     """
-    synthetic = [statistics.words(text) for _, text in kept]
+    kept = statistics.draw(kept, MEASURED, seed)
+    yardstick = next(split for split in YARDSTICKS if real.get(split))
+    held_out = {yardstick: real[yardstick]} if yardstick != "train" else {}
     train = [statistics.words(text) for _, text in real["train"]]
     return Facts(
-        lengths=_lengths(train, synthetic),
-        distinct=_distinct(labels, real["train"], train, kept, synthetic, seed),
-        novelty=_novelty(train, real.get("valid", []), kept, seed),
-        neighbours=_neighbours(real["train"], real.get("valid", []), kept, seed),
+        yardstick=yardstick,
+        lengths=_lengths(train, [statistics.words(text) for _, text in kept]),
+        distinct=_distinct(labels, real[yardstick], kept, seed),
+        novelty=_novelty(train, held_out, kept, seed),
+        neighbours=_neighbours(real["train"], held_out, kept, seed),
     )
 
 
@@ -109,28 +126,31 @@ def _lengths(train: list[list[str]], synthetic: list[list[str]]) -> Lengths:
     )
 
 
-def _distinct(
-    labels: Sequence[str],
-    real: Examples,
-    real_words: Sequence[Words],
-    kept: Examples,
-    kept_words: Sequence[Words],
-    seed: int,
-) -> list[LabelDistinct]:
+def _distinct(labels: Sequence[str], real: Examples, kept: Examples, seed: int) -> list[LabelDistinct]:
     """distinct-1/2/3 of both sides at equal numbers of words: everything first, then label by label."""
-    found = [LabelDistinct(None, statistics.compare_distinct(real_words, kept_words, seed))]
-    for index, name in enumerate(labels):
-        left = [words for (label, _), words in zip(real, real_words) if label == index]
-        right = [words for (label, _), words in zip(kept, kept_words) if label == index]
-        found.append(LabelDistinct(name, statistics.compare_distinct(left, right, seed)))
-    return found
+    sides: list[dict[int | None, list[Words]]] = []
+    for examples in (real, kept):
+        by_label: dict[int | None, list[Words]] = {None: []}
+        for label, text in examples:
+            words = statistics.words(text)
+            by_label[None].append(words)
+            by_label.setdefault(label, []).append(words)
+        sides.append(by_label)
+    names = {None: None, **dict(enumerate(labels))}
+    return [
+        LabelDistinct(name, statistics.compare_distinct(*(side.get(key, []) for side in sides), seed=seed))
+        for key, name in names.items()
+    ]
 
 
-def _novelty(train: Sequence[Words], valid: Examples, kept: Examples, seed: int) -> dict[str, Novelty]:
-    """Copied runs of the synthetic sentences, and of the real valid ones as a yardstick."""
-    sides = {"synthetic": statistics.draw(kept, NOVELTY_SENTENCES, seed)}
-    if valid:
-        sides["valid"] = statistics.draw(valid, NOVELTY_SENTENCES, seed)
+def _novelty(
+    train: Sequence[Words], held_out: Mapping[str, Examples], kept: Examples, seed: int
+) -> dict[str, Novelty]:
+    """Copied runs of the synthetic sentences, and of held-out real ones as a yardstick."""
+    sides = {
+        side: statistics.draw(examples, NOVELTY_SENTENCES, seed)
+        for side, examples in {"synthetic": kept, **held_out}.items()
+    }
     queries = [statistics.words(text) for examples in sides.values() for _, text in examples]
     copied = statistics.copied_lengths(train, queries)
     found = {}
@@ -139,23 +159,44 @@ def _novelty(train: Sequence[Words], valid: Examples, kept: Examples, seed: int)
     return found
 
 
-def _neighbours(train: Examples, valid: Examples, kept: Examples, seed: int) -> Neighbours:
-    """Nearest training sentence and similarity, for a draw of synthetic and of valid sentences."""
+def _neighbours(train: Examples, held_out: Mapping[str, Examples], kept: Examples, seed: int) -> Neighbours:
+    """Nearest training sentence and similarity, for a draw of synthetic and of held-out sentences."""
     searched = statistics.draw(train, NEAREST_TRAIN, seed)
-    sides = {"synthetic": statistics.draw(kept, NEAREST_SENTENCES, seed)}
-    if valid:
-        sides["valid"] = statistics.draw(valid, NEAREST_SENTENCES, seed)
     texts = [text for _, text in searched]
-    nearest = {side: statistics.nearest(texts, [text for _, text in own]) for side, own in sides.items()}
+    examples = by_turns(kept, EXAMPLES, seed)
+    drawn = [*examples, *statistics.draw(kept, NEAREST_SENTENCES, seed)]
+    nearest = statistics.nearest(texts, [text for _, text in drawn])
     pairs = [
         Pair(label, text, *searched[index], round(similarity, 4))
-        for (label, text), (index, similarity) in zip(sides["synthetic"], nearest["synthetic"])
+        for (label, text), (index, similarity) in zip(drawn, nearest)
     ]
-    ordered = sorted(pairs, key=lambda pair: (pair.similarity, pair.text))
+    shown, others = pairs[: len(examples)], pairs[len(examples) :]
+    similarities = {"synthetic": [pair.similarity for pair in others]}
+    for side, real in held_out.items():
+        queries = [text for _, text in statistics.draw(real, NEAREST_SENTENCES, seed)]
+        similarities[side] = [round(similarity, 4) for _, similarity in statistics.nearest(texts, queries)]
+    ordered = sorted(others, key=lambda pair: (pair.similarity, pair.text))
     return Neighbours(
         searched=len(searched),
-        similarities={side: [round(s, 4) for _, s in found] for side, found in nearest.items()},
-        random=statistics.draw(pairs, SHOWN, seed),
+        similarities=similarities,
+        examples=shown,
         most_novel=ordered[:SHOWN],
         least_novel=ordered[::-1][:SHOWN],
     )
+
+
+def by_turns(examples: Examples, most: int, seed: int) -> list[tuple[int, str]]:
+    """A seeded draw that takes one example of every label, then a second of each, until there are ``most``.
+
+    With more labels than places, the labels are drawn too. The examples come ordered by label.
+
+    >>> by_turns([(0, "a"), (1, "b"), (0, "c")], 2, seed=1)
+    [(0, 'a'), (1, 'b')]
+    """
+    by_label: dict[int, list[str]] = {}
+    for label, text in examples:
+        by_label.setdefault(label, []).append(text)
+    labels = statistics.draw(sorted(by_label), most, seed)
+    turns = [label for turn in range(most) for label in labels if turn < len(by_label[label])][:most]
+    drawn = {label: statistics.draw(by_label[label], turns.count(label), seed) for label in labels}
+    return [(label, text) for label in labels for text in drawn[label]]

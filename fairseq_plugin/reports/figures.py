@@ -10,7 +10,7 @@ Units: a drawing is ``WIDTH`` units wide and scales with the page.
 import math
 from collections.abc import Callable, Sequence
 
-from fairseq_plugin.reports.display import escape, number, percent, short, tick_texts
+from fairseq_plugin.reports.display import escape, number, percent, tick_texts
 
 Point = tuple[float, float]
 Range = tuple[float, float]
@@ -37,53 +37,35 @@ def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
 class _Plane:
     """Data coordinates -> drawing coordinates, with a frame of ticks and labels."""
 
-    def __init__(self, x_range: Range, y_range: Range, log_y: bool = False, height: int = HEIGHT) -> None:
+    def __init__(self, x_range: Range, y_range: Range, height: int = HEIGHT) -> None:
+        self.height = height
         self.x_low, self.x_high = _widened(*x_range)
-        self.log_y, self.height = log_y, height
-        low, high = map(math.log10, y_range) if log_y else y_range
-        self.y_low, self.y_high = _widened(low, high)
+        self.y_low, self.y_high = _widened(*y_range)
 
     def x(self, value: float) -> float:
         return LEFT + (value - self.x_low) / (self.x_high - self.x_low) * (WIDTH - LEFT - RIGHT)
 
     def y(self, value: float) -> float:
-        value = math.log10(value) if self.log_y else value
-        return (
-            self.height
-            - BOTTOM
-            - (value - self.y_low) / (self.y_high - self.y_low) * (self.height - TOP - BOTTOM)
-        )
-
-    def y_ticks(self) -> list[float]:
-        if not self.log_y:
-            return nice_ticks(self.y_low, self.y_high)
-        powers = range(math.floor(self.y_low), math.ceil(self.y_high) + 1)
-        for factors in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
-            ticks = [factor * 10.0**power for power in powers for factor in factors]
-            ticks = [tick for tick in ticks if self.y_low - 1e-9 <= math.log10(tick) <= self.y_high + 1e-9]
-            if len(ticks) >= 3:
-                break
-        return ticks[:: max(1, len(ticks) // 6)]
+        share = (value - self.y_low) / (self.y_high - self.y_low)
+        return self.height - BOTTOM - share * (self.height - TOP - BOTTOM)
 
     def frame(
         self,
         x_label: str,
         y_format: Callable[[float], str] | None = None,
-        x_ticks: Sequence[tuple[float, str]] | None = None,
+        x_format: Callable[[float], str] | None = None,
     ) -> str:
         """Grid lines, tick texts and the name of the horizontal axis."""
-        parts, y_ticks = [], self.y_ticks()
-        if y_format is None:
-            y_texts = map(number, y_ticks) if self.log_y else tick_texts(y_ticks)
-        else:
-            y_texts = map(y_format, y_ticks)
+        parts, y_ticks = [], nice_ticks(self.y_low, self.y_high)
+        y_texts = tick_texts(y_ticks) if y_format is None else map(y_format, y_ticks)
         for tick, text in zip(y_ticks, y_texts):
             y = self.y(tick)
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(f'<text class="tick" x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
         bottom = self.height - BOTTOM
         ticks = nice_ticks(self.x_low, self.x_high)
-        for place, text in x_ticks or list(zip(ticks, tick_texts(ticks))):
+        x_texts = tick_texts(ticks) if x_format is None else map(x_format, ticks)
+        for place, text in zip(ticks, x_texts):
             parts.append(
                 f'<text class="tick" x="{self.x(place):.1f}" y="{bottom + 16}" '
                 f'text-anchor="middle">{text}</text>'
@@ -111,25 +93,18 @@ def _svg(body: str, description: str, height: int = HEIGHT) -> str:
     )
 
 
-def line_chart(
-    series: Sequence[tuple[str, str, Sequence[Point]]], x_label: str, description: str, log_y: bool = False
-) -> str:
-    """Curves over a shared axis.
+def line_chart(series: Sequence[tuple[str, str, Sequence[Point]]], x_label: str, description: str) -> str:
+    """Curves over a shared axis. The vertical one holds 0, so that noise looks no larger than it is.
 
     Args:
         series: ``(name, css class, [(x, y), ...])``; a curve of one point is drawn as a dot.
         x_label: name of the horizontal axis.
         description: what the drawing shows, for who cannot see it.
-        log_y: logarithmic vertical axis, used where every y > 0.
     """
     points = [point for _, _, curve in series for point in curve]
-    log_y = log_y and all(y > 0 for _, y in points)
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    low, high = min(ys), max(ys)
-    if not log_y:
-        margin = 0.06 * (high - low)
-        low, high = (max(0.0, low - margin) if low >= 0 else low - margin), high + margin
-    plane = _Plane((min(xs), max(xs)), (low, high), log_y)
+    low, high = min(0.0, *ys), max(0.0, *ys)
+    plane = _Plane((min(xs), max(xs)), (low, high + 0.04 * (high - low)))
     body = [plane.frame(x_label)]
     for name, css, curve in series:
         path = " ".join(f"{plane.x(x):.1f},{plane.y(y):.1f}" for x, y in _thinned(curve))
@@ -179,62 +154,27 @@ def histogram_chart(
     return _svg("".join(body), description)
 
 
-def grouped_bars(
-    names: Sequence[str],
-    groups: Sequence[tuple[str, str, Sequence[float | None]]],
-    x_label: str,
-    description: str,
-) -> str:
-    """Shares side by side.
+def reliability_chart(bins: Sequence[tuple[float, float, int]], description: str) -> str:
+    """How sure a judge is, and how often it is right; the line is where both are equal.
 
     Args:
-        names: of the places along the axis.
-        groups: ``(name, css class, [share or None, one per place])``.
+        bins: ``(mean confidence, share of right answers, number of answers)``, shares in [0, 1].
+        description: what the drawing shows, for who cannot see it.
     """
-    top = max((share for _, _, shares in groups for share in shares if share is not None), default=1.0)
-    plane = _Plane((0, len(names)), (0.0, min(1.0, top * 1.12) or 1.0))
-    ticks = [(index + 0.5, escape(name)) for index, name in enumerate(names)]
-    body = [plane.frame(x_label, y_format=lambda share: percent(share, 0), x_ticks=ticks)]
-    width = 0.76 / len(groups)
-    for place, (name, css, shares) in enumerate(groups):
-        for index, share in enumerate(shares):
-            if share is None:
-                continue
-            left = plane.x(index + 0.12 + place * width) + 1
-            right = plane.x(index + 0.12 + (place + 1) * width) - 1
-            y = plane.y(share)
-            body.append(
-                f'<rect class="bar {css}" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" '
-                f'height="{plane.y(0) - y:.1f}"><title>{escape(name)}, {escape(names[index])}: '
-                f"{percent(share)}</title></rect>"
-                f'<text class="value" x="{(left + right) / 2:.1f}" y="{y - 4:.1f}" text-anchor="middle">'
-                f"{100 * share:.{0 if share >= 0.0995 else 1}f}</text>"
-            )
+    plane = _Plane((0.0, 1.0), (0.0, 1.0))
+    ends = " ".join(f"{plane.x(end):.1f},{plane.y(end):.1f}" for end in (0, 1))
+
+    def whole(share: float) -> str:
+        return percent(share, 0)
+
+    body = [plane.frame("how sure it is", y_format=whole, x_format=whole)]
+    body.append(f'<polyline class="axis line" points="{ends}"/>')
+    most = max((count for _, _, count in bins), default=1)
+    for confidence, accuracy, count in bins:
+        radius = 3 + 8 * math.sqrt(count / most)
+        tip = f"{whole(confidence)} sure, right in {whole(accuracy)} of {count:,}"
+        body.append(
+            f'<circle class="dot valid" cx="{plane.x(confidence):.1f}" cy="{plane.y(accuracy):.1f}" '
+            f'r="{radius:.1f}"><title>{tip}</title></circle>'
+        )
     return _svg("".join(body), description)
-
-
-def stacked_bars(bars: Sequence[tuple[str, Sequence[tuple[str, str, int]]]]) -> str:
-    """Horizontal bars, the parts of each side by side, to the scale of the longest.
-
-    Plain boxes, not a drawing, so that they keep their text size on a phone.
-
-    Args:
-        bars: ``(name, [(part's name, css class, count), ...])``.
-    """
-    longest = max((sum(count for _, _, count in parts) for _, parts in bars), default=0) or 1
-    out = []
-    for name, parts in bars:
-        total = sum(count for _, _, count in parts)
-        told = ", ".join(f"{part} {count:,}" for part, _, count in parts if count)
-        boxes = "".join(
-            f'<span class="{css}" style="flex:{count} 1 0" title="{escape(part)}: {count:,}"></span>'
-            for part, css, count in parts
-            if count
-        )
-        out.append(
-            f'<div class="bar-row"><span class="bar-name"><bdi>{escape(short(name))}</bdi></span><span '
-            f'class="bar-track"><span class="bar-stack" role="img" aria-label="{escape(f"{name}: {told}")}" '
-            f'style="width:{100 * total / longest:.3f}%">{boxes}</span></span><span '
-            f'class="bar-total">{total:,}</span></div>'
-        )
-    return f'<div class="bars">{"".join(out)}</div>'

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from fairseq_plugin.reports.display import escape, short
 
-SIDES = {"real": "real training set", "synthetic": "synthetic", "valid": "real valid set"}
+# Sides of a comparison, in words; "valid" and "test" are real text that the model was not trained on.
+SIDES = {
+    "real": "real training set",
+    "synthetic": "new sentences",
+    "valid": "held-out real text (valid)",
+    "test": "held-out real text (test)",
+    "train": "real training set",
+}
+_LONGEST_LABEL = 200  # characters; labels are wrapped, not clipped, but a page must end
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], css: str = "", total: bool = False) -> str:
@@ -19,6 +27,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], css: str = "", tot
     return f'<div class="scroll"><table class="{css}">{top}<tbody>{"".join(lines)}</tbody></table></div>'
 
 
+def folded(summary: str, content: str) -> str:
+    """Something that is opened by whoever wants it."""
+    return f'<details class="card"><summary>{escape(summary)}</summary>{content}</details>'
+
+
 def figure(caption: str, drawing: str, keys: Sequence[tuple[str, str]] = ()) -> str:
     """A drawing with its caption and legend."""
     return f"<figure><figcaption>{escape(caption)}</figcaption>{legend(keys)}{drawing}</figure>"
@@ -28,26 +41,39 @@ def legend(entries: Sequence[tuple[str, str]]) -> str:
     """A legend of ``(name, css class)``."""
     if not entries:
         return ""
-    spans = [f"<span><i class={css}></i>{escape(name)}</span>" for name, css in entries]
+    spans = [f'<span><i class="{css}"></i>{escape(name)}</span>' for name, css in entries]
     return f'<div class="key">{"".join(spans)}</div>'
+
+
+def colour(side: str) -> str:
+    """The css class of a side: both held-out splits have one colour."""
+    return "valid" if side == "test" else side
 
 
 def chip(text: str) -> str:
     """A label as a small badge."""
-    return f'<span class="chip"><bdi>{escape(text)}</bdi></span>'
+    return f'<span class="chip"><bdi>{escape(short(text, _LONGEST_LABEL))}</bdi></span>'
 
 
 def label_cell(name: str, text: str) -> str:
     """A label in a table: its text, and its name where that differs."""
-    shown = f"<bdi>{escape(short(text, 40))}</bdi>"
-    return shown if name == text else f'{shown} <span class="zero">({escape(short(name, 20))})</span>'
+    shown = f'<bdi class="label">{escape(short(text, _LONGEST_LABEL))}</bdi>'
+    if name == text:
+        return shown
+    return f'{shown} <span class="faint">(<bdi>{escape(short(name, _LONGEST_LABEL))}</bdi>)</span>'
 
 
 def count_cell(count: int) -> str:
     """A count in a table; zeros step back."""
-    return f"{count:,}" if count else '<span class="zero">0</span>'
+    return f"{count:,}" if count else '<span class="faint">0</span>'
 
 
 def reason_name(reason: str) -> str:
     """A reason's name as it is read."""
     return reason.replace("_", " ")
+
+
+def meter(share: float, told: str) -> str:
+    """A share in [0, 1] as a small bar."""
+    width = f'<i style="width:{100 * min(1.0, max(0.0, share)):.1f}%"></i>'
+    return f'<span class="meter" role="img" aria-label="{escape(told)}">{width}</span>'

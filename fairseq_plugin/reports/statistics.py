@@ -42,6 +42,7 @@ class Novelty:
         new: share of 1-, 2-, 3-, 4-grams that are nowhere in train; None where there is no such n-gram.
         longest_mean: mean over sentences of the longest copied run (words).
         longest_max: the longest of all.
+        with_new_word: share of sentences that hold a word which is nowhere in train.
         whole: share of sentences copied word for word, as a sentence or a part of one.
     """
 
@@ -49,6 +50,7 @@ class Novelty:
     new: list[float | None]
     longest_mean: float | None
     longest_max: int | None
+    with_new_word: float | None
     whole: float | None
 
 
@@ -100,7 +102,8 @@ def compare_distinct(
 ) -> DistinctPair:
     """distinct-n of both sides at the same number of words.
 
-    distinct-n falls as a text grows, so sets of different sizes cannot be compared as they are.
+    distinct-n falls as a text grows, so sets of different sizes cannot be compared as they are. Real text
+    that was not trained on is the side to compare with: random words have the highest distinct-n of all.
 
     Args:
         real, synthetic: the words of each sentence.
@@ -197,12 +200,14 @@ def novelty(copied: Sequence[NDArray[np.int64]], orders: Sequence[int] = (1, 2, 
         new.append(sum(int((head < n).sum()) for head in heads) / total if total else None)
     longest = [int(runs.max(initial=0)) for runs in copied]
     whole = [len(runs) > 0 and int(runs[0]) == len(runs) for runs in copied]
+    with_new_word = [bool((runs == 0).any()) for runs in copied]
     count = len(copied)
     return Novelty(
         sentences=count,
         new=new,
         longest_mean=sum(longest) / count if count else None,
         longest_max=max(longest, default=None),
+        with_new_word=sum(with_new_word) / count if count else None,
         whole=sum(whole) / count if count else None,
     )
 

@@ -1,6 +1,8 @@
 """How many samples were kept and rejected, and why."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,3 +31,10 @@ class Tally:
         """As the manifest of an augmented set states it."""
         labels = {name: asdict(counts) for name, counts in self.labels.items()}
         return {**asdict(self.total), "labels": labels}
+
+    @classmethod
+    def from_json(cls, stated: Mapping[str, Any]) -> "Tally":
+        """The inverse of :meth:`to_json`."""
+        names = [own.name for own in fields(Counts)]
+        total = Counts(**{name: stated[name] for name in names})
+        return cls(total, {label: Counts(**counts) for label, counts in stated["labels"].items()})

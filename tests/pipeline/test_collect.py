@@ -280,7 +280,7 @@ def test_the_training_log_beside_the_checkpoint_is_drawn(data, tmp_path):
     (tmp_path / "train.log").write_text(log)
     results = write_generation(tmp_path / "r", data, GOOD, checkpoint=[str(tmp_path / "checkpoint_best.pt")])
     collect([results], data, tmp_path / "out", Options(binary=False))
-    assert "perplexity per token" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Loss in bits per token" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_script_tells_what_was_kept_and_why_not(data, tmp_path, run_script):

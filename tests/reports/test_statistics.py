@@ -47,6 +47,8 @@ def test_novelty_counts_ngrams_that_train_lacks(train, queries):
     if queries:
         whole = [sentence for sentence in queries if sentence and stands_in(sentence, train)]
         assert found.whole == pytest.approx(len(whole) / len(queries))
+        new = [s for s in queries if any(not stands_in([word], train) for word in s)]
+        assert found.with_new_word == pytest.approx(len(new) / len(queries))
         longest = [max([longest_from(s, i, train) for i in range(len(s))], default=0) for s in queries]
         assert found.longest_max == max(longest)
         assert found.longest_mean == pytest.approx(sum(longest) / len(longest))
