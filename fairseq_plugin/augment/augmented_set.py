@@ -10,7 +10,7 @@ from typing import Any
 from fairseq_plugin.augment.filter_options import FilterOptions
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
-from fairseq_plugin.labelled.rows import Row, SourceSpec, read_rows
+from fairseq_plugin.labelled.rows import Row, SourceSpec, stream_rows
 from fairseq_plugin.reports.tally import Tally
 from fairseq_plugin.storage.sealed import is_sealed
 
@@ -184,6 +184,12 @@ def is_augmented_set(folder: str | Path) -> bool:
     return _load(folder) is not None
 
 
+def stated_record(folder: str | Path) -> dict[str, Any] | None:
+    """What a set's ``manifest.json`` states, whole or not; None where ``folder`` is no set of ours."""
+    loaded = _load(folder)
+    return loaded and loaded[0]
+
+
 def _load(folder: str | Path) -> tuple[dict[str, Any], bytes] | None:
     try:
         written = (Path(folder) / RECORD).read_bytes()
@@ -226,16 +232,18 @@ def read_synthetic(folder: str | Path) -> Synthetic:
         UserError: not an augmented set, or a file that was changed since.
     """
     folder, record = Path(folder), read_set(folder)
-    name = next((name for name, own in record.files.items() if own.real == 0), None)
-    if name is None:
+    files = {name: own for name, own in record.files.items() if own.real == 0}
+    if not files:
         raise UserError(f"{folder / RECORD} is damaged (it names no file of new rows); collect again")
-    if not (folder / name).is_file():
-        raise UserError(f"{folder / name} is missing; collect again")
-    if sha256(folder / name) != record.files[name].sha256:
-        raise UserError(
-            f"{folder / name} was changed since it was collected (its SHA-256 differs); collect again"
-        )
-    rows = read_rows(folder / name, record.source)[0]
+    rows = []
+    for name, own in files.items():
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name} is missing; collect again")
+        if sha256(folder / name) != own.sha256:
+            raise UserError(
+                f"{folder / name} was changed since it was collected (its SHA-256 differs); collect again"
+            )
+        rows += [row for row in stream_rows(folder / name, record.source) if isinstance(row, Row)]
     if record.options.spreadsheet_safe:
         rows = [replace(row, text=unmark_formula(row.text)) for row in rows]
     return Synthetic(record, rows)

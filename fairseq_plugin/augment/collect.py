@@ -3,15 +3,17 @@
 import platform
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from fairseq_plugin.augment.acceptance import Acceptance
 from fairseq_plugin.augment.augmented_set import RECORD, Options, SetRecord, is_augmented_set
 from fairseq_plugin.augment.filter_options import make_filters
-from fairseq_plugin.augment.filters import Candidate, FilterChain, tally
+from fairseq_plugin.augment.filters import Candidate
 from fairseq_plugin.augment.gather import Generation, gather
+from fairseq_plugin.augment.read_generation import Sample
 from fairseq_plugin.augment.set_report import rejected_texts, write_report
 from fairseq_plugin.augment.text_filters import SPLITS
 from fairseq_plugin.augment.write_sets import other_columns, write_sets
@@ -19,27 +21,12 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.labelled.rows import SourceSpec
 from fairseq_plugin.reports.facts import Facts
 from fairseq_plugin.reports.training_log import find_training_log
 from fairseq_plugin.storage.folders import Place, whole_folder
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
 from fairseq_plugin.storage.sealed import write_sealed
 from fairseq_plugin.text.codec import load_codec
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """Candidates in the order of their ids, and why each is not kept (None: it is)."""
-
-    candidates: list[Candidate]
-    reasons: list[str | None]
-
-    @property
-    def kept(self) -> list[tuple[int, str]]:
-        """Label index and text of each kept sample."""
-        together = zip(self.candidates, self.reasons, strict=True)
-        return [(candidate.label, candidate.text) for candidate, reason in together if reason is None]
 
 
 def collect(
@@ -73,14 +60,21 @@ def collect(
     generation = gather(folders, codec.decode, prompts, names, sha256(data / MANIFEST), data)
     find_training_log(options.train_log, None)  # a slip in its name is said before anything is written
     real = {split: read_texts(data, split) for split in SPLITS if split in manifest.splits}
-    filters = make_filters(options, real, manifest.source, codec)
-    verdicts = _judge(generation, manifest.source, filters)
-    record = _record(manifest, generation, verdicts, filters, options, data)
+    acceptance = Acceptance(make_filters(options, real, manifest.source, codec), names)
+    candidates = [
+        candidate_of(sample, label, manifest.source.keep_whitespace)
+        for label, sample in zip(generation.labels, generation.samples, strict=True)
+    ]
+    acceptance.add(candidates)
+    judged = [(one, acceptance.reason(one.id)) for one in candidates]
+    kept = [(one.label, one.text) for one, reason in judged if reason is None]
+    record = _record(manifest, generation, acceptance, options, data)
+    record = replace(record, rejected=rejected_texts(judged, acceptance.reasons))
     with whole_folder(place) as folder:
-        files = write_sets(folder, data, verdicts.kept, real, manifest, record.seed, options)
+        files = write_sets(folder, data, kept, real, manifest, record.seed, options)
         record = replace(record, files=files)
         if options.report:
-            measured = write_report(folder, record, manifest, real, verdicts.kept)
+            measured = write_report(folder, record, manifest, real, kept)
             record = replace(record, statistics=_statistics(measured))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         seconds = round(time.monotonic() - began, 3)
@@ -104,34 +98,28 @@ def _look_at(destination: str | Path, overwrite: bool) -> Place:
     return place
 
 
-def _judge(generation: Generation, source: SourceSpec, filters: FilterChain) -> Verdicts:
-    candidates = [
-        Candidate(
-            id=sample.id,
-            label=label,
-            # as the real rows were read
-            text=sample.text if source.keep_whitespace else sample.text.strip(),
-            symbols=sample.symbols,
-            num_tokens=sample.num_tokens,
-            ended=sample.ended,
-            score=sample.score,
-        )
-        for label, sample in zip(generation.labels, generation.samples, strict=True)
-    ]
-    return Verdicts(candidates, filters.check(candidates))
+def candidate_of(sample: Sample, label: int, keep_whitespace: bool) -> Candidate:
+    """What filters look at; white space goes where it does in real rows."""
+    return Candidate(
+        id=sample.id,
+        label=label,
+        text=sample.text if keep_whitespace else sample.text.strip(),
+        symbols=sample.symbols,
+        num_tokens=sample.num_tokens,
+        ended=sample.ended,
+        score=sample.score,
+    )
 
 
 def _record(
     manifest: Manifest,
     generation: Generation,
-    verdicts: Verdicts,
-    filters: FilterChain,
+    acceptance: Acceptance,
     options: Options,
     data: Path,
 ) -> SetRecord:
     run = generation.facts
-    labels = [candidate.label for candidate in verdicts.candidates]
-    counts = tally(labels, verdicts.reasons, run.labels, list(filters.reasons))
+    counts = acceptance.tally()
     if not counts.total.kept:
         told = ", ".join(f"{count:,} {reason}" for reason, count in counts.total.reasons.items() if count)
         raise UserError(
@@ -152,14 +140,15 @@ def _record(
         seconds=generation.seconds,
         options=options,
         counts=counts,
-        reasons=filters.reasons,
-        rejected=rejected_texts(verdicts.candidates, verdicts.reasons, list(filters.reasons)),
-        versions=_versions(),
+        reasons=acceptance.reasons,
+        rejected={},
+        versions=versions(),
         other_columns=other_columns(manifest, options),
     )
 
 
-def _versions() -> dict[str, str | None]:
+def versions() -> dict[str, str | None]:
+    """Of Python and the packages that decide a result."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in ("fairseq-scalegrad", "fairseq-fixed", "torch", "numpy", "scikit-learn"):
         try:

@@ -81,10 +81,11 @@ class Results:
                 raise UserError(
                     f"{self.path}: sample {line.id} was not asked for; run fairseq-generate again"
                 )
-            yield _sample(line, decode, self.path)
+            yield sample_of(line, decode, self.path)
 
 
-def _sample(line: SampleLine, decode: Decode, path: Path) -> Sample:
+def sample_of(line: SampleLine, decode: Decode, path: Path) -> Sample:
+    """The sample that a line holds; ``path`` for messages."""
     symbols = line.symbols.split()
     special = not all(symbol.isascii() and symbol.isdecimal() for symbol in symbols)
     try:

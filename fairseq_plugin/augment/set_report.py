@@ -1,6 +1,6 @@
 """The report of an augmented set: what it shows, from the set's folder, its data, and who has judged it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fairseq_plugin.augment.augmented_set import REPORT, SetRecord, read_set
@@ -118,11 +118,16 @@ def _judge(names: Sequence[str], real: Mapping[str, Examples], kept: Examples, s
 
 
 def rejected_texts(
-    candidates: Sequence[Candidate], verdicts: Sequence[str | None], reasons: Sequence[str]
+    judged: Iterable[tuple[Candidate, str | None]], reasons: Iterable[str]
 ) -> dict[str, list[str]]:
-    """A few texts of each reason, as a person can read them."""
+    """A few texts of each reason, as a person can read them.
+
+    Args:
+        judged: samples, and why each is not kept.
+        reasons: every reason, in order.
+    """
     examples: dict[str, list[str]] = {reason: [] for reason in reasons}
-    for candidate, reason in zip(candidates, verdicts, strict=True):
+    for candidate, reason in judged:
         if reason is not None and len(examples[reason]) < _SHOWN:
             examples[reason].append(short(visible(candidate.text), _LONGEST))
     return {reason: texts for reason, texts in examples.items() if texts}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.labelled import parquet
 from fairseq_plugin.labelled.records import Record, read_records
 from fairseq_plugin.labelled.source import (
     EMPTY,
@@ -89,7 +90,10 @@ def _order(names: list[str], spec: SourceSpec, path: str | os.PathLike[str]) -> 
 
 
 def stream_rows(path: str | os.PathLike[str], spec: SourceSpec) -> Iterator[Row | Rejection]:
-    """:func:`read_rows` in the order of the file, in the memory of one record."""
+    """:func:`read_rows` in the order of the file, in the memory of some records; Parquet too."""
+    if spec.format == parquet.FORMAT:
+        yield from parquet.stream_parquet(path, spec)
+        return
     for result in _results(path, spec, None):
         yield _clean(result, spec.keep_whitespace) if isinstance(result, Row) else result
 

@@ -1,0 +1,250 @@
+"""From a model to exactly as many accepted rows of every label as were asked for, however many those are.
+
+Samples stay in the units' files of the job; in memory are a few bytes for each, and what filters remember.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fairseq_plugin.augment.acceptance import Acceptance
+from fairseq_plugin.augment.augmented_set import RECORD, Options, SetRecord, is_augmented_set, stated_record
+from fairseq_plugin.augment.collect import candidate_of, versions
+from fairseq_plugin.augment.executors import Executor
+from fairseq_plugin.augment.fill import Filled, Progress, fill, in_order
+from fairseq_plugin.augment.filter_options import FilterOptions, make_filters
+from fairseq_plugin.augment.filters import Candidate
+from fairseq_plugin.augment.job import Job, Settings, open_job
+from fairseq_plugin.augment.label_counts import MAX_SAMPLES, samples_per_label
+from fairseq_plugin.augment.quota import Limits, shortage
+from fairseq_plugin.augment.results import sample_of
+from fairseq_plugin.augment.row_files import output_spec, text_spec, write_parts
+from fairseq_plugin.augment.set_report import rejected_texts
+from fairseq_plugin.augment.text_filters import SPLITS
+from fairseq_plugin.augment.units import Unit
+from fairseq_plugin.augment.write_sets import other_columns
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.labelled import parquet
+from fairseq_plugin.labelled.binary import read_texts
+from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.labelled.rows import Row, SourceSpec
+from fairseq_plugin.storage.folders import Place, whole_folder
+from fairseq_plugin.storage.sample_file import SampleLine
+from fairseq_plugin.storage.sealed import write_sealed
+from fairseq_plugin.text.codec import Codec, load_codec
+
+SET = "augmented"  # the folder of the accepted rows, inside the job's
+LOG_PROBABILITY = "log_probability"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """What to make; see the flags of ``scripts/generate.py``.
+
+    Attributes:
+        data, checkpoint, to: prepared folder, model, folder of the job.
+        per_label: as ``--per-label`` is written.
+        settings: how samples are drawn.
+        filters: which samples are rejected.
+        limits: when a label is given up.
+        unit_size: samples of one unit of work.
+        form: of the rows' files; None: the source's own.
+        scores: whether each row tells its log probability.
+        rows_per_file: most rows of one file.
+        allow_fewer: whether a set is written although labels fell short.
+    """
+
+    data: Path
+    checkpoint: Path
+    to: Path
+    per_label: str
+    settings: Settings = field(default_factory=Settings)
+    filters: FilterOptions = field(default_factory=FilterOptions)
+    limits: Limits = field(default_factory=Limits)
+    unit_size: int = 1000
+    form: str | None = None
+    scores: bool = False
+    rows_per_file: int = 1_000_000
+    allow_fewer: bool = False
+
+    def check(self) -> None:
+        """Refuse what is out of range, before anything is written.
+
+        Raises:
+            UserError: naming the flag.
+        """
+        for flag, value in (("unit-size", self.unit_size), ("rows-per-file", self.rows_per_file)):
+            if value < 1:
+                raise UserError(f"--{flag} {value} must be at least 1")
+        if self.form == parquet.FORMAT:
+            parquet.require_pyarrow()
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What came of a job.
+
+    Attributes:
+        record: of the set.
+        folder: of the set; None where another process writes it.
+        shortage: which labels fell short, if any.
+    """
+
+    record: SetRecord
+    folder: Path | None
+    shortage: str | None
+
+
+def generate(
+    request: GenerateRequest, executor: Executor, progress: Progress | None = None, writes: bool = True
+) -> Generated:
+    """Begin a job or go on with one, until its set is written.
+
+    Args:
+        request: what to make; the same request goes on where an earlier run stopped.
+        executor: where the units are made; it is closed at the end.
+        progress: is told what happens.
+        writes: whether this process writes the set; of several ranks one does.
+
+    Raises:
+        UserError: bad input, a folder of another job, or labels that fell short.
+    """
+    began = time.monotonic()
+    request.check()
+    manifest, codec = Manifest.load(request.data), load_codec(request.data)
+    asked = samples_per_label(request.per_label, manifest.labels, "--per-label")
+    if sum(asked) > MAX_SAMPLES:
+        raise UserError(f"--per-label asks for {sum(asked):,} samples; one job makes at most {MAX_SAMPLES:,}")
+    spec = output_spec(manifest.source, request.form, [LOG_PROBABILITY] if request.scores else [])
+    real = {split: read_texts(request.data, split) for split in SPLITS if split in manifest.splits}
+    chain = make_filters(request.filters, real, text_spec(spec), codec)
+    del real
+    acceptance = Acceptance(chain, [label.name for label in manifest.labels], asked)
+    job = open_job(request.to, request.data, request.checkpoint, request.settings)
+    rows = _Rows(job, codec, manifest, spec, acceptance, request.scores)
+    try:
+        filled = fill(
+            job, acceptance, rows.read, executor, asked, request.unit_size, request.limits, progress
+        )
+    finally:
+        executor.close()
+    acceptance.limit()
+    counts = acceptance.tally()
+    short = shortage(asked, counts, request.limits)
+    if short and (not request.allow_fewer or not counts.total.kept):
+        raise UserError(short)
+    record = _record(request, rows, filled, asked)
+    if not writes:
+        return Generated(record, None, short)
+    record = _write(request, record, rows, filled.units, began)
+    return Generated(record, job.folder / SET, short)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """From units to candidates, and from those that are accepted to rows."""
+
+    job: Job
+    codec: Codec
+    manifest: Manifest
+    spec: SourceSpec
+    acceptance: Acceptance
+    scores: bool
+
+    def read(self, line: SampleLine, label: int) -> Candidate:
+        """What filters look at."""
+        sample = sample_of(line, self.codec.decode, self.job.units)
+        return candidate_of(sample, label, self.manifest.source.keep_whitespace)
+
+    def judged(self, units: Sequence[Unit]) -> Iterator[tuple[Candidate, str | None]]:
+        """All samples in the order of their ids, and why each is not accepted."""
+        candidates = in_order(units, self.read, self.job.read)
+        return ((one, self.acceptance.reason(one.id)) for one in candidates)
+
+    def accepted(self, units: Sequence[Unit]) -> Iterator[Row]:
+        """The rows, in the order of the samples' ids."""
+        for candidate, reason in self.judged(units):
+            if reason is None:
+                name = self.manifest.labels[candidate.label].name
+                yield Row(candidate.text, name, cells=self._cells(candidate) if self.scores else None)
+
+    def _cells(self, candidate: Candidate) -> list[str] | dict[str, object]:
+        score = round(candidate.score, 4)
+        if self.spec.format in ("tsv", "csv"):
+            return [*[""] * (len(self.spec.columns) - 1), str(score)]
+        return {self.spec.text_key: None, self.spec.label_key: None, LOG_PROBABILITY: score}
+
+
+def _record(request: GenerateRequest, rows: _Rows, filled: Filled, asked: Sequence[int]) -> SetRecord:
+    made_with, acceptance = rows.job.made_with, rows.acceptance
+    run: dict[str, object] = {
+        "folder": rows.job.folder.resolve().name,
+        "verified": True,
+        "asked": dict(zip(made_with.labels, asked, strict=True)),
+        "units": len(filled.units),
+        "samples": acceptance.num_added,
+        "tokens": filled.tokens,
+        "seconds": filled.seconds,
+        "started": None,
+    }
+    options = Options(**vars(request.filters), binary=False, report=False)
+    return SetRecord(
+        data_name=rows.manifest.data_name(request.data),
+        manifest_sha256=made_with.manifest_sha256,
+        source=rows.spec,
+        checkpoints=[{"path": str(request.checkpoint), "sha256": made_with.checkpoint_sha256}],
+        seed=made_with.seed,
+        settings=made_with.settings,
+        runs=[run],
+        tokens=filled.tokens,
+        seconds=filled.seconds,
+        options=options,
+        counts=acceptance.tally(),
+        reasons=acceptance.reasons,
+        rejected=rejected_texts(rows.judged(filled.units), acceptance.reasons),
+        versions=versions(),
+        other_columns=other_columns(rows.manifest, options),
+    )
+
+
+class _IsThere(Exception):
+    """The set that was built is the one that is there."""
+
+
+def _write(
+    request: GenerateRequest, record: SetRecord, rows: _Rows, units: Sequence[Unit], began: float
+) -> SetRecord:
+    """Write the set, unless the very same one is there already: it may have a report by now."""
+    destination = request.to / SET
+    place = Place.look(destination)
+    if place.seen is not None and not is_augmented_set(destination):
+        raise UserError(f"{destination} is not an augmented set, so it is not replaced; remove it yourself")
+    try:
+        with whole_folder(place) as folder:
+            num_rows = record.counts.total.kept
+            files = write_parts(
+                folder, "train", rows.accepted(units), num_rows, rows.spec,
+                rows.job.made_with.labels, request.rows_per_file,
+            )  # fmt: skip
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            took = {"collected": now, "collect_seconds": round(time.monotonic() - began, 3)}
+            record = replace(record, files=files, time=took)
+            if place.seen is not None and _lasting(stated_record(destination)) == _lasting(record.to_json()):
+                raise _IsThere
+            write_sealed(folder / RECORD, record.to_json())
+    except _IsThere:
+        logger.info("%s holds these rows already; it is left as it is", destination)
+    return record
+
+
+def _lasting(stated: dict[str, object] | None) -> dict[str, object]:
+    """What a record says of the rows, without what belongs to a moment."""
+    moment = ("time", "statistics", "seconds", "tokens_per_second", "runs", "sha256")
+    lasting = {key: value for key, value in (stated or {}).items() if key not in moment}
+    return json.loads(json.dumps(lasting))  # tuples become lists
