@@ -1,23 +1,32 @@
 #!/usr/bin/env python3
 """Say whether a result is worth using; quickstart.sh and imitate.sh end with it.
 
+    python scripts/verdict.py quick --data data-bin/sst2 --samples augmented/sst2 [--seed N] [--json FILE]
+
     python scripts/verdict.py labels runs/reviews/gamma-0.5-seed-1/judge.json   # of judge_agreement.py --json
     python scripts/verdict.py text data-bin/my-text --bits 5.27      # validation loss in bits per token
 
-Prints one sentence. Exit status: 0; 3 if the result is not worth using; 1 for an error.
+Prints one sentence, and with "quick" the figures behind it: a plain classifier is trained on the real rows,
+on the real rows used better, and with the new rows, and answers real rows that were held out. Its sentence
+begins with "Use this", "No gain", "Do not use this" or "Not checked".
+
+Exit status: 0; 3 if the result is not worth using ("No gain" and "Do not use this"); 1 for an error.
 """
 
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fairseq_plugin.augment.quick_verdict import UNCHECKED, USE, describe, judge_set
 from fairseq_plugin.augment.verdict import Verdict, verdict
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.evaluation.unigram import unigram_entropy
+from fairseq_plugin.files import atomic_write
 
 NOT_WORTH_USING = 3
 LEAST_GAIN = 0.1  # of the bits that frequencies alone give; below it the samples are not words
@@ -28,12 +37,32 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(dest="kind", required=True)
-    labels = kinds.add_parser("labels", help="of an augmented set")
+    quick = kinds.add_parser("quick", help="of an augmented set, measured on held-out real rows")
+    quick.add_argument("--data", metavar="DIR", required=True, help="the prepared folder of the real rows")
+    quick.add_argument("--samples", metavar="DIR", required=True, help="folder written by scripts/collect.py")
+    quick.add_argument("--seed", type=int, default=1, help="of every draw (default: 1)")
+    quick.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+    labels = kinds.add_parser("labels", help="of the labels of an augmented set")
     labels.add_argument("judged", metavar="FILE", help="what judge_agreement.py --json wrote")
     text = kinds.add_parser("text", help="of a model of running text")
     text.add_argument("data", metavar="DIR", help="prepared text folder")
     text.add_argument("--bits", type=float, required=True, help="validation loss, bits per token")
     return parser
+
+
+def of_set(data: str, samples: str, seed: int, to: str | None) -> Verdict:
+    """The verdict on an augmented set, by what a classifier learns from it."""
+    if to and not Path(to).resolve().parent.is_dir():
+        raise UserError(f"--json {to}: its folder does not exist; make it first")
+    began = time.monotonic()
+    found = judge_set(data, samples, seed)
+    if to:
+        with atomic_write(to) as stream:
+            json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)
+            stream.write("\n")
+    lines = [found.sentence, *describe(found), f"took {time.monotonic() - began:.1f} s"]
+    is_worth_using = {USE: True, UNCHECKED: None}.get(found.outcome, False)
+    return Verdict("\n".join(lines), is_worth_using)
 
 
 def of_labels(path: Path) -> Verdict:
@@ -72,7 +101,12 @@ def of_text(folder: Path, bits: float) -> Verdict:
 @plain_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(arguments)
-    found = of_labels(Path(args.judged)) if args.kind == "labels" else of_text(Path(args.data), args.bits)
+    if args.kind == "quick":
+        found = of_set(args.data, args.samples, args.seed, args.json)
+    elif args.kind == "labels":
+        found = of_labels(Path(args.judged))
+    else:
+        found = of_text(Path(args.data), args.bits)
     print(found.sentence)
     if found.is_worth_using is False:
         sys.exit(NOT_WORTH_USING)

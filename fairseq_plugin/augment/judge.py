@@ -8,7 +8,7 @@ often the judge itself is wrong.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.reports.display import percent, visible
 from fairseq_plugin.storage.manifest import NAME
+
+if TYPE_CHECKING:  # scikit-learn is loaded when a judge is trained, not before
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 
 class Judge(Protocol):
@@ -133,25 +136,32 @@ def train_judge(texts: Sequence[str], labels: Sequence[int], seed: int = 1) -> J
     Raises:
         UserError: fewer than two labels, or no words at all.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     if len(set(labels)) < 2:
         raise UserError(f"the training set has {len(set(labels))} label(s); a judge needs at least two")
-    # One-letter words count ("i", "a", Chinese characters); a pair must be seen twice to be a clue where
-    # there is enough text for it.
-    vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2),
-        sublinear_tf=True,
-        token_pattern=r"(?u)\b\w+\b|[^\w\s]",
-        min_df=2 if len(texts) > 5000 else 1,
+    judge = make_pipeline(
+        word_pairs(len(texts)), LogisticRegression(C=10.0, max_iter=2000, random_state=seed)
     )
-    judge = make_pipeline(vectorizer, LogisticRegression(C=10.0, max_iter=2000, random_state=seed))
     try:
         return cast(Judge, judge.fit(texts, labels))
     except ValueError as error:
         raise UserError(f"the judge cannot be trained on this training set: {error}") from error
+
+
+def word_pairs(num_texts: int) -> "TfidfVectorizer":
+    """Words and word pairs of a text, weighted by TF-IDF; ``num_texts`` will teach the weights."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    # One-letter words count ("i", "a", Chinese characters); a pair must be seen twice to be a clue where
+    # there is enough text for it.
+    return TfidfVectorizer(
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        token_pattern=r"(?u)\b\w+\b|[^\w\s]",
+        min_df=2 if num_texts > 5000 else 1,
+    )
 
 
 def agree(judge: Judge, examples: Sequence[tuple[int, str]], names: Sequence[str]) -> Agreement:

@@ -16,6 +16,7 @@ from fairseq_plugin.reports.display import percent
 LEAST_SKILL = 0.1  # on real rows; below it the judge cannot tell the labels apart
 LEAST_SHARE = 0.25  # of the judge's skill on real rows; two labels and a perfect judge: 62.5 % agreement
 GOOD_SHARE = 0.8  # the same: 90 %
+NOT_WORTH_USING = "Not worth using: "  # how such a sentence begins
 
 Counts = Sequence[Sequence[int]]  # [given label][the judge's label]
 
@@ -48,7 +49,7 @@ def verdict(labels: Sequence[str], real: Counts | None, synthetic: Counts) -> Ve
     """
     num_labels = len(labels)
     if not sum(map(sum, synthetic)):
-        return Verdict("Not worth using: nothing was kept.", False)
+        return Verdict(f"{NOT_WORTH_USING}nothing was kept.", False)
     if num_labels < 2 or real is None or not sum(map(sum, real)):
         reason = "there is only one label" if num_labels < 2 else "there are no real validation rows"
         return Verdict(f"The new labels are not checked: {reason}.", None)
@@ -66,7 +67,7 @@ def verdict(labels: Sequence[str], real: Counts | None, synthetic: Counts) -> Ve
     share = (on_synthetic - chance) / (1 - chance) / skill
     if share < LEAST_SHARE:
         mend = "More rows, more epochs or a pretrained model help."
-        return Verdict(f"Not worth using: the new labels do not fit the sentences: {figures}. {mend}", False)
+        return Verdict(f"{NOT_WORTH_USING}the new labels do not fit the sentences: {figures}. {mend}", False)
     missing = ", ".join(repr(name) for name, given in zip(labels, synthetic) if not sum(given))
     lack = f" Nothing was kept of {missing}." if missing else ""
     fit = "fit the sentences" if share >= GOOD_SHARE else "fit the sentences only in part"

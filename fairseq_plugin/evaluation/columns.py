@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fairseq_plugin.evaluation.bootstrap import Difference, Interval, Measured, differences
+from fairseq_plugin.reports.bootstrap import Difference, Interval, Measured, differences
 
 Cell = dict[str, float | int | None]  # "value", and "low" and "high" where there is an interval
 

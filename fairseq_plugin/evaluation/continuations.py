@@ -8,9 +8,9 @@ Human text also holds ends of documents: a token like others at token level, the
 from collections.abc import Hashable, Sequence
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.evaluation.bootstrap import DEFAULT, Bootstrap
 from fairseq_plugin.evaluation.columns import Column
 from fairseq_plugin.evaluation.repetition import ORDERS, measure_repetition, variety
+from fairseq_plugin.reports.bootstrap import DEFAULT, Bootstrap
 
 WORDS = " (words)"
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from fairseq_plugin.evaluation.bootstrap import DEFAULT, Bootstrap
 from fairseq_plugin.evaluation.columns import Column
 from fairseq_plugin.evaluation.completion import Protocol
 from fairseq_plugin.evaluation.continuation_files import Continuations
 from fairseq_plugin.evaluation.continuations import continuation_column
 from fairseq_plugin.evaluation.split_text import SplitText, require_ids
+from fairseq_plugin.reports.bootstrap import DEFAULT, Bootstrap
 from fairseq_plugin.text.base import Codec
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_plugin.evaluation.bootstrap import DEFAULT, Bootstrap, Measured, Statistic, Totals, measure
+from fairseq_plugin.reports.bootstrap import DEFAULT, Bootstrap, Measured, Statistic, Totals, measure
 
 Tokens = Sequence[int] | Sequence[str]  # ids or words of one text
 
@@ -97,7 +97,7 @@ def measure_repetition(
 
     Args:
         texts: at least one.
-        units: what the texts continue, see :class:`~fairseq_plugin.evaluation.bootstrap.Measured`.
+        units: what the texts continue, see :class:`~fairseq_plugin.reports.bootstrap.Measured`.
         orders: the n; ``diversity`` needs 2, 3 and 4 among them.
         bootstrap: of the intervals.
     """

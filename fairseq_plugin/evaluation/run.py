@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, Bootstrap
 from fairseq_plugin.evaluation.columns import Column, paired_differences
 from fairseq_plugin.evaluation.completion import (
     Made,
@@ -29,6 +28,7 @@ from fairseq_plugin.evaluation.split_text import SplitText, load_split
 from fairseq_plugin.evaluation.systems import System, load_system, name_systems
 from fairseq_plugin.evaluation.table import difference_table, markdown
 from fairseq_plugin.files import atomic_write
+from fairseq_plugin.reports.bootstrap import LEVEL, RESAMPLES, SEED, Bootstrap
 from fairseq_plugin.text.codec import load_codec
 
 MODES = ("single-token", "completion", "both")

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fairseq_plugin.core.single_token import WINDOWS, single_token_counts
-from fairseq_plugin.evaluation.bootstrap import DEFAULT, Bootstrap, Statistic, Totals, measure
 from fairseq_plugin.evaluation.columns import Column
 from fairseq_plugin.evaluation.perplexity import Scored, score_windows
 from fairseq_plugin.evaluation.split_text import SplitText
 from fairseq_plugin.evaluation.systems import System
 from fairseq_plugin.evaluation.windows import Window, cut
+from fairseq_plugin.reports.bootstrap import DEFAULT, Bootstrap, Statistic, Totals, measure
 
 _NOTHING = -100  # no token has this index
 

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.evaluation.bootstrap import Bootstrap
 from fairseq_plugin.evaluation.continuations import continuation_column, note_unequal_totals
 from fairseq_plugin.evaluation.repetition import count_ngrams, measure_repetition, seq_rep, variety
+from fairseq_plugin.reports.bootstrap import Bootstrap
 from tests.reference import language_model_metrics as oracle
 
 TEXTS = st.lists(st.lists(st.integers(0, 4), max_size=14), min_size=1, max_size=8)

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fairseq_plugin.evaluation.bootstrap import Bootstrap, Difference
 from fairseq_plugin.evaluation.columns import paired_differences
 from fairseq_plugin.evaluation.perplexity import Scored
 from fairseq_plugin.evaluation.single_token import Cutting, single_token_columns, window_counts
 from fairseq_plugin.evaluation.windows import Window, cut
+from fairseq_plugin.reports.bootstrap import Bootstrap, Difference
 from tests.evaluation.made_text import system
 from tests.reference import language_model_metrics as oracle
 

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from fairseq_plugin.augment.collect import collect
 from scripts.verdict import main
+from tests.augment.made_generation import GOOD, make_data, write_generation
 
 
 @pytest.fixture
@@ -61,3 +63,21 @@ def test_another_file_is_an_error_and_no_verdict(tmp_path, text):
     path.write_text(text)
     with pytest.raises(SystemExit, match="was not written by judge_agreement.py --json"):
         main(["labels", str(path)])
+
+
+def test_a_set_that_does_not_help_ends_with_status_3_and_its_figures(tmp_path, capsys):
+    data, to = make_data(tmp_path), tmp_path / "quick.json"
+    collect([write_generation(tmp_path / "made", data, GOOD)], data, tmp_path / "set")
+    with pytest.raises(SystemExit) as end:
+        main(["quick", "--data", str(data), "--samples", str(tmp_path / "set"), "--json", str(to)])
+    assert end.value.code == 3
+    lines, found = capsys.readouterr().out.split("\n"), json.loads(to.read_text())
+    assert lines[0] == found["sentence"] and found["outcome"] in ("no gain", "do not use this")
+    assert found["measured_on"] == "folds of train" and len(found["arms"]) == 5
+
+
+def test_a_slip_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(SystemExit, match="its folder does not exist"):
+        main(["quick", "--data", "d", "--samples", "s", "--json", str(tmp_path / "no" / "x.json")])
+    with pytest.raises(SystemExit, match="--seed -1 must lie"):
+        main(["quick", "--data", "d", "--samples", "s", "--seed", "-1"])

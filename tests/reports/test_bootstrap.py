@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fairseq_plugin.evaluation.bootstrap import (
+from fairseq_plugin.reports.bootstrap import (
     Bootstrap,
     Difference,
     differences,
