@@ -1,0 +1,157 @@
+"""A job that is killed, starved or crowded loses and doubles nothing, and says in one line what is wrong."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import torch
+
+from fairseq_plugin.augment.executors import ThisProcess
+from fairseq_plugin.augment.generate import GenerateRequest, generate
+from fairseq_plugin.errors import CannotWriteError
+from fairseq_plugin.storage.lock import FolderLock
+from scripts import generate as script
+from tests.augment.conftest import parts  # noqa: F401  (a fixture)
+from tests.conftest import ROOT, child_environment
+
+
+@pytest.fixture
+def words(parts, tmp_path):  # noqa: F811
+    """The command line of a job in ``tmp_path / "job"``."""
+    settings = parts.settings
+    given = {
+        "data": parts.data, "path": parts.checkpoint, "to": tmp_path / "job", "per-label": "neg=30,pos=17",
+        "seed": settings.seed, "temperature": settings.temperature, "max-len-b": settings.max_len_b,
+        "unit-size": 4,
+    }  # fmt: skip
+    return [str(word) for flag, value in given.items() for word in (f"--{flag}", value)]
+
+
+def files(job):
+    return {path.name: path.read_bytes() for path in (job / "augmented").glob("train*")}
+
+
+def request_of(words):
+    return script.request_of(script.build_parser().parse_args(words))
+
+
+def expected_of(words, folder):
+    """The files of the same job, run without interruption."""
+    other = [*words, "--to", str(folder)]
+    generate(request_of(other), ThisProcess())
+    return files(folder)
+
+
+def in_child(request: GenerateRequest) -> int:
+    """The process id of a fork that runs a job to its end."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            torch.set_num_threads(1)  # threads do not survive a fork
+            generate(request, ThisProcess())
+            status = 0
+        finally:
+            os._exit(status)
+    return pid
+
+
+def test_after_ten_kills_at_random_moments_the_same_bytes_are_there(words, tmp_path):
+    expected, request, chance = expected_of(words, tmp_path / "whole"), request_of(words), random.Random(7)
+    kills = 0
+    for _ in range(10):
+        pid = in_child(request)
+        time.sleep(chance.uniform(0.02, 0.5))
+        os.kill(pid, signal.SIGKILL)
+        kills += os.waitpid(pid, 0)[1] == signal.SIGKILL
+    assert kills >= 3  # of the others, some had finished
+    found = generate(request, ThisProcess())
+    assert files(tmp_path / "job") == expected
+    left = [path.name for path in (tmp_path / "job").rglob("*") if "tmp" in path.name]
+    assert found.record.counts.total.kept == 47 and left == []
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_parent_that_is_killed_and_the_job_goes_on(words, tmp_path):
+    expected = expected_of(words, tmp_path / "whole")
+    command = [sys.executable, str(ROOT / "scripts" / "generate.py"), *words, "--workers", "2"]
+    process = subprocess.Popen(command, env=child_environment(), stderr=subprocess.PIPE)
+    units = tmp_path / "job" / "units"
+    _until(lambda: units.is_dir() and any(units.iterdir()))
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    _until(lambda: not any(_is_alive(worker) for worker in workers))
+    script.main(words)
+    assert files(tmp_path / "job") == expected
+
+
+def _until(holds, seconds=120):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _is_alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize(("executor", "lock"), [("local", "job"), ("ranks", "rank-1-of-2")])
+def test_a_second_job_in_one_folder_is_refused(words, tmp_path, monkeypatch, executor, lock):
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    with (
+        FolderLock(tmp_path / "job" / lock),
+        pytest.raises(SystemExit, match=r"error: --to \S+/job is in use by process"),
+    ):
+        script.main([*words, "--executor", executor])
+    assert not (tmp_path / "job" / "job.json").exists()
+
+
+def test_a_full_disk_is_one_line_and_the_job_goes_on_when_there_is_room(words, small_disk, tmp_path):
+    expected = expected_of(words, tmp_path / "whole")
+    job = small_disk / "job"
+    (small_disk / "filler").write_bytes(b"x" * 30_000)
+    with pytest.raises(CannotWriteError, match="No space left on device"):
+        generate(request_of([*words, "--to", str(job)]), ThisProcess())
+    whole = list((job / "units").glob("*.jsonl"))
+    assert whole and not (job / "augmented").exists()
+    (small_disk / "filler").unlink()
+    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    before = {path: path.stat().st_mtime_ns for path in whole}
+    generate(request_of([*words, "--to", str(job)]), ThisProcess())
+    assert files(job) == expected
+    assert {path: path.stat().st_mtime_ns for path in whole} == before
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--workers", "0"], "--workers 0"),
+        (["--executor", "ranks"], "--executor ranks: RANK|--executor ranks: SLURM_PROCID"),
+        (["--most-tries", "0"], "--most-tries 0"),
+        (["--sampling-topp", "2"], "--sampling-topp"),
+        (["--data", "no/such"], "no/such"),
+        (["--path", "no/such.pt"], "no/such.pt"),
+    ],
+)
+def test_slips_are_refused_in_one_line_before_anything_is_written(words, tmp_path, more, said):
+    with pytest.raises(SystemExit, match=f"error: .*({said})"):
+        script.main([*words, *more])
+    assert not list((tmp_path / "job").glob("*"))
+
+
+def test_the_command_tells_what_was_accepted_and_why_the_rest_was_not(words, tmp_path, capsys):
+    script.main(words)
+    out = capsys.readouterr().out
+    assert "47 rows written" in out and "label neg: 30 of" in out and "duplicate: " in out
+    assert f"{tmp_path / 'job' / 'augmented' / 'train.tsv'}: 47 rows" in out
