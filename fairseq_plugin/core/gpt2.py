@@ -158,18 +158,23 @@ class GPT2(nn.Module):
         step = cache.branch(tokens_SN.shape[1])
         return self._blocks(tokens_SN, step.positions_SN, cache, step), step
 
-    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+    def logits(self, hidden: torch.Tensor, padded: bool = False) -> torch.Tensor:
         """Scores of the next token.
 
         Args:
             hidden: ``(..., D)``, from :meth:`forward`.
+            padded: keep the padding of the table, at -inf: whole blocks of 64 symbols, without gaps in
+                memory. Inference only.
 
         Returns:
             ``(..., vocab_size)`` in float32 (float64 for a float64 network); -inf at ``banned``.
         """
         hidden = hidden.to(self.compute_dtype)
-        scores = linear(hidden, self._head_cast(self.wte.weight, hidden.dtype))[..., : self.config.vocab_size]
+        scores, size = linear(hidden, self._head_cast(self.wte.weight, hidden.dtype)), self.config.vocab_size
+        scores = scores if padded else scores[..., :size]
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        if padded:
+            scores[..., size:] = -math.inf
         return scores.index_fill_(-1, self.banned, -math.inf) if len(self.banned) else scores
 
     def _require_positions(self, num_tokens: int) -> None:

@@ -36,6 +36,8 @@ class Step:
     Args:
         positions_SN: the position in the text of every new token.
         places_SN: where every new token is stored; but for :meth:`KVCache.branch`, its position.
+        rows_X: int64, where each new token's keys (and values) of each head are stored, as rows of the whole
+            layer seen as ``(slots * heads * positions, K)``; ``None`` where ``start`` is known.
         start: where every slot's first new token is stored, if that is known to be the same; else ``None``.
         num_new_S: new tokens of each slot that count; the others are padding on the right.
         num_attended: A, how many positions the new tokens look at.
@@ -45,6 +47,7 @@ class Step:
     positions_SN: torch.Tensor
     places_SN: torch.Tensor
     start: int | None
+    rows_X: torch.Tensor | None
     num_new_S: torch.Tensor | None
     num_attended: int
     mask_S1NA: torch.Tensor
@@ -97,7 +100,7 @@ class KVCache:
         # other.
         self._buffers = [[self._buffer() for _ in range(config.n_layer)] for _ in range(2)]
         self._spare: torch.Tensor | None = None
-        for stored_SHPK in self._all_stored():
+        for stored_SHPK in self.stored():
             stored_SHPK.zero_()
 
     @property
@@ -119,11 +122,14 @@ class KVCache:
         shape = (num_slots, self._num_heads, num_positions, self._head_width)
         return buffer[: math.prod(shape)].view(shape)
 
-    def _all_stored(self) -> Iterator[torch.Tensor]:
+    def stored(self) -> Iterator[torch.Tensor]:
+        """The positions laid out, as ``(slots, H, positions, K)``: each layer's keys, then each layer's
+        values."""
         return (self._view(buffer) for buffers in self._buffers for buffer in buffers)
 
-    def _lay_out(self, num_positions: int) -> None:
-        """Make room for more positions in use, zeros in the new ones: 0 x leftover must not be 0 x NaN."""
+    def lay_out(self, num_positions: int) -> None:
+        """Make room for so many positions in use, zeros in the new ones: 0 x leftover must not be 0 x NaN."""
+        num_positions = _round_up(num_positions)
         if num_positions <= self._laid_out:
             return
         self._spare = self._buffer() if self._spare is None else self._spare
@@ -151,7 +157,7 @@ class KVCache:
         positions_SN = self.lengths.unsqueeze(1) + new_N
         places_A = torch.arange(num_attended, device=self.lengths.device)
         mask_S1NA = self._mask(places_A > positions_SN.unsqueeze(2))
-        return Step(positions_SN, positions_SN, self._common_start(), lengths_S, num_attended, mask_S1NA)
+        return self._step(positions_SN, positions_SN, lengths_S, num_attended, mask_S1NA)
 
     def branch(self, num_tokens: int) -> Step:
         """Find the place of ``num_tokens`` alternatives for each slot's next token.
@@ -168,7 +174,7 @@ class KVCache:
         places_A = torch.arange(num_attended, device=self.lengths.device)
         seen_SNA = (places_A < past_S1.unsqueeze(2)) | (places_A == places_SN.unsqueeze(2))
         positions_SN, mask_S1NA = past_S1.expand(-1, num_tokens), self._mask(~seen_SNA)
-        return Step(positions_SN, places_SN, self._common_start(), None, num_attended, mask_S1NA)
+        return self._step(positions_SN, places_SN, None, num_attended, mask_S1NA)
 
     def choose(self, step: Step, chosen_S: torch.Tensor) -> None:
         """After a forward pass over alternatives, make one of each slot's the slot's next token.
@@ -179,7 +185,7 @@ class KVCache:
         """
         slots_S = torch.arange(self.num_slots, device=self.lengths.device)
         sources_S = step.places_SN.gather(1, chosen_S.unsqueeze(1)).squeeze(1)
-        for stored_SHPK in self._all_stored():
+        for stored_SHPK in self.stored():
             stored_SHPK[slots_S, :, self.lengths] = stored_SHPK[slots_S, :, sources_S]
         self.lengths = self.lengths + 1
         self.longest += 1
@@ -190,9 +196,24 @@ class KVCache:
         if needed > self.capacity:
             raise ValueError(f"the cache has {self.capacity} positions per slot; {needed} are needed")
         num_attended = max(_round_up(needed), self._least)
-        self._lay_out(num_attended)
+        self.lay_out(num_attended)
         # What is laid out is looked at as a whole on a CPU: a part of it would have to be copied.
         return self._laid_out if self._on_cpu else num_attended
+
+    def _step(
+        self,
+        positions_SN: torch.Tensor,
+        places_SN: torch.Tensor,
+        num_new_S: torch.Tensor | None,
+        num_attended: int,
+        mask_S1NA: torch.Tensor,
+    ) -> Step:
+        start, rows_X = self._common_start(), None
+        if start is None:
+            num_heads, device = self._num_heads, places_SN.device
+            heads_SH = torch.arange(self.num_slots * num_heads, device=device).view(-1, num_heads)
+            rows_X = (heads_SH.unsqueeze(2) * self._laid_out + places_SN.unsqueeze(1)).flatten()
+        return Step(positions_SN, places_SN, start, rows_X, num_new_S, num_attended, mask_S1NA)
 
     def _common_start(self) -> int | None:
         if self.longest == 0:
@@ -212,11 +233,12 @@ class KVCache:
         """Store a layer's new keys and values; return views of all that the new tokens look at."""
         stored = [self._view(buffers[layer])[: self.num_slots] for buffers in self._buffers]
         for whole_SHPK, new_SHNK in zip(stored, (keys_SHNK, values_SHNK), strict=True):
-            if step.start is not None:
-                whole_SHPK[:, :, step.start : step.start + new_SHNK.shape[2]] = new_SHNK
-            else:
-                slots_S1 = torch.arange(self.num_slots, device=self.lengths.device).unsqueeze(1)
-                whole_SHPK[slots_S1, :, step.places_SN] = new_SHNK.transpose(1, 2).to(self.dtype)
+            if step.rows_X is None:
+                start = step.start or 0
+                whole_SHPK[:, :, start : start + new_SHNK.shape[2]] = new_SHNK
+            else:  # whole rows of K numbers: many times as fast as indexing by slot and place
+                new_XK = new_SHNK.reshape(-1, new_SHNK.shape[3]).to(self.dtype)
+                whole_SHPK.view(-1, new_XK.shape[1]).index_copy_(0, step.rows_X, new_XK)
         keys_SHAK, values_SHAK = (whole_SHPK[:, :, : step.num_attended] for whole_SHPK in stored)
         return keys_SHAK, values_SHAK
 
@@ -237,16 +259,30 @@ class KVCache:
         index = index.to(self.lengths.device)
         num_slots = len(index)
         if num_slots > self._stored_slots:
-            old = list(self._all_stored())
+            old = list(self.stored())
             self._stored_slots, self._spare = num_slots, None
             self._buffers = [[self._buffer() for _ in buffers] for buffers in self._buffers]
-            for new_SHPK, old_SHPK in zip(self._all_stored(), old, strict=True):
+            for new_SHPK, old_SHPK in zip(self.stored(), old, strict=True):
                 torch.index_select(old_SHPK, 0, index, out=new_SHPK)
         else:
             moved = (index != torch.arange(num_slots, device=index.device)).nonzero().squeeze(1)
             if len(moved):
                 self._move(index[moved], moved)
         self.lengths = self.lengths[index]
+        self._tighten()
+
+    def resize(self, num_slots: int) -> None:
+        """Use more of the slots that the cache was made with, the new ones empty, or fewer.
+
+        Args:
+            num_slots: at most as many as the cache had when it was made.
+        """
+        have = self.num_slots
+        self._stored_slots = max(self._stored_slots, num_slots)
+        if num_slots > have:
+            for stored_SHPK in self.stored():
+                stored_SHPK[have:num_slots] = 0  # 0 x leftover must not be 0 x NaN
+        self.lengths = torch.nn.functional.pad(self.lengths, (0, num_slots - have))
         self._tighten()
 
     def copy_slots(self, slots: torch.Tensor, other: "KVCache") -> None:
@@ -259,8 +295,8 @@ class KVCache:
         used = other.longest
         if used > self.capacity:
             raise ValueError(f"{used} tokens do not fit into {self.capacity} positions")
-        self._lay_out(_round_up(used))
-        for own_SHPK, other_SHPK in zip(self._all_stored(), other._all_stored(), strict=True):
+        self.lay_out(used)
+        for own_SHPK, other_SHPK in zip(self.stored(), other.stored(), strict=True):
             own_SHPK[slots, :, :used] = other_SHPK[: other.num_slots, :, :used]
         self.lengths[slots] = other.lengths
         self.longest = max(self.longest, used)
@@ -285,7 +321,7 @@ class KVCache:
 
     def _move(self, sources: torch.Tensor, targets: torch.Tensor) -> None:
         used = self.longest
-        for stored_SHPK in self._all_stored():  # by layer: the temporary copy stays small
+        for stored_SHPK in self.stored():  # by layer: the temporary copy stays small
             stored_SHPK[targets, :, :used] = stored_SHPK[sources, :, :used]
 
     def _tighten(self) -> None:

@@ -11,7 +11,7 @@ Legend: S slots, T tokens of the texts so far, W windows of n tokens, V vocabula
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -36,6 +36,18 @@ class Constraint(Protocol):
 
     def replace(self, slots_S: torch.Tensor, prompts: Prompts) -> None:
         """Start anew in some slots, with one prompt for each."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A constraint that can start in the middle of a text.
+
+    Where it cannot, the sampler lets it follow the text from its beginning, which costs a step per token.
+    """
+
+    def resume(self, slots_S: torch.Tensor, prompts: Prompts, new: Prompts) -> None:
+        """``replace``, and then for each of these slots ``append`` of its new tokens so far."""
         ...
 
 
@@ -64,6 +76,9 @@ class ForbiddenSymbols:
         """All slots are alike."""
 
     def replace(self, slots_S: torch.Tensor, prompts: Prompts) -> None:
+        """All slots are alike."""
+
+    def resume(self, slots_S: torch.Tensor, prompts: Prompts, new: Prompts) -> None:
         """All slots are alike."""
 
 
@@ -95,8 +110,12 @@ class MinimumLength:
         self._num_new_S = self._num_new_S[slots_S]
 
     def replace(self, slots_S: torch.Tensor, prompts: Prompts) -> None:
-        self._num_new_S[slots_S] = 0
-        self._steps_left = self._min_new
+        self.resume(slots_S, prompts, [()] * len(prompts))
+
+    def resume(self, slots_S: torch.Tensor, prompts: Prompts, new: Prompts) -> None:
+        lengths = [len(tokens) for tokens in new]
+        self._num_new_S[slots_S] = torch.tensor(lengths, device=self._num_new_S.device)
+        self._steps_left = max(self._steps_left, self._min_new - min(lengths))
 
 
 class NoRepeatNGrams:
@@ -135,6 +154,9 @@ class NoRepeatNGrams:
 
     def keep(self, slots_S: torch.Tensor) -> None:
         self._texts_ST, self._lengths_S = self._texts_ST[slots_S], self._lengths_S[slots_S]
+
+    def resume(self, slots_S: torch.Tensor, prompts: Prompts, new: Prompts) -> None:
+        self.replace(slots_S, [(*prompt, *tokens) for prompt, tokens in zip(prompts, new, strict=True)])
 
     def replace(self, slots_S: torch.Tensor, prompts: Prompts) -> None:
         device = self._texts_ST.device

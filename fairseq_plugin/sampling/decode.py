@@ -43,5 +43,5 @@ def decode(
         return [[one] for one in contrastive_search(model, prompts, method, request)]
     many = request.samples_per_prompt
     keys = [sample_id * many + j for sample_id in sample_ids for j in range(many)]
-    found = sample(model, [prompt for prompt in prompts for _ in range(many)], keys, method, request)
+    found = sample(model, [prompt for prompt in prompts for _ in range(many)], keys, request)
     return [found[i : i + many] for i in range(0, len(found), many)]

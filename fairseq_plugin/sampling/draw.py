@@ -1,6 +1,10 @@
 """Draw one token per slot from logits: temperature, top-k, top-p, by the inverse CDF at a given number.
 
-Legend: B slots, V vocabulary, K candidates kept by top-k or top-p, O slots that still need more of them.
+Many samples may draw from one slot's logits, each its own token (``members``): what they share is worked out
+once.
+
+Legend: B slots, M members (samples that draw; those of one slot one behind the other), V vocabulary, N blocks
+of it, C symbols of a block, K candidates kept by top-k or top-p, O slots that still need more of them.
 """
 
 from dataclasses import dataclass
@@ -8,14 +12,25 @@ from dataclasses import dataclass
 import torch
 
 from fairseq_plugin.core.arg_max import arg_max
+from fairseq_plugin.sampling.inverse_cdf import (
+    BLOCK,
+    Blocks,
+    Members,
+    block_maxima,
+    block_probabilities,
+    draw_of_all,
+    first_above,
+    whole_blocks,
+)
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
 
-# Symbols of one block of the two-level CDF: the sum over a block is one vector operation, and only V / 64
-# numbers are accumulated in float64. A vocabulary stored in a multiple of 64 needs no padding here.
-_BLOCK = 64
 # Logits divided by the least one stay inside the range of float32; from the greatest one on all tokens are
 # alike.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
+# The nucleus is looked for among so many of the best symbols first.
+_FIRST_CANDIDATES = 64
+# Gumbel noise of so many symbols at once.
+_NOISE_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -57,20 +72,29 @@ class Sampling:
 GREEDY = Sampling(temperature=0)
 
 
-def draw(logits_BV: torch.Tensor, uniform_B: torch.Tensor | None, sampling: Sampling) -> torch.Tensor:
-    """Draw one token per slot.
+def draw(
+    logits_BV: torch.Tensor,
+    uniform_M: torch.Tensor | None,
+    sampling: Sampling,
+    members: Members | None = None,
+    blocks: Blocks | None = None,
+) -> torch.Tensor:
+    """Draw one token per slot, or per member of the slots.
 
     The token is the first, in the order of the vocabulary, at which the cumulative probability exceeds
-    ``uniform_B``: token order, not order of probability, so that a rounding difference between two nearly
+    ``uniform_M``: token order, not order of probability, so that a rounding difference between two nearly
     equal logits cannot swap their places.
 
     Args:
         logits_BV: ``(B, V)`` float32, ``-inf`` for forbidden tokens.
-        uniform_B: ``(B,)`` float64 in (0, 1); not needed with temperature 0.
+        uniform_M: ``(M,)`` float64 in (0, 1); not needed with temperature 0.
         sampling: how.
+        members: how many of the numbers belong to each slot; ``None``: one to each.
+        blocks: :func:`block_probabilities` of these logits (in whole blocks) at this temperature, where the
+            caller has them.
 
     Returns:
-        ``(B,)`` int64 token ids; a token of probability 0 is never drawn.
+        ``(M,)`` int64 token ids; a token of probability 0 is never drawn.
 
     Raises:
         FloatingPointError: a slot without a finite maximum (NaN, +inf, or nothing allowed). On a GPU the
@@ -80,24 +104,30 @@ def draw(logits_BV: torch.Tensor, uniform_B: torch.Tensor | None, sampling: Samp
     if logits_BV.device.type == "cpu":
         require_drawable(drawable(logits_BV))
     if sampling.temperature == 0:
-        return arg_max(logits_BV)
-    assert uniform_B is not None, "a temperature above 0 needs random numbers"
-    if sampling.temperature != 1:
-        logits_BV = logits_BV / sampling.temperature
-    candidates = _candidates(logits_BV, sampling)
-    return (
-        _draw_full(logits_BV, uniform_B) if candidates is None else _draw_candidates(*candidates, uniform_B)
-    )
+        tokens_B = arg_max(logits_BV)
+        return tokens_B if members is None else tokens_B[members.rows(tokens_B.device)]
+    assert uniform_M is not None, "a temperature above 0 needs random numbers"
+    logits_BV = whole_blocks(logits_BV)
+    if _keeps_all(sampling, logits_BV):
+        blocks = blocks or block_probabilities(logits_BV, sampling.temperature)
+        return draw_of_all(logits_BV, blocks, sampling.temperature, uniform_M, members)
+    probs_BK, symbols_BK = _candidates(logits_BV, sampling, blocks)
+    symbols_BK, order_BK = symbols_BK.sort(-1)  # K of them, not V
+    picked_M = first_above(probs_BK.gather(-1, order_BK).cumsum(-1), uniform_M, members)
+    if members is None:
+        return symbols_BK.gather(-1, picked_M.unsqueeze(-1)).squeeze(-1)
+    return symbols_BK[members.rows(picked_M.device), picked_M]
 
 
 def draw_gumbel(
     logits_BV: torch.Tensor,
     seed: int,
-    sample_ids_B: torch.Tensor,
-    steps_B: torch.Tensor,
+    sample_ids_M: torch.Tensor,
+    steps_M: torch.Tensor,
     sampling: Sampling,
+    members: Members | None = None,
 ) -> torch.Tensor:
-    """Draw one token per slot by the Gumbel-max trick.
+    """Draw one token per slot, or per member of the slots, by the Gumbel-max trick.
 
     ``argmax over v of logits_v / T + g_v`` with ``g_v = -log(-log(u_v))`` has the distribution
     ``softmax(logits / T)`` (Gumbel 1954; Maddison, Tarlow, Minka, "A* Sampling", NeurIPS 2014, section 2).
@@ -106,28 +136,33 @@ def draw_gumbel(
 
     Args:
         logits_BV: as for :func:`draw`.
-        seed, sample_ids_B, steps_B: as for :func:`~fairseq_plugin.sampling.keyed_random.keyed_uniform`.
+        seed, sample_ids_M, steps_M: as for :func:`~fairseq_plugin.sampling.keyed_random.keyed_uniform`.
         sampling: with a temperature above 0.
+        members: as for :func:`draw`. Each has noise of its own: here sharing saves the network only.
 
     Returns:
-        ``(B,)`` int64 token ids.
+        ``(M,)`` int64 token ids.
 
     Raises:
         FloatingPointError: as :func:`draw`.
     """
     if logits_BV.device.type == "cpu":
         require_drawable(drawable(logits_BV))
-    logits_BV = logits_BV / sampling.temperature
-    candidates = _candidates(logits_BV, sampling)
-    if candidates is None:
-        scores_BK = logits_BV.double()
-        symbols_BK = torch.arange(logits_BV.shape[1], device=logits_BV.device).expand_as(logits_BV)
+    device = logits_BV.device
+    row_M = torch.arange(len(logits_BV), device=device) if members is None else members.rows(device)
+    if _keeps_all(sampling, logits_BV):
+        scores_BK, symbols_BK = logits_BV / sampling.temperature, None
     else:
-        probs_BK, symbols_BK = candidates
+        probs_BK, symbols_BK = _candidates(whole_blocks(logits_BV), sampling)
         scores_BK = probs_BK.log()
-    u_BK = keyed_uniform(seed, sample_ids_B.unsqueeze(1), steps_B.unsqueeze(1), symbols_BK)
-    picked_B1 = (scores_BK - (-u_BK.log()).log()).argmax(-1, keepdim=True)
-    return symbols_BK.gather(1, picked_B1).squeeze(1)
+    drawn, all_symbols = [], torch.arange(logits_BV.shape[1], device=device)
+    at_once = max(_NOISE_AT_ONCE // scores_BK.shape[1], 1)
+    for rows, ids, steps in zip(*(x.split(at_once) for x in (row_M, sample_ids_M, steps_M)), strict=True):
+        symbols_MK = all_symbols.expand(len(rows), -1) if symbols_BK is None else symbols_BK[rows]
+        u_MK = keyed_uniform(seed, ids.unsqueeze(1), steps.unsqueeze(1), symbols_MK)
+        picked_M1 = (scores_BK[rows].double() - (-u_MK.log()).log()).argmax(-1, keepdim=True)
+        drawn.append(symbols_MK.gather(1, picked_M1).squeeze(1))
+    return torch.cat(drawn)
 
 
 def drawable(logits_BV: torch.Tensor) -> torch.Tensor:
@@ -141,41 +176,65 @@ def require_drawable(answer: torch.Tensor) -> None:
         raise FloatingPointError("logits hold NaN or +inf, or allow no token at all: the model is damaged")
 
 
-def _candidates(logits_BV: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """What top-k and top-p leave: probabilities ``(B, K)`` and symbols, or ``None`` for everything."""
+def _keeps_all(sampling: Sampling, logits_BV: torch.Tensor) -> bool:
+    return not 0 < sampling.top_k < logits_BV.shape[-1] and sampling.top_p == 1
+
+
+def _candidates(
+    logits_BV: torch.Tensor, sampling: Sampling, blocks: Blocks | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What top-k and top-p leave of whole blocks: probabilities ``(B, K)`` and symbols."""
     if 0 < sampling.top_k < logits_BV.shape[-1]:
-        return _top_k(logits_BV, sampling.top_k, sampling.top_p)
-    return _top_p(logits_BV, sampling.top_p) if sampling.top_p < 1 else None
+        return _top_k(logits_BV, sampling)
+    return _top_p(logits_BV, sampling, blocks or block_probabilities(logits_BV, sampling.temperature))
 
 
-def _top_k(logits_BV: torch.Tensor, k: int, p: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _best(logits_BV: torch.Tensor, maxima_BN: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k best logits, best first, and their symbols.
+
+    They stand in the k blocks with the greatest maxima: one quick pass over the vocabulary, and the
+    selection among few. (Where this selects among most of the vocabulary all the same, it does so at once.)
+    """
+    num_blocks = maxima_BN.shape[1]
+    if 3 * k > num_blocks:
+        return logits_BV.topk(k, dim=-1)
+    blocks_BK = maxima_BN.topk(k, dim=-1, sorted=False).indices
+    first_B1 = torch.arange(len(logits_BV), device=logits_BV.device).unsqueeze(1) * num_blocks
+    some_BKC = logits_BV.view(-1, BLOCK)[blocks_BK + first_B1]
+    values_BK, places_BK = some_BKC.flatten(1).topk(k, dim=-1)
+    return values_BK, blocks_BK.gather(1, places_BK // BLOCK) * BLOCK + places_BK % BLOCK
+
+
+def _top_k(logits_BV: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor]:
     """The k best symbols, then of these the nucleus of ``p``: probabilities ``(B, K)`` and symbols."""
-    values_BK, symbols_BK = logits_BV.topk(k, dim=-1)  # a selection, not a sort of the vocabulary
-    probs_BK = values_BK.double().softmax(-1)
-    if p < 1:
-        probs_BK = _outside_nucleus_to_zero(probs_BK, p)
+    values_BK, symbols_BK = _best(logits_BV, block_maxima(logits_BV), sampling.top_k)
+    probs_BK = (values_BK / sampling.temperature).double().softmax(-1)
+    if sampling.top_p < 1:
+        probs_BK = _outside_nucleus_to_zero(probs_BK, sampling.top_p)
     return probs_BK, symbols_BK
 
 
-def _top_p(logits_BV: torch.Tensor, p: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _top_p(logits_BV: torch.Tensor, sampling: Sampling, blocks: Blocks) -> tuple[torch.Tensor, torch.Tensor]:
     """The nucleus of ``p`` among ever more of the best symbols, only for the slots that still need more."""
     num_slots, num_symbols = logits_BV.shape
-    lse_B1 = logits_BV.logsumexp(-1, keepdim=True)
+    p, maxima_BN = sampling.top_p, block_maxima(logits_BV)
     probs_BK = logits_BV.new_zeros(num_slots, 0, dtype=torch.float64)
     symbols_BK = torch.zeros(num_slots, 0, dtype=torch.int64, device=logits_BV.device)
     open_slots = torch.arange(num_slots, device=logits_BV.device)
-    k = 256
+    k = _FIRST_CANDIDATES
     while len(open_slots):
         k = min(k, num_symbols)
-        values_OK, best_OK = logits_BV[open_slots].topk(k, dim=-1)
-        mass_OK = (values_OK - lse_B1[open_slots]).exp().double()
+        everyone = len(open_slots) == num_slots
+        some_OV, maxima_ON = (x if everyone else x[open_slots] for x in (logits_BV, maxima_BN))
+        values_OK, best_OK = _best(some_OV, maxima_ON, k)
+        mass_OK = (values_OK / sampling.temperature - blocks.lse_R[open_slots].unsqueeze(1)).exp().double()
         probs_BK = torch.nn.functional.pad(probs_BK, (0, k - probs_BK.shape[1]))
         symbols_BK = torch.nn.functional.pad(symbols_BK, (0, k - symbols_BK.shape[1]))
         probs_BK[open_slots] = _outside_nucleus_to_zero(mass_OK, p)
         symbols_BK[open_slots] = best_OK
         # The last symbols together reach 1 only up to rounding: with all of them there is nothing to add.
         open_slots = open_slots[mass_OK.sum(-1) < p] if k < num_symbols else open_slots[:0]
-        k *= 8
+        k *= 4
     return probs_BK, symbols_BK
 
 
@@ -183,40 +242,3 @@ def _outside_nucleus_to_zero(probs_BK: torch.Tensor, p: float) -> torch.Tensor:
     """Zero what comes after the cumulative probability has reached ``p``; the most probable come first."""
     before_BK = probs_BK.cumsum(-1) - probs_BK
     return probs_BK.masked_fill(before_BK >= p, 0.0)
-
-
-def _draw_candidates(
-    probs_BK: torch.Tensor, symbols_BK: torch.Tensor, uniform_B: torch.Tensor
-) -> torch.Tensor:
-    symbols_BK, order_BK = symbols_BK.sort(-1)  # K of them, not V
-    picked_B1 = _first_above(probs_BK.gather(-1, order_BK).cumsum(-1), uniform_B)
-    return symbols_BK.gather(-1, picked_B1).squeeze(-1)
-
-
-def _draw_full(logits_BV: torch.Tensor, uniform_B: torch.Tensor) -> torch.Tensor:
-    """Draw from all V symbols: find the block first, then the symbol in it."""
-    weights_BV = (logits_BV - logits_BV.amax(-1, keepdim=True)).exp_()
-    weights_BV = torch.nn.functional.pad(weights_BV, (0, -weights_BV.shape[-1] % _BLOCK))
-    weights_BNC = weights_BV.unflatten(-1, (-1, _BLOCK))
-    blocks_BN = weights_BNC.sum(-1).double()
-    cdf_BN = blocks_BN.cumsum(-1)
-    block_B1 = _first_above(cdf_BN, uniform_B)
-    # What is left of the draw inside its block, as a share of the block's own weight.
-    weight_B1 = blocks_BN.gather(-1, block_B1)
-    before_B1 = cdf_BN.gather(-1, block_B1) - weight_B1
-    rest_B = ((uniform_B.unsqueeze(-1) * cdf_BN[:, -1:] - before_B1) / weight_B1).squeeze(-1).clamp(0, 1)
-    inside_BC = weights_BNC.gather(1, block_B1.unsqueeze(-1).expand(-1, -1, _BLOCK)).squeeze(1)
-    return (block_B1 * _BLOCK + _first_above(inside_BC.double().cumsum(-1), rest_B)).squeeze(-1)
-
-
-def _first_above(cdf_BN: torch.Tensor, uniform_B: torch.Tensor) -> torch.Tensor:
-    """First index whose cumulative weight exceeds ``uniform * total``; ``(B, 1)`` int64.
-
-    Strictly above: an entry of weight 0 has the cumulative weight of its predecessor, so it is never the
-    first. The target is kept below the total, where rounding (``uniform`` next to 1) would reach it.
-    """
-    total_B1 = cdf_BN[:, -1:].contiguous()
-    target_B1 = torch.minimum(
-        uniform_B.unsqueeze(-1) * total_B1, total_B1.nextafter(torch.zeros_like(total_B1))
-    )
-    return torch.searchsorted(cdf_BN.contiguous(), target_B1, right=True)

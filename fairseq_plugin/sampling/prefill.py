@@ -42,6 +42,11 @@ def fill_up(slots_S: torch.Tensor) -> torch.Tensor:
     return torch.cat([slots_S, slots_S[:1].expand(-len(slots_S) % _MULTIPLE)])
 
 
+def round_up(number: int) -> int:
+    """The next multiple of eight."""
+    return number + -number % _MULTIPLE
+
+
 def prefill(model: GPT2, prompts: Prompts, capacity: int, with_hidden: bool = False) -> Prefill:
     """Run each distinct prompt once.
 
@@ -85,5 +90,5 @@ def _groups(prompts: Prompts, most: int) -> dict[int, list[int]]:
     """Slots of prompts by the length that they are padded to."""
     groups: dict[int, list[int]] = {}
     for slot, prompt in enumerate(prompts):
-        groups.setdefault(min(len(prompt) + -len(prompt) % _MULTIPLE, most), []).append(slot)
+        groups.setdefault(min(round_up(len(prompt)), most), []).append(slot)
     return groups

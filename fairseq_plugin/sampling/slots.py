@@ -1,0 +1,156 @@
+"""The branches that are being read: each in a slot of the cache, one token of each per step.
+
+Legend: S slots, L slots in use (live), R as many rounded up to a multiple of eight (the shape of the matrix
+products, see :mod:`prefill`), T new tokens, V vocabulary in whole blocks. What says which token of which text
+comes next is kept on the host; the device holds keys, values and logits.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.core.kv_cache import KVCache
+from fairseq_plugin.core.prefix import Prefix, put
+from fairseq_plugin.sampling.branches import Branch, Group, Prompt, Text
+from fairseq_plugin.sampling.constraints import Constraint, Resumable
+from fairseq_plugin.sampling.prefill import round_up
+from fairseq_plugin.sampling.request import DecodingRequest
+
+
+class Slots:
+    """Args:
+        model: in evaluation mode.
+        request: limits and constraints.
+        num_slots: S, a multiple of eight.
+        capacity: tokens of the longest text, the prompt counted in.
+
+    Attributes:
+        cache: keys and values.
+        prompts, prefixes, ids: of each live slot.
+        first_id_S: int64, the first of the ids.
+        tokens_ST, scores_ST: new tokens and their log probabilities.
+        known_S, read_S: how many of them there are, and how many of these the network has read.
+        constraints: their state of each live slot.
+    """
+
+    def __init__(self, model: GPT2, request: DecodingRequest, num_slots: int, capacity: int) -> None:
+        self.num_slots, self._model, self._request = num_slots, model, request
+        self._device = model.wte.weight.device
+        self.cache = KVCache(model.config, num_slots, capacity, self._device, model.compute_dtype)
+        self.prompts: list[Prompt] = []
+        self.prefixes: list[Prefix] = []
+        self.ids: list[torch.Tensor] = []
+        self.constraints: list[Constraint] = []
+        self.first_id_S = torch.zeros(num_slots, dtype=torch.int64)
+        self.tokens_ST = torch.zeros(num_slots, request.max_new, dtype=torch.int64)
+        self.scores_ST = torch.zeros(num_slots, request.max_new)
+        self.known_S, self.read_S, self._prompt_lengths_S = torch.zeros(3, num_slots, dtype=torch.int64)
+
+    @property
+    def num_live(self) -> int:
+        return len(self.prompts)
+
+    def fill(self, places: Sequence[int], branches: Sequence[Branch]) -> None:
+        """Give slots to branches: slots that are free, and new ones behind the last one in use."""
+        num_live = max(self.num_live, max(places) + 1)
+        self._grow(num_live, branches[0].text)
+        for place, branch in zip(places, branches, strict=True):
+            text, num_known = branch.text, len(branch.text.tokens_n)
+            put(text.prefix, self.cache, place)
+            self.prompts[place], self.prefixes[place] = text.prompt, text.prefix
+            self.tokens_ST[place, :num_known], self.scores_ST[place, :num_known] = (
+                text.tokens_n,
+                text.scores_n,
+            )
+            self.known_S[place], self._prompt_lengths_S[place] = num_known, len(text.prompt)
+            self.read_S[place] = text.prefix.length - len(text.prompt)
+            self.go_on(place, branch.group)
+        if not self.constraints:
+            return
+        texts = [one.text for one in branches]
+        slots_S, prompts = torch.tensor(places, device=self._device), [text.prompt for text in texts]
+        read = [text.tokens_n[: text.prefix.length - len(text.prompt)].tolist() for text in texts]
+        for constraint in self.constraints:
+            if isinstance(constraint, Resumable):
+                constraint.resume(slots_S, prompts, read)
+            else:
+                constraint.replace(slots_S, prompts)
+
+    def text(self, place: int, prefix: Prefix | None = None) -> Text:
+        """What a slot's samples have in common; with another prefix than the known one."""
+        known = int(self.known_S[place])
+        tokens_n, scores_n = self.tokens_ST[place, :known].clone(), self.scores_ST[place, :known].clone()
+        return Text(self.prompts[place], prefix or self.prefixes[place], tokens_n, scores_n)
+
+    def go_on(self, place: int, group: Group) -> None:
+        """A slot goes on with one group of its samples."""
+        known = int(self.known_S[place])
+        self.tokens_ST[place, known], self.scores_ST[place, known] = group.token, group.score
+        self.known_S[place] = known + 1
+        self.ids[place], self.first_id_S[place] = group.ids_N, group.ids_N[0]
+
+    def go_on_alone(self, slot_B: torch.Tensor, tokens_B: torch.Tensor, scores_B: torch.Tensor) -> None:
+        """Slots with one sample each go on."""
+        known_B = self.known_S[slot_B]
+        self.tokens_ST[slot_B, known_B], self.scores_ST[slot_B, known_B] = tokens_B, scores_B
+        self.known_S[slot_B] = known_B + 1
+
+    def _grow(self, num_live: int, text: Text) -> None:
+        have, more = self.num_live, num_live - self.num_live
+        if more == 0:
+            return
+        self.prompts += [text.prompt] * more
+        self.prefixes += [text.prefix] * more
+        self.ids += [self.first_id_S] * more
+        self.cache.resize(round_up(num_live))
+        if have == 0:
+            self.constraints = self._request.start_constraints(self.prompts, self._device)
+            return
+        kept_L = torch.arange(num_live, device=self._device).clamp(max=have - 1)
+        for constraint in self.constraints:
+            constraint.keep(kept_L)
+
+    def close_gaps(self, free: Sequence[int]) -> None:
+        """Give up some slots: the last ones in use take their places."""
+        num_live, gone = self.num_live - len(free), set(free)
+        moved = [place for place in range(num_live, self.num_live) if place not in gone]
+        kept = list(range(num_live))
+        for target in sorted(gone):
+            if target < num_live:
+                kept[target] = moved.pop()
+        self.prompts = [self.prompts[place] for place in kept]
+        self.prefixes = [self.prefixes[place] for place in kept]
+        self.ids = [self.ids[place] for place in kept]
+        if not kept:
+            self.cache.resize(8)
+            return
+        kept_L = torch.tensor(kept)
+        for of_S in (self.first_id_S, self.tokens_ST, self.scores_ST):
+            of_S[:num_live] = of_S[kept_L]
+        for of_S in (self.known_S, self.read_S, self._prompt_lengths_S):
+            of_S[:num_live] = of_S[kept_L]
+        kept_L = kept_L.to(self._device)
+        self.cache.keep(kept_L)
+        self.cache.resize(round_up(num_live))
+        for constraint in self.constraints:
+            constraint.keep(kept_L)
+
+    def read(self) -> torch.Tensor:
+        """Read the next token of each live slot.
+
+        Returns:
+            padded float32 logits ``(L, V)`` of the token after it.
+        """
+        num_live, num_rows = self.num_live, self.cache.num_slots
+        tokens_R, lengths_R = torch.zeros(2, num_rows, dtype=torch.int64)  # spare slots begin anew each step
+        read_L = self.read_S[:num_live]
+        tokens_R[:num_live] = self.tokens_ST[:num_live].gather(1, read_L.unsqueeze(1)).squeeze(1)
+        lengths_R[:num_live] = self._prompt_lengths_S[:num_live] + read_L
+        self.cache.longest, self.cache.lengths = int(lengths_R.max()), lengths_R.to(self._device)
+        tokens_R = tokens_R.to(self._device)
+        for constraint in self.constraints:
+            constraint.append(tokens_R[:num_live])
+        hidden_R1D = self._model(tokens_R.unsqueeze(1), cache=self.cache)
+        read_L += 1
+        return self._model.logits(hidden_R1D[:, -1], padded=True).float()[:num_live]
