@@ -1,10 +1,12 @@
-"""The plain classifier that tells whether new rows help: bag of words, tuned alike in every comparison.
+"""Plain classifiers that tell whether new rows help, tuned alike in every comparison.
 
-A student answers with each of its settings, and :func:`chosen` picks the setting by rows that are neither
-trained on nor counted. So every set of training rows gets the tuning that suits it, and none gets more of it.
+A student has a few settings, and rows that are neither trained on nor counted choose among them. So every set
+of training rows gets the tuning that suits it, and none gets more of it. The bag of words is here; two small
+networks are in :mod:`.neural_students`.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,62 @@ from fairseq_plugin.augment.judge import word_pairs
 from fairseq_plugin.augment.write_sets import Examples
 
 STRENGTHS = (1.0, 10.0, 100.0)  # of logistic regression, scikit-learn's C; the smaller the plainer
+
+
+class Student(Protocol):
+    """A classifier that is trained again and again, on one set of rows after the other.
+
+    Attributes:
+        name: for people.
+        stops_by_patience: whether training longer can change it; False where it is trained to its optimum.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def stops_by_patience(self) -> bool: ...
+
+    def answers(
+        self, train: Examples, dev: Examples, texts: Sequence[str], seed: int, to_patience: bool = False
+    ) -> NDArray[np.int64]:
+        """Train on some rows and answer texts.
+
+        Args:
+            train: its rows; with one label alone, that is every answer.
+            dev: rows that choose among the settings and decide when to stop.
+            texts: to be answered.
+            seed: the answers depend on it, the rows and the texts alone.
+            to_patience: train until dev does not improve any more, however many updates that takes.
+
+        Returns:
+            Label index of each text, ``(N,)``.
+        """
+        ...
+
+
+class BagOfWords:
+    """Words and word pairs by TF-IDF, then logistic regression; its optimum, so there is nothing to stop."""
+
+    name = "bag of words"
+    stops_by_patience = False
+
+    def answers(
+        self, train: Examples, dev: Examples, texts: Sequence[str], seed: int, to_patience: bool = False
+    ) -> NDArray[np.int64]:
+        """See :meth:`Student.answers`."""
+        truth_N = np.array([label for label, _ in dev], dtype=np.int64)
+        found_SN = bag_of_words_answers(train, [*(text for _, text in dev), *texts], seed)
+        best = (found_SN[:, : len(dev)] == truth_N).sum(axis=1).argmax()  # the first among equals
+        return found_SN[best, len(dev) :]
+
+
+def only_label(train: Examples, texts: Sequence[str]) -> NDArray[np.int64] | None:
+    """The answers where there is nothing to learn: one label, or no text; else None."""
+    labels = {label for label, _ in train}
+    if len(labels) > 1 and texts:
+        return None
+    return np.full(len(texts), min(labels, default=-1), dtype=np.int64)
 
 
 def bag_of_words_answers(train: Examples, texts: Sequence[str], seed: int) -> NDArray[np.int64]:
@@ -28,9 +86,9 @@ def bag_of_words_answers(train: Examples, texts: Sequence[str], seed: int) -> ND
     """
     from sklearn.linear_model import LogisticRegression
 
+    if (alone := only_label(train, texts)) is not None:
+        return np.tile(alone, (len(STRENGTHS), 1))
     labels = [label for label, _ in train]
-    if len(set(labels)) < 2 or not texts:
-        return np.full((len(STRENGTHS), len(texts)), labels[0] if labels else -1)
     vectorizer = word_pairs(len(train))
     train_NV = vectorizer.fit_transform([text for _, text in train])
     texts_NV = vectorizer.transform(texts)

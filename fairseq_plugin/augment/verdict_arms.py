@@ -28,15 +28,18 @@ def arms(
         seed: of the rows that are repeated and changed.
         synonyms: for EDA.
     """
-    more = repeats(train, Counter(label for label, _ in synthetic), seed)
+    wanted = Counter(label for label, _ in synthetic)
+    cheap = cheap_arms(train, wanted, seed, synonyms)
+    return {**cheap, SYNTHETIC: synthetic, BOTH: [*train, *synthetic]}
+
+
+def cheap_arms(
+    train: Examples, wanted: Mapping[int, int], seed: int, synonyms: Synonyms | None = None
+) -> dict[str, Examples]:
+    """The training rows of the arms in :data:`CHEAP`: the real ones, and ``wanted`` more of each label."""
+    more = repeats(train, wanted, seed)
     changed = [(label, change(text, seed, sample, synonyms)) for sample, (label, text) in enumerate(more)]
-    return {
-        REAL: train,
-        REPEATED: [*train, *more],
-        EDA: [*train, *changed],
-        SYNTHETIC: synthetic,
-        BOTH: [*train, *synthetic],
-    }
+    return {REAL: train, REPEATED: [*train, *more], EDA: [*train, *changed]}
 
 
 def repeats(train: Examples, wanted: Mapping[int, int], seed: int) -> list[tuple[int, str]]:
