@@ -17,8 +17,8 @@ from fairseq_plugin.augment.units import ForeignUnit, Unit, UnitSamples, read_un
 from fairseq_plugin.errors import UserError, addressed_to_the_user
 from fairseq_plugin.files import sha256, writing_errors
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.sampling.decode import decode
 from fairseq_plugin.sampling.draw import Sampling
+from fairseq_plugin.sampling.pool import SamplePool, default_slots
 from fairseq_plugin.sampling.request import Continuation, DecodingRequest
 from fairseq_plugin.storage.dictionary import EOS
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
@@ -28,7 +28,6 @@ from fairseq_plugin.storage.sealed import is_sealed, write_sealed
 NAME = "job.json"
 UNITS = "units"
 FORMAT, VERSION = "augmentation job", 1
-_AT_ONCE = 128  # samples in the cache; changes speed and memory, and no text
 
 
 @dataclass(frozen=True)
@@ -235,29 +234,24 @@ def run_unit(job: Job, unit: Unit, model: LabelModel) -> None:
     began, ids = time.monotonic(), unit.ids(job.num_labels)
     if ids[-1] > MAX_ID:
         raise UserError(f"sample {ids[-1]} is beyond the last sample id, {MAX_ID:,}: ask for fewer samples")
-    lines = (
-        _line(model, sample_id, one) for sample_id, one in zip(ids, _sampled(job, unit, model), strict=True)
-    )
     with addressed_to_the_user(FloatingPointError):
-        lines = list(lines)
+        lines = sorted(_sampled(job, unit, model), key=lambda line: line.id)
     seconds = round(time.monotonic() - began, 3)
     write_unit(job.units, unit, job.made_with.digest(), lines, seconds)
 
 
-def _sampled(job: Job, unit: Unit, model: LabelModel) -> Iterator[Continuation]:
+def _sampled(job: Job, unit: Unit, model: LabelModel) -> Iterator[SampleLine]:
+    """The lines of a unit, as its texts finish. What they share is read once for all of the unit."""
+    prompt, ids = model.prompts[unit.label], unit.ids(job.num_labels)
     request = DecodingRequest(
         job.settings.method(),
         end=EOS,
         max_new=min(job.settings.max_len_b, model.room(unit.label)),
         seed=job.settings.seed,
     )
-    ids, prompt = unit.ids(job.num_labels), model.prompts[unit.label]
-    for start in range(0, len(ids), _AT_ONCE):
-        some = ids[start : start + _AT_ONCE]
-        try:
-            yield from (found[0] for found in decode(model.gpt2, [prompt] * len(some), some, request))
-        except FloatingPointError as error:
-            raise FloatingPointError(f"samples {some[0]} .. {some[-1]}: {error}") from error
+    slots = min(default_slots(model.gpt2, len(prompt) + request.max_new), unit.count)
+    for one in SamplePool(model.gpt2, request, len(prompt), slots).run([(prompt, ids)]):
+        yield _line(model, one.sample_id, one.continuation)
 
 
 def _line(model: LabelModel, sample_id: int, found: Continuation) -> SampleLine:

@@ -41,6 +41,16 @@ def test_a_sample_is_what_the_decoder_gives_for_its_id_alone(parts, tmp_path):
         assert line.ended == one.ended and abs(line.score - float(one.scores.double().sum())) < 1e-5
 
 
+def test_what_all_samples_of_a_unit_share_is_read_once(parts, tmp_path):
+    alike = dataclasses.replace(parts.settings, sampling_topk=1)
+    job, passes = dataclasses.replace(parts, settings=alike).open(tmp_path / "a"), []
+    model = job.load_model()
+    model.gpt2.register_forward_hook(lambda *_: passes.append(1))
+    run_unit(job, Unit(0, 0, 500), model)
+    assert len({line.symbols for line in job.read(Unit(0, 0, 500)).lines}) == 1
+    assert len(passes) <= 30  # one text of at most 30 tokens
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
