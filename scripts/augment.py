@@ -3,11 +3,11 @@
 
     python scripts/augment.py my.tsv --per-label 5000 --to out
 
-prepares the data, trains a GPT-2, generates, drops what is not new or not whole, lets a classifier judge the
-labels and writes a report: fairseq's own commands, each shown as it runs. The same command goes on after an
-interruption.
+prepares the data, trains a GPT-2, writes sentences until so many are accepted that are whole and new, lets
+classifiers judge them and writes a report: each command is shown as it runs. The same command goes on after
+an interruption.
 
-Exit status: 0; 3 if the new set is there and not worth using (the last lines begin with the reason); 1 for an
+The last lines begin with the verdict. Exit status: 0; 3 for "Do not use this"; 4 for "No gain"; 1 for an
 error.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fairseq_plugin.augment.request import AugmentRequest
+from fairseq_plugin.augment.row_files import FORMATS
 from fairseq_plugin.augment.stage import Runner
 from fairseq_plugin.augment.stages import Stages
 from fairseq_plugin.errors import UserError, plain_errors
@@ -65,8 +66,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("--epochs", type=int, metavar="N",
         help="most passes over train (default: by its size; the training stops early)")  # fmt: skip
     add("--temperature", type=float, default=1.0, help="of sampling (default: 1)")
+    add("--top-k", type=int, metavar="K", help="of sampling: draw from the K most probable tokens")
     add("--top-p", type=float, default=0.95, help="of sampling, in (0, 1] (default: 0.95)")
     add("--max-len", type=int, default=100, metavar="N", help="most tokens of a sentence (default: 100)")
+    add("--format", dest="form", choices=FORMATS, help="of the new set (default: the source's own)")
+    add("--scores", action="store_true", help="a column more: log_probability of the sentence, in nats")
+    add("--workers", type=int, default=1, metavar="N",
+        help="processes that write sentences (default: 1); more machines: scripts/generate.py")  # fmt: skip
+    add("--allow-fewer", action="store_true", help="go on with fewer sentences where a label falls short")
     add("--overwrite", action="store_true",
         help="where files or settings differ from those of an earlier run in --to, start again")  # fmt: skip
     return parser
@@ -84,19 +91,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stages, runner, status = Stages(request), Runner(), 0
     with FolderLock(request.to / "augment", what=request.to):
         for stage in stages:
-            status = runner.run(stage)
+            status = max(status, runner.run(stage))  # only the verdict has another one than 0
             if stage.title.startswith("Prepare"):
-                runner.say("\n".join(stages.plan().warnings))
-    print(stages.verdict_log.read_text("utf-8").strip())  # before everything that looks like success
+                for line in stages.plan().warnings:
+                    runner.say(line)
+    sentence, _, _ = stages.verdict_log.read_text("utf-8").partition("\n")
+    print(f"\n{sentence}")  # before everything that looks like success
     print(f"Done in {time.monotonic() - began:.0f} s.")
-    (new_set,) = (path for path in stages.augmented.glob("train.*"))
-    print(f"  the new set:  {new_set}")
+    new_set = sorted(stages.augmented.glob("train*.*"))
+    more = f" and {len(new_set) - 1} files more" if len(new_set) > 1 else ""
+    print(f"  the new set:  {new_set[0]}{more}")
     print(f"  its report:   {stages.augmented / 'report.html'}")
-    print("A handful of it:")
-    with open(new_set, encoding="utf-8", newline="\n") as stream:
-        for line in islice(stream, SHOWN_ROWS):
-            print("  " + "\t".join(map(visible, line.rstrip("\r\n").split("\t"))))
+    if new_set[0].suffix != ".parquet":
+        print("\n".join(["A handful of it:", *first_lines(new_set[0])]))
     sys.exit(status)
+
+
+def first_lines(path: Path) -> list[str]:
+    """The first lines of a file of rows, as a terminal can show them."""
+    with open(path, encoding="utf-8", newline="\n") as stream:
+        lines = islice(stream, SHOWN_ROWS)
+        return ["  " + "\t".join(map(visible, line.rstrip("\r\n").split("\t"))) for line in lines]
 
 
 if __name__ == "__main__":

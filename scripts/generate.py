@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--path", type=Path, required=True, metavar="FILE", help="a checkpoint of conditional_augmentation")
     add("--to", type=Path, required=True, metavar="DIR", help="folder of the job")
+    add("--rows-to", type=Path, metavar="DIR", help="folder of the accepted rows (default: TO/augmented)")
     what = "accepted rows: N of each label, LABEL=100,LABEL=50, or train:TOTAL for train's proportions"
     add("--per-label", required=True, metavar="N", help=what)
     _add_sampling(parser)
@@ -130,10 +131,11 @@ def request_of(args: argparse.Namespace) -> GenerateRequest:
         scores=args.scores,
         rows_per_file=args.rows_per_file,
         allow_fewer=args.allow_fewer,
+        rows_to=args.rows_to,
     )
 
 
-def summary(found: Generated, to: Path) -> list[str]:
+def summary(found: Generated, rows_to: Path) -> list[str]:
     """Lines of text: what was made, what is accepted, and why the rest is not."""
     record, counts = found.record, found.record.counts.total
     accepted = sum(count for reason, count in counts.reasons.items() if reason == "surplus") + counts.kept
@@ -151,7 +153,7 @@ def summary(found: Generated, to: Path) -> list[str]:
     if found.shortage:
         lines.append(found.shortage)
     if found.folder is None:
-        return [*lines, f"all units are done; rank 0 writes the rows to {to}"]
+        return [*lines, f"all units are done; rank 0 writes the rows to {rows_to}"]
     return lines + [f"{found.folder / name}: {own.rows:,} rows" for name, own in record.files.items()]
 
 
@@ -169,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = generate(request, executor, bar, writes=rank is None or rank.number == 0)
     finally:
         bar.close()
-    print("\n".join(summary(found, args.to)))
+    print("\n".join(summary(found, request.set_folder)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ Prints one sentence, and with "quick" the figures behind it: a plain classifier 
 on the real rows used better, and with the new rows, and answers real rows that were held out. Its sentence
 begins with "Use this", "No gain", "Do not use this" or "Not checked".
 
-Exit status: 0; 3 if the result is not worth using ("No gain" and "Do not use this"); 1 for an error.
+Exit status: 0; 3 if the result is not worth using ("Do not use this"); 4 for "No gain"; 1 for an error.
 """
 
 import argparse
@@ -22,13 +22,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fairseq_plugin.augment.quick_verdict import UNCHECKED, USE, describe, judge_set
+from fairseq_plugin.augment.quick_verdict import DO_NOT_USE, EXIT_STATUS, describe, judge_set
 from fairseq_plugin.augment.verdict import Verdict, verdict
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.evaluation.unigram import unigram_entropy
 from fairseq_plugin.files import atomic_write
 
-NOT_WORTH_USING = 3
 LEAST_GAIN = 0.1  # of the bits that frequencies alone give; below it the samples are not words
 
 
@@ -50,8 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def of_set(data: str, samples: str, seed: int, to: str | None) -> Verdict:
-    """The verdict on an augmented set, by what a classifier learns from it."""
+def of_set(data: str, samples: str, seed: int, to: str | None) -> tuple[str, int]:
+    """The verdict on an augmented set, by what a classifier learns from it; and the exit status."""
     if to and not Path(to).resolve().parent.is_dir():
         raise UserError(f"--json {to}: its folder does not exist; make it first")
     began = time.monotonic()
@@ -61,8 +60,7 @@ def of_set(data: str, samples: str, seed: int, to: str | None) -> Verdict:
             json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)
             stream.write("\n")
     lines = [found.sentence, *describe(found), f"took {time.monotonic() - began:.1f} s"]
-    is_worth_using = {USE: True, UNCHECKED: None}.get(found.outcome, False)
-    return Verdict("\n".join(lines), is_worth_using)
+    return "\n".join(lines), EXIT_STATUS.get(found.outcome, 0)
 
 
 def of_labels(path: Path) -> Verdict:
@@ -102,14 +100,13 @@ def of_text(folder: Path, bits: float) -> Verdict:
 def main(arguments: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(arguments)
     if args.kind == "quick":
-        found = of_set(args.data, args.samples, args.seed, args.json)
-    elif args.kind == "labels":
-        found = of_labels(Path(args.judged))
+        said, status = of_set(args.data, args.samples, args.seed, args.json)
     else:
-        found = of_text(Path(args.data), args.bits)
-    print(found.sentence)
-    if found.is_worth_using is False:
-        sys.exit(NOT_WORTH_USING)
+        found = of_labels(Path(args.judged)) if args.kind == "labels" else of_text(Path(args.data), args.bits)
+        said, status = found.sentence, EXIT_STATUS[DO_NOT_USE] if found.is_worth_using is False else 0
+    print(said)
+    if status:
+        sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class GenerateRequest:
 
     Attributes:
         data, checkpoint, to: prepared folder, model, folder of the job.
+        rows_to: folder of the set; None: ``augmented`` inside the job's.
         per_label: as ``--per-label`` is written.
         settings: how samples are drawn.
         filters: which samples are rejected.
@@ -72,6 +73,12 @@ class GenerateRequest:
     scores: bool = False
     rows_per_file: int = 1_000_000
     allow_fewer: bool = False
+    rows_to: Path | None = None
+
+    @property
+    def set_folder(self) -> Path:
+        """Where the accepted rows go."""
+        return self.rows_to or self.to / SET
 
     def check(self) -> None:
         """Refuse what is out of range, before anything is written.
@@ -143,7 +150,7 @@ def generate(
     if not writes:
         return Generated(record, None, short)
     record = _write(request, record, rows, filled.units, began)
-    return Generated(record, job.folder / SET, short)
+    return Generated(record, request.set_folder, short)
 
 
 @dataclass(frozen=True)
@@ -221,7 +228,7 @@ def _write(
     request: GenerateRequest, record: SetRecord, rows: _Rows, units: Sequence[Unit], began: float
 ) -> SetRecord:
     """Write the set, unless the very same one is there already: it may have a report by now."""
-    destination = request.to / SET
+    destination = request.set_folder
     place = Place.look(destination)
     if place.seen is not None and not is_augmented_set(destination):
         raise UserError(f"{destination} is not an augmented set, so it is not replaced; remove it yourself")

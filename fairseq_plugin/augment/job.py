@@ -75,6 +75,24 @@ class MadeWith:
     settings: dict[str, object]
     labels: list[str]
 
+    @classmethod
+    def of(cls, data: str | Path, checkpoint: str | Path, settings: Settings) -> "MadeWith":
+        """For these files as they are now.
+
+        Raises:
+            UserError: there are no such files.
+        """
+        manifest = Manifest.load(data)
+        if not Path(checkpoint).is_file():
+            raise UserError(f"--path: there is no checkpoint {checkpoint}; train one, or name another file")
+        return cls(
+            manifest_sha256=sha256(Path(data) / MANIFEST),
+            checkpoint_sha256=sha256(checkpoint),
+            seed=settings.seed,
+            settings=settings.to_json(),
+            labels=[label.name for label in manifest.labels],
+        )
+
     def digest(self) -> str:
         """Tells a job's units from those of others."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
@@ -164,16 +182,7 @@ def open_job(
     """
     folder, data, checkpoint = Path(folder), Path(data), Path(checkpoint)
     settings = settings or Settings()
-    manifest = Manifest.load(data)
-    if not checkpoint.is_file():
-        raise UserError(f"--path: there is no checkpoint {checkpoint}; train one, or name another file")
-    made_with = MadeWith(
-        manifest_sha256=sha256(data / MANIFEST),
-        checkpoint_sha256=sha256(checkpoint),
-        seed=settings.seed,
-        settings=settings.to_json(),
-        labels=[label.name for label in manifest.labels],
-    )
+    made_with = MadeWith.of(data, checkpoint, settings)
     job = Job(folder, data, checkpoint, settings, made_with)
     path = folder / NAME
     if path.exists():

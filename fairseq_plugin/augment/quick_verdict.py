@@ -27,6 +27,7 @@ from fairseq_plugin.reports.display import percent
 from fairseq_plugin.reports.statistics import draw
 
 USE, NO_GAIN, DO_NOT_USE, UNCHECKED = "use this", "no gain", "do not use this", "not checked"
+EXIT_STATUS = {DO_NOT_USE: 3, NO_GAIN: 4}  # of commands that end with a verdict; 0 for the others
 NUM_SEEDS = 5
 MOST = 3000  # rows of each side that are trained on; more takes longer than a minute
 LEAST_ADVISED = 200  # held-out rows; an interval of about 5 points each way

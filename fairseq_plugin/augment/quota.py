@@ -13,6 +13,7 @@ _MOST_GROWTH = 4  # times what there is: an accept share of few samples is not t
 _MENDS = {
     "not_ended": "raise --max-len-b",
     "duplicate": "ask for fewer, or raise --temperature or --sampling-topp",
+    "copy_of_train": "raise --temperature, or train less: the model knows train by heart",
     "conflict": "train longer: the model does not tell the labels apart",
 }
 _OTHERWISE = "train longer or on more rows, or set the filter of that reason less strictly"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.labelled import parquet
 
 ENDINGS = ("tsv", "csv", "jsonl")
 _SPLITS = {"train": ("train",), "valid": ("valid", "dev"), "test": ("test",)}
@@ -28,8 +29,12 @@ class AugmentRequest:
         gamma: of ScaleGrad, in (0, 1].
         seed: of the split, the training and the samples.
         epochs: most passes over the training set; None: by the size of the set.
-        temperature, top_p: of sampling.
+        temperature, top_k, top_p: of sampling; no top_k: every token may come.
         max_len: most tokens of a sentence.
+        form: of the new set's files; None: the source's own.
+        scores: a column more, with each sentence's log probability.
+        workers: processes that write sentences.
+        allow_fewer: go on with fewer new sentences where a label falls short.
         overwrite: where inputs or settings differ from an earlier run in ``to``, start again.
     """
 
@@ -48,8 +53,13 @@ class AugmentRequest:
     seed: int = 1
     epochs: int | None = None
     temperature: float = 1.0
+    top_k: int | None = None
     top_p: float = 0.95
     max_len: int = 100
+    form: str | None = None
+    scores: bool = False
+    workers: int = 1
+    allow_fewer: bool = False
     overwrite: bool = False
 
     def check(self) -> None:
@@ -72,8 +82,11 @@ class AugmentRequest:
             raise UserError(f"--temperature {self.temperature} must be above 0")
         if not 0 < self.top_p <= 1:
             raise UserError(f"--top-p {self.top_p} must be in (0, 1]; 1 keeps every token")
-        if self.max_len < 1:
-            raise UserError(f"--max-len {self.max_len} must be at least 1")
+        for flag, value in (("top-k", self.top_k), ("max-len", self.max_len), ("workers", self.workers)):
+            if value is not None and value < 1:
+                raise UserError(f"--{flag} {value} must be at least 1")
+        if self.form == parquet.FORMAT:
+            parquet.require_pyarrow()
         for flag, path in (("--valid", self.valid), ("--test", self.test)):
             if path is not None and not path.is_file():
                 raise UserError(f"{flag} {path}: there is no such file")

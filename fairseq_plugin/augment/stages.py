@@ -5,9 +5,10 @@ Everything is below ``to``::
     data/                     prepared for fairseq (data-from-NAME/ with --from)
     gamma-0.5-seed-1/         one folder per setting: results stand side by side
         checkpoints/          the model, its log and curves
-        generated/            the samples
+        generated/ID/         the samples of one model and one way to draw them: units of work
         augmented/            the new set, its record and report
-        judge.json            a classifier on real and new rows
+        judge.json            a classifier of the real rows on the new ones
+        verdict.json          what classifiers learn from the new rows
         steps/                marks of finished stages, and what each command said
 """
 
@@ -18,7 +19,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairseq_plugin.augment.job import MadeWith, Settings
 from fairseq_plugin.augment.plan import BATCH_TOKENS, BATCHES_PER_UPDATE, Plan, plan, vocabulary
+from fairseq_plugin.augment.quick_verdict import EXIT_STATUS
 from fairseq_plugin.augment.request import AugmentRequest
 from fairseq_plugin.augment.stage import Stage, Watcher, flags, python, short, stock
 from fairseq_plugin.augment.training_progress import TrainingProgress
@@ -29,9 +32,8 @@ from fairseq_plugin.storage.manifest import NAME as MANIFEST
 from fairseq_plugin.storage.sealed import write_sealed
 
 TASK = ("--user-dir", "fairseq_plugin", "--task", "conditional_augmentation")
-NOT_WORTH_USING = 3  # exit status of scripts/verdict.py
 _MAX_TOKENS = 256  # of a row, for a model from scratch: gpt2_tiny has so many positions
-_OURS = ("checkpoints", "generated", "augmented", "judge.json", "steps")
+_OURS = ("checkpoints", "generated", "augmented", "judge.json", "verdict.json", "steps")
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ class Stages:
             yield self.train()
         yield self.perplexity()
         yield self.generate()
-        yield self.collect()
         yield self.judge()
         yield self.verdict()
+        yield self.report()
 
     def plan(self) -> Plan:
         """How the prepared data is trained on."""
@@ -168,44 +170,39 @@ class Stages:
         )  # fmt: skip
 
     def generate(self) -> Stage:
-        """New sentences of each label."""
-        request, results = self.request, self.run / "generated"
-        return self._stage(
-            "generate",
-            f"Write new sentences, per label: {request.per_label}",
-            stock(
-                "fairseq-generate",
-                self.data,
-                *TASK,
+        """New sentences of each label, until as many as asked for are accepted."""
+        request = self.request
+        settings = Settings(
+            seed=request.seed,
+            temperature=request.temperature,
+            sampling_topk=request.top_k or -1,
+            sampling_topp=request.top_p,
+            max_len_b=request.max_len,
+        )
+        # A folder for each model and way to draw: what was made stays, whatever is asked for next.
+        folder = self.run / "generated" / MadeWith.of(self.data, self.checkpoint, settings).digest()[:8]
+        return Stage(
+            f"Write new sentences until enough are accepted, per label: {request.per_label}",
+            python(
+                "generate.py",
                 *flags(
+                    data=self.data,
                     path=self.checkpoint,
-                    gen_subset="augment",
-                    samples_per_label=request.per_label,
-                    seed=request.seed,
-                    sampling=True,
-                    temperature=None if request.temperature == 1 else f"{request.temperature:g}",
-                    sampling_topp=f"{request.top_p:g}",
-                    beam=1,
-                    nbest=1,
-                    max_len_b=request.max_len,
-                    batch_size=128,
-                    results_path=results,
+                    to=folder,
+                    rows_to=self.augmented,
+                    per_label=request.per_label,
+                    seed=settings.seed,
+                    temperature=f"{settings.temperature:g}",
+                    sampling_topk=request.top_k,
+                    sampling_topp=f"{settings.sampling_topp:g}",
+                    max_len_b=settings.max_len_b,
+                    format=request.form,
+                    scores=request.scores,
+                    workers=request.workers,
+                    allow_fewer=request.allow_fewer,
                 ),
             ),
-            inputs=(self.checkpoint,),
-            outputs=(results / "augment.samples.jsonl",),
-            watcher=lambda: _Picked("Translated", "Translated"),
         )
-
-    def collect(self) -> Stage:
-        """The new set, its record and report."""
-        return Stage(
-            "Collect them: drop copies and duplicates, write the set and its report",
-            python(
-                "collect.py", self.run / "generated",
-                *flags(data=self.data, to=self.augmented, overwrite=True),
-            ),
-        )  # fmt: skip
 
     def judge(self) -> Stage:
         """Does a classifier of the real rows agree with the new labels?"""
@@ -220,11 +217,30 @@ class Stages:
     def verdict(self) -> Stage:
         """Is it worth using?"""
         return Stage(
-            "The verdict",
-            python("verdict.py", "labels", self.run / "judge.json"),
+            "The verdict: what a plain classifier learns from the new rows",
+            python(
+                "verdict.py", "quick",
+                *flags(data=self.data, samples=self.augmented, seed=self.request.seed,
+                       json=self.run / "verdict.json"),
+            ),
             log=self.verdict_log,
             watcher=lambda: _Picked(""),
-            statuses=(0, NOT_WORTH_USING),
+            statuses=(0, *EXIT_STATUS.values()),
+        )  # fmt: skip
+
+    def report(self) -> Stage:
+        """The page, with all that is known now."""
+        return Stage(
+            "Write the report",
+            python(
+                "report.py",
+                *flags(
+                    data=self.data,
+                    samples=self.augmented,
+                    judge=self.run / "judge.json",
+                    verdict=self.run / "verdict.json",
+                ),
+            ),
         )
 
     @property

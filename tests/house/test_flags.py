@@ -90,6 +90,7 @@ def test_the_page_of_flags_tells_about_every_flag():
 OTHERS = {
     "torchrun": "--nproc-per-node --nnodes --node-rank --master-addr --master-port",
     "srun": "--nodes --ntasks-per-node",
+    "sbatch": "--array --cpus-per-task",
     "hydra": "--config-dir --config-name",
     "ruff": "--fix",
 }
