@@ -3,6 +3,8 @@
 
     python scripts/verdict.py quick --data data-bin/sst2 --samples augmented/sst2 [--seed N] [--json FILE]
 
+    python scripts/verdict.py study --data DIR --to DIR [--k 5,10,...] [--gamma 1,0.5]     # hours; resumable
+
     python scripts/verdict.py labels runs/reviews/gamma-0.5-seed-1/judge.json   # of judge_agreement.py --json
     python scripts/verdict.py text data-bin/my-text --bits 5.27      # validation loss in bits per token
 
@@ -27,6 +29,7 @@ from fairseq_plugin.augment.verdict import Verdict, verdict
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.evaluation.unigram import unigram_entropy
 from fairseq_plugin.files import atomic_write
+from scripts import study_flags
 
 LEAST_GAIN = 0.1  # of the bits that frequencies alone give; below it the samples are not words
 
@@ -43,6 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     quick.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     labels = kinds.add_parser("labels", help="of the labels of an augmented set")
     labels.add_argument("judged", metavar="FILE", help="what judge_agreement.py --json wrote")
+    study = kinds.add_parser("study", help="of augmentation itself: for how many rows per class does it pay?")
+    study_flags.add_flags(study)
     text = kinds.add_parser("text", help="of a model of running text")
     text.add_argument("data", metavar="DIR", help="prepared text folder")
     text.add_argument("--bits", type=float, required=True, help="validation loss, bits per token")
@@ -99,6 +104,9 @@ def of_text(folder: Path, bits: float) -> Verdict:
 @plain_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(arguments)
+    if args.kind == "study":
+        study_flags.run_study(args)
+        return
     if args.kind == "quick":
         said, status = of_set(args.data, args.samples, args.seed, args.json)
     else:

@@ -123,6 +123,30 @@ def generate(
         UserError: bad input, a folder of another job, or labels that fell short.
     """
     began = time.monotonic()
+    made = make_samples(request, executor, progress)
+    made.rows.acceptance.limit()
+    counts = made.rows.acceptance.tally()
+    short = shortage(made.asked, counts, request.limits)
+    if short and (not request.allow_fewer or not counts.total.kept):
+        raise UserError(short)
+    record = _record(request, made.rows, made.filled, made.asked)
+    if not writes:
+        return Generated(record, None, short)
+    record = _write(request, record, made.rows, made.filled.units, began)
+    return Generated(record, request.set_folder, short)
+
+
+def make_samples(
+    request: GenerateRequest, executor: Executor, progress: Progress | None = None
+) -> "MadeSamples":
+    """The samples of a job, until enough of every label are accepted or labels are given up.
+
+    Args:
+        request, executor, progress: see :func:`generate`.
+
+    Raises:
+        UserError: bad input, or a folder of another job.
+    """
     request.check()
     manifest, codec = Manifest.load(request.data), load_codec(request.data)
     asked = samples_per_label(request.per_label, manifest.labels, "--per-label")
@@ -141,16 +165,26 @@ def generate(
         )
     finally:
         executor.close()
-    acceptance.limit()
-    counts = acceptance.tally()
-    short = shortage(asked, counts, request.limits)
-    if short and (not request.allow_fewer or not counts.total.kept):
-        raise UserError(short)
-    record = _record(request, rows, filled, asked)
-    if not writes:
-        return Generated(record, None, short)
-    record = _write(request, record, rows, filled.units, began)
-    return Generated(record, request.set_folder, short)
+    return MadeSamples(rows, filled, asked)
+
+
+@dataclass(frozen=True)
+class MadeSamples:
+    """All samples of a job, and what became of each.
+
+    Attributes:
+        rows: reads the samples.
+        filled: the units they are in.
+        asked: samples to be accepted, by label.
+    """
+
+    rows: "_Rows"
+    filled: Filled
+    asked: list[int]
+
+    def judged(self) -> Iterator[tuple[Candidate, str | None]]:
+        """The samples in the order of their ids, and why each is not accepted."""
+        return self.rows.judged(self.filled.units)
 
 
 @dataclass(frozen=True)
