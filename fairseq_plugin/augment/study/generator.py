@@ -118,7 +118,7 @@ class Generator:
             GenerateRequest(
                 data=stages.data,
                 checkpoint=stages.checkpoint,
-                to=stages.run / f"temperature-{temperature:g}",
+                to=stages.run / f"temperature-{temperature:g}-top-p-{self.request.top_p:g}",
                 per_label=f"train:{total}" if self.k == ALL else per_label,
                 settings=Settings(
                     self.number, temperature, sampling_topp=self.request.top_p, max_len_b=self.request.max_len

@@ -26,14 +26,13 @@ from fairseq_plugin.augment.study.generator import Drawn, Generator, wanted_rows
 from fairseq_plugin.augment.study.points import Key, Point, read_point, write_point
 from fairseq_plugin.augment.study.request import StudyRequest
 from fairseq_plugin.augment.study.splits import LabelledSet, Split, draw_split, read_set
+from fairseq_plugin.augment.study.yardstick import Yardstick, agreement
 from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.reports.statistics import draw
 from fairseq_plugin.storage.sealed import is_sealed, write_sealed
 
 NAME = "study.json"
 FORMAT, VERSION = "verdict study", 1
-_YARDSTICK_ROWS = 20_000  # that the yardstick judge reads
 
 Said = Callable[[Key], None]
 
@@ -147,21 +146,17 @@ class Study:
 
     def _fidelity(self, drawn: Drawn) -> dict[str, float]:
         """How often a judge that has read many real rows agrees with the new labels; for the report alone."""
-        judge, accuracy = self._yardstick
         used = drawn.filtered
-        fidelity = {"fidelity": _agreement(judge, used)} if used else {}
+        fidelity = {"fidelity": agreement(self._yardstick.judge, used)} if used else {}
         return {
             **fidelity,
-            "fidelity_of_real": accuracy,
+            "fidelity_of_real": self._yardstick.accuracy,
             "used_share": len(used) / sum(drawn.wanted.values()),
         }
 
     @cached_property
-    def _yardstick(self) -> tuple[Judge, float]:
-        """A judge of the whole training set, and its accuracy on the rows that measure. No arm sees it."""
-        rows = draw(self.whole.pool, _YARDSTICK_ROWS, seed=1)
-        judge = train_judge([text for _, text in rows], [label for label, _ in rows])
-        return judge, _agreement(judge, self.whole.test)
+    def _yardstick(self) -> Yardstick:
+        return Yardstick.of(self.whole)
 
 
 def _judged(judge: Judge, drawn: Drawn) -> Examples:
@@ -177,11 +172,6 @@ def _judged(judge: Judge, drawn: Drawn) -> Examples:
     confidence_N = shares_NL[np.arange(len(rows)), labels_N][agrees_N]
     kept = [row for row, agrees in zip(rows, agrees_N, strict=True) if agrees]
     return most_confident(kept, confidence_N, drawn.wanted)
-
-
-def _agreement(judge: Judge, rows: Examples) -> float:
-    judged = np.asarray(judge.predict([text for _, text in rows]))
-    return float((judged == np.array([label for label, _ in rows])).mean())
 
 
 def describe(key: Key) -> str:
