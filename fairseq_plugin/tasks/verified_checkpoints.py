@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 from ast import literal_eval
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -79,8 +79,8 @@ class VerifiedCheckpoints:
         flags = {flag: action for action in parser._actions for flag in action.option_strings}
         if "--path" in flags and not flags.keys() & {"--beam", "--context-window"}:  # of generate; of eval-lm
             flags["--path"].type = _verified_name
-        for flag, check in (("--seed", _seed), ("--update-freq", _update_freq)):
-            if flag in flags:  # fairseq uses both before any task exists
+        for flag, check in _CHECKS.items():
+            if flag in flags:  # fairseq uses them before any task exists, or stumbles over them later
                 flags[flag].type = check
 
     def verify_checkpoints(self, cfg: DictConfig, task: str, *also: str) -> None:
@@ -249,6 +249,21 @@ def _update_freq(text: str) -> list[int]:
     if min(numbers) < 1:
         raise argparse.ArgumentTypeError(f"--update-freq {text}: give whole numbers of 1 or more")
     return numbers
+
+
+def _at_least_one(flag: str) -> Callable[[str], int]:
+    def check(text: str) -> int:
+        if (number := int(text)) < 1:
+            raise argparse.ArgumentTypeError(f"{flag} {number}: give a whole number of 1 or more")
+        return number
+
+    return check
+
+
+_CHECKS: dict[str, Callable[[str], object]] = {"--seed": _seed, "--update-freq": _update_freq} | {
+    flag: _at_least_one(flag)
+    for flag in ("--batch-size", "--batch-size-valid", "--max-tokens", "--max-tokens-valid", "--num-shards")
+}
 
 
 # fairseq-validate parses its command line four times, and opens the name after that: kept open to the end.

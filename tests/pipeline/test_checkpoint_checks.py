@@ -134,7 +134,17 @@ def test_a_changed_setting_of_the_optimizer_is_used_and_not_only_told(trained, r
     assert state["cfg"]["checkpoint"]["optimizer_overrides"] == "{}"
 
 
-@pytest.mark.parametrize("words", [("--seed", "-1"), ("--update-freq", "0"), ("--update-freq", "2,-1")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--seed", "-1"),
+        ("--update-freq", "0"),
+        ("--update-freq", "2,-1"),
+        ("--batch-size", "0"),
+        ("--max-tokens", "-1"),
+        ("--num-shards", "0"),
+    ],
+)
 def test_numbers_that_fairseq_would_stumble_over_are_refused(trained, reviews, words, capsys):
     with pytest.raises(SystemExit):
         go_on(reviews.folder, trained.folder, *words)
