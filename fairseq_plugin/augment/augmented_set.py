@@ -93,6 +93,12 @@ class SetRecord:
     statistics: dict[str, object] | None = None
     time: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def asked(self) -> int | None:
+        """Rows that were to be kept, all labels together; None: as many as pass."""
+        asked = [run.get("asked") for run in self.runs]
+        return sum(sum(own.values()) for own in asked if isinstance(own, Mapping)) if any(asked) else None
+
     def to_json(self) -> dict[str, Any]:
         """As the file states it."""
         stated = {

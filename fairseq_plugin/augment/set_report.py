@@ -75,6 +75,7 @@ def write_report(
         seconds=record.seconds,
         provenance=_provenance(record),
         notes=_notes(record),
+        asked=record.asked,
     )
     with atomic_write(Path(folder) / REPORT) as stream:
         stream.write(page.render(report))

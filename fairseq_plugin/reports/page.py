@@ -40,6 +40,7 @@ class Report:
         seed, tokens, seconds: of the generation.
         provenance: ``(what, value)``, in order.
         notes: sentences for the reader.
+        asked: sentences that were to be kept, all labels together; None: as many as pass.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Report:
     notes: Sequence[str]
     calibrations: Sequence[Calibration] = ()
     doubtful: Sequence[DoubtfulRow] = ()
+    asked: int | None = None
 
 
 def render(report: Report) -> str:
@@ -67,7 +69,9 @@ def render(report: Report) -> str:
     labels = first.labels(report.labels, report.counts, report.fidelity) + first.compared(report.verdict)
     examples = first.examples(report.labels, facts.neighbours)
     body = [
-        first.head(report.name, report.verdict, report.counts.total, report.fidelity, facts.lengths),
+        first.head(
+            report.name, report.verdict, report.counts.total, report.asked, report.fidelity, facts.lengths
+        ),
         f'<div class="first"><section>{labels}</section><section>{examples}</section></div>',
         sections.lengths(facts.lengths),
         sections.diversity(facts, report.seed),

@@ -17,7 +17,12 @@ _MARKS = {"good": "✓", "fair": "=", "bad": "✗", "open": "?"}
 
 
 def head(
-    name: str, verdict: Verdict | None, counts: Counts, fidelity: Fidelity | None, lengths: Lengths
+    name: str,
+    verdict: Verdict | None,
+    counts: Counts,
+    asked: int | None,
+    fidelity: Fidelity | None,
+    lengths: Lengths,
 ) -> str:
     """Title, verdict, and the figures that it rests on."""
     if fidelity is None:
@@ -32,9 +37,11 @@ def head(
                 else f"it is right in {percent(fidelity.real, 0)}"
             ),
         )
+    generated = f"{counts.generated:,} generated ({percent(counts.kept_share)})"
+    kept = f"kept of {generated}" if asked is None else f"kept of {asked:,} asked for, and of {generated}"
     tiles = [
         fit,
-        (f"{counts.kept:,}", f"kept of {counts.generated:,} generated ({percent(counts.kept_share)})"),
+        (f"{counts.kept:,}", kept),
         (
             number(lengths.median.get("synthetic")),
             f"words in the median sentence; {number(lengths.median.get('real'))} in the real training set",

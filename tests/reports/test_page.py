@@ -146,6 +146,8 @@ def test_counts_and_reasons_are_on_the_page(hostile_page):
         assert f"<b>{reason.replace('_', ' ')}</b>" in hostile_page
     total = len(HOSTILE) + len(REASONS)
     assert f"<b>{len(HOSTILE)}</b><span>kept of {total} generated" in hostile_page
+    asked = page.render(make_report([("a", "a"), ("b", "b")], ["one", "two"], asked=5))
+    assert "<b>2</b><span>kept of 5 asked for, and of 4 generated" in asked
 
 
 def test_a_page_without_curves_says_how_to_get_them():
