@@ -25,6 +25,7 @@ setup(
         "huggingface-hub>=1",
         "matplotlib>=3.9",
         "regex",
+        "rensa>=0.5,<0.6",  # near-duplicates; another version may sign texts otherwise
         "safetensors>=0.5",
         "scikit-learn>=1.5",
         "sentencepiece>=0.2",

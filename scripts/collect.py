@@ -5,7 +5,8 @@
 
 writes augmented/sst2/train.tsv (or .csv, .jsonl), manifest.json, report.html, and binary/ for fairseq's
 sentence_prediction. A sample is dropped, and counted under its reason, if it was cut before its end, is
-empty, cannot be written in the format, repeats another one, or copies a real sentence.
+empty, cannot be written in the format, repeats another one or almost so, copies a real sentence or almost so,
+or holds more invented words than real sentences do.
 """
 
 import argparse
@@ -16,16 +17,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fairseq_plugin.augment.augmented_set import Options, SetRecord
-from fairseq_plugin.augment.collect import collect, keepable_splits
-from fairseq_plugin.augment.filters import KEYS
+from fairseq_plugin.augment.collect import collect
+from fairseq_plugin.augment.filter_flags import add_filter_flags, filter_options_of
 from fairseq_plugin.errors import plain_errors
 from fairseq_plugin.reports.display import percent, visible
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0], allow_abbrev=False)
     parser.add_argument("results", nargs="+", help="--results-path of fairseq-generate; one per shard")
     parser.add_argument("--data", required=True, help="the prepared data folder the samples were made with")
     parser.add_argument("--to", required=True, help="folder to write")
@@ -44,25 +43,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="put ' before texts that begin with = + - or @, which a spreadsheet would compute",
     )
     parser.add_argument(
-        "--compare",
-        choices=sorted(KEYS),
-        default="exact",
-        help="when sentences count as equal: exactly, or without regard to case and spacing",
-    )
-    parser.add_argument(
-        "--keep-copies",
-        nargs="+",
-        default=[],
-        choices=keepable_splits(),
-        metavar="SPLIT",
-        help="keep copies of sentences of these splits (train, valid, test)",
-    )
-    parser.add_argument(
         "--train-log",
         help="fairseq-train's --log-file, for the report; else looked for beside the checkpoint",
     )
     parser.add_argument("--no-report", action="store_true", help="do not measure, and write no report.html")
     parser.add_argument("--no-binary", action="store_true", help="do not write the binary form")
+    add_filter_flags(parser)
     return parser.parse_args(arguments)
 
 
@@ -102,8 +88,7 @@ def summary(record: SetRecord, destination: str | Path) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     options = Options(
-        compare=args.compare,
-        keep_copies=tuple(sorted(set(args.keep_copies))),
+        **vars(filter_options_of(args)),
         join_train=args.join_train,
         shuffle=args.shuffle,
         spreadsheet_safe=args.spreadsheet_safe,

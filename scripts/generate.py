@@ -19,15 +19,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fairseq_plugin.augment.executors import Executor, Processes, Rank, Ranks, ThisProcess
-from fairseq_plugin.augment.filter_options import FilterOptions
-from fairseq_plugin.augment.filters import KEYS
+from fairseq_plugin.augment.filter_flags import add_filter_flags, filter_options_of
 from fairseq_plugin.augment.generate import Generated, GenerateRequest, generate
 from fairseq_plugin.augment.job import Settings
 from fairseq_plugin.augment.job_progress import JobBar
 from fairseq_plugin.augment.quota import Limits
 from fairseq_plugin.augment.ray_executor import RayActors
 from fairseq_plugin.augment.row_files import FORMATS
-from fairseq_plugin.augment.text_filters import SPLITS
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.reports.display import percent, visible
 from fairseq_plugin.storage.lock import FolderLock
@@ -49,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     what = "accepted rows: N of each label, LABEL=100,LABEL=50, or train:TOTAL for train's proportions"
     add("--per-label", required=True, metavar="N", help=what)
     _add_sampling(parser)
-    _add_filters(parser)
+    _add_acceptance(parser)
     _add_output(parser)
     _add_workers(parser)
     return parser
@@ -67,12 +65,8 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     add("--compute-dtype", choices=("fp32", "bf16"), help=dtype)
 
 
-def _add_filters(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("what is accepted").add_argument
-    compare = "when sentences count as equal: exactly, or without regard to case and spacing (default: exact)"
-    add("--compare", choices=sorted(KEYS), default="exact", help=compare)
-    copies = "keep copies of sentences of these splits (train, valid, test)"
-    add("--keep-copies", nargs="+", default=[], choices=sorted(SPLITS), metavar="SPLIT", help=copies)
+def _add_acceptance(parser: argparse.ArgumentParser) -> None:
+    add = add_filter_flags(parser).add_argument
     tries = "give a label up after N samples per row asked for (default: 10)"
     add("--most-tries", type=float, default=10.0, metavar="N", help=tries)
     add("--allow-fewer", action="store_true", help="write the set although a label fell short")
@@ -124,7 +118,7 @@ def request_of(args: argparse.Namespace) -> GenerateRequest:
             args.max_len_b,
             args.compute_dtype,
         ),
-        filters=FilterOptions(compare=args.compare, keep_copies=tuple(sorted(set(args.keep_copies)))),
+        filters=filter_options_of(args),
         limits=Limits(most_tries=args.most_tries),
         unit_size=args.unit_size,
         form=args.format,

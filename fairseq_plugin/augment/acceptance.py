@@ -21,6 +21,7 @@ class Acceptance:
 
     Attributes:
         reasons: name of each reason -> what it says of a sample.
+        notes: what a person should know of the filters.
         num_added, num_accepted: so far, all labels together; surplus is accepted until :meth:`limit`.
     """
 
@@ -28,6 +29,7 @@ class Acceptance:
         self, filters: FilterChain, labels: Sequence[str], asked: Sequence[int] | None = None
     ) -> None:
         self._filters, self._labels, self._asked = filters, list(labels), asked
+        self.notes = filters.notes
         self.reasons = dict(filters.reasons) | ({} if asked is None else {SURPLUS: _EXPLANATION})
         self.num_added, self.num_accepted = 0, 0
         self._names: list[str | None] = [None, *self.reasons]

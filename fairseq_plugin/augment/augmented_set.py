@@ -67,6 +67,7 @@ class SetRecord:
         counts: what was kept and rejected.
         reasons: name of each reason for a rejection -> what it says of a sample.
         rejected: a few texts of each reason, as they are shown to a person.
+        notes: what a person should know of the filters.
         versions: of Python and packages.
         files: by name.
         other_columns: what became of the source's other columns, in words; None where there are none.
@@ -88,6 +89,7 @@ class SetRecord:
     reasons: dict[str, str]
     rejected: dict[str, list[str]]
     versions: dict[str, str | None]
+    notes: list[str] = field(default_factory=list)
     files: dict[str, WrittenFile] = field(default_factory=dict)
     other_columns: str | None = None
     statistics: dict[str, object] | None = None
@@ -117,6 +119,7 @@ class SetRecord:
             "counts": self.counts.to_json(),
             "reasons": self.reasons,
             "rejected": self.rejected,
+            "notes": self.notes,
             "versions": self.versions,
             "files": {name: asdict(own) for name, own in self.files.items()},
             "other_columns": self.other_columns,
@@ -144,6 +147,7 @@ class SetRecord:
             counts=Tally.from_json(stated["counts"]),
             reasons=stated.get("reasons") or dict.fromkeys(stated["counts"]["reasons"], ""),
             rejected=stated.get("rejected", {}),
+            notes=list(stated.get("notes", ())),
             versions=dict(stated["versions"]),
             files={name: WrittenFile(**own) for name, own in stated["files"].items()},
             other_columns=stated.get("other_columns"),

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -60,7 +60,7 @@ def collect(
     generation = gather(folders, codec.decode, prompts, names, sha256(data / MANIFEST), data)
     find_training_log(options.train_log, None)  # a slip in its name is said before anything is written
     real = {split: read_texts(data, split) for split in SPLITS if split in manifest.splits}
-    acceptance = Acceptance(make_filters(options, real, manifest.source, codec), names)
+    acceptance = Acceptance(make_filters(options, real, manifest.source, codec, names), names)
     candidates = [
         candidate_of(sample, label, manifest.source.keep_whitespace)
         for label, sample in zip(generation.labels, generation.samples, strict=True)
@@ -141,6 +141,7 @@ def _record(
         options=options,
         counts=counts,
         reasons=acceptance.reasons,
+        notes=acceptance.notes,
         rejected={},
         versions=versions(),
         other_columns=other_columns(manifest, options),
@@ -166,8 +167,3 @@ def _statistics(measured: Facts) -> dict[str, object]:
         "distinct": [{"label": entry.label, **asdict(entry.pair)} for entry in measured.distinct],
         "novelty": {side: asdict(own) for side, own in measured.novelty.items()},
     }
-
-
-def keepable_splits() -> Collection[str]:
-    """Splits whose copies may be kept."""
-    return sorted(SPLITS)

@@ -4,14 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fairseq_plugin.augment.filters import KEYS, Filter, FilterChain
+from fairseq_plugin.augment.invented_words import AUTO, OFF, InventedWords, has_spaces
+from fairseq_plugin.augment.near_duplicates import LEAST_NEAR, NEAR, NearDuplicates
 from fairseq_plugin.augment.text_filters import (
+    Bounds,
     Copies,
     Duplicates,
+    Length,
     WholeText,
     Writable,
     control_characters,
     writable_texts,
 )
+from fairseq_plugin.augment.user_function import Predicate
+from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.source import SourceSpec
 from fairseq_plugin.text.codec import Codec
 
@@ -20,19 +26,62 @@ Examples = Sequence[tuple[int, str]]  # label index and text of each
 
 @dataclass(frozen=True)
 class FilterOptions:
-    """Which samples are rejected; see the flags of ``scripts/collect.py``.
+    """Which samples are rejected; see :mod:`fairseq_plugin.augment.filter_flags`.
 
     Attributes:
         compare: when texts count as equal: a name out of :data:`~fairseq_plugin.augment.filters.KEYS`.
-        keep_copies: splits whose copies are kept.
+        keep_copies: splits whose copies, and near-copies, are kept.
+        min_words, max_words, min_tokens, max_tokens: see
+            :class:`~fairseq_plugin.augment.text_filters.Bounds`.
+        near_duplicates: share of character 4-grams from which texts count as nearly equal, in [0.5, 1];
+            None: they may be.
+        invented_words: most words of a sentence that stand nowhere in train, a share in [0, 1];
+            ``"auto"``: as many as in real sentences; ``"off"``: any number.
+        predicate: a person's own function, ``module:function``.
+
+    Raises:
+        UserError: a value out of its range, naming the flag.
     """
 
     compare: str = "exact"
     keep_copies: tuple[str, ...] = ()
+    min_words: int | None = None
+    max_words: int | None = None
+    min_tokens: int | None = None
+    max_tokens: int | None = None
+    near_duplicates: float | None = NEAR
+    invented_words: float | str = AUTO
+    predicate: str | None = None
+
+    def __post_init__(self) -> None:
+        for what in ("words", "tokens"):
+            _check_bounds(what, getattr(self, f"min_{what}"), getattr(self, f"max_{what}"))
+        near, invented = self.near_duplicates, self.invented_words
+        if near is not None and not LEAST_NEAR <= near <= 1:
+            raise UserError(f"--near-duplicates {near:g} must be from {LEAST_NEAR:g} to 1, or off")
+        if invented not in (AUTO, OFF) and not (not isinstance(invented, str) and 0 <= invented <= 1):
+            raise UserError(f"--invented-words {invented} must be from 0 to 1, or {AUTO}, or {OFF}")
+
+    @property
+    def bounds(self) -> Bounds:
+        """How long a sample may be."""
+        return Bounds(self.min_words, self.max_words, self.min_tokens, self.max_tokens)
+
+
+def _check_bounds(what: str, least: int | None, most: int | None) -> None:
+    for flag, value in ((f"--min-{what}", least), (f"--max-{what}", most)):
+        if value is not None and value < 1:
+            raise UserError(f"{flag} {value} must be at least 1")
+    if least is not None and most is not None and least > most:
+        raise UserError(f"--min-{what} {least} is more than --max-{what} {most}: no sample could be kept")
 
 
 def make_filters(
-    options: FilterOptions, real: Mapping[str, Examples], source: SourceSpec, codec: Codec
+    options: FilterOptions,
+    real: Mapping[str, Examples],
+    source: SourceSpec,
+    codec: Codec,
+    labels: Sequence[str],
 ) -> FilterChain:
     """The filters that the options ask for.
 
@@ -41,17 +90,43 @@ def make_filters(
         real: the real examples by split; ``"train"`` is among them.
         source: the form of the rows to be written.
         codec: of the prepared data.
+        labels: names, by index.
+
+    Raises:
+        UserError: a predicate that cannot be imported.
     """
-    key = KEYS[options.compare]
-    known = {
-        split: {key(text) for _, text in examples}
-        for split, examples in real.items()
-        if split not in options.keep_copies
-    }
+    key, notes = KEYS[options.compare], []
+    texts = {split: [text for _, text in examples] for split, examples in real.items()}
+    compared = {split: own for split, own in texts.items() if split not in options.keep_copies}
+    # First the rules that look at a sample alone: what they reject is no one's duplicate.
     filters: list[Filter] = [
-        WholeText(control_characters(text for _, text in real["train"])),
+        WholeText(control_characters(texts["train"])),
         Writable(writable_texts(source, codec)),
-        Copies(known, key),
-        Duplicates(key),
+        Length(options.bounds),
+        Copies({split: set(map(key, own)) for split, own in compared.items()}, key),
     ]
-    return FilterChain(filters)
+    if options.invented_words != OFF:
+        found, note = _invented_words(options.invented_words, texts)
+        filters += [found] if found else []
+        notes += [note] if note else []
+    if options.predicate is not None:
+        filters.append(Predicate(options.predicate, labels))
+    filters.append(Duplicates(key))
+    if options.near_duplicates is not None:
+        filters.append(NearDuplicates(compared, options.near_duplicates))
+    return FilterChain(filters, notes)
+
+
+def _invented_words(
+    most: float | str, texts: Mapping[str, Sequence[str]]
+) -> tuple[InventedWords | None, str | None]:
+    """The filter, and what a person should know where it is none, or rejects nothing."""
+    if not has_spaces(texts["train"]):
+        return (
+            None,
+            "Invented words were not looked for: most letters of train are of a script without spaces.",
+        )
+    found = InventedWords(texts["train"], texts.get("valid", ()), most)
+    if most == AUTO and found.most >= 1:
+        return found, "Invented words are no reason here: real sentences hold as many words that train lacks."
+    return found, None

@@ -72,14 +72,15 @@ class FilterChain:
 
     Args:
         filters: in the order in which their reasons go before one another; of no reason two.
+        notes: what a person should know of them, in sentences.
 
     Attributes:
         revoked: after :meth:`check`, verdicts on candidates of *earlier* calls that have changed. Those on
             the call's own are already in what it returned.
     """
 
-    def __init__(self, filters: Sequence[Filter]) -> None:
-        self.filters = list(filters)
+    def __init__(self, filters: Sequence[Filter], notes: Sequence[str] = ()) -> None:
+        self.filters, self.notes = list(filters), list(notes)
         self.reasons = {name: said for own in self.filters for name, said in own.reasons.items()}
         assert len(self.reasons) == sum(len(own.reasons) for own in self.filters), "a reason of two filters"
         self.revoked: list[tuple[int, str]] = []

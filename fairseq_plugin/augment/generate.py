@@ -154,9 +154,9 @@ def make_samples(
         raise UserError(f"--per-label asks for {sum(asked):,} samples; one job makes at most {MAX_SAMPLES:,}")
     spec = output_spec(manifest.source, request.form, [LOG_PROBABILITY] if request.scores else [])
     real = {split: read_texts(request.data, split) for split in SPLITS if split in manifest.splits}
-    chain = make_filters(request.filters, real, text_spec(spec), codec)
+    names = [label.name for label in manifest.labels]
+    acceptance = Acceptance(make_filters(request.filters, real, text_spec(spec), codec, names), names, asked)
     del real
-    acceptance = Acceptance(chain, [label.name for label in manifest.labels], asked)
     job = open_job(request.to, request.data, request.checkpoint, request.settings)
     rows = _Rows(job, codec, manifest, spec, acceptance, request.scores)
     try:
@@ -248,6 +248,7 @@ def _record(request: GenerateRequest, rows: _Rows, filled: Filled, asked: Sequen
         options=options,
         counts=acceptance.tally(),
         reasons=acceptance.reasons,
+        notes=acceptance.notes,
         rejected=rejected_texts(rows.judged(filled.units), acceptance.reasons),
         versions=versions(),
         other_columns=other_columns(rows.manifest, options),

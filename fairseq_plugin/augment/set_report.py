@@ -146,7 +146,7 @@ def _notes(record: SetRecord) -> list[str]:
         )
     if record.other_columns:
         notes.append(f"Other columns of the source: {record.other_columns}.")
-    return notes
+    return notes + record.notes
 
 
 def _provenance(record: SetRecord) -> list[tuple[str, object]]:

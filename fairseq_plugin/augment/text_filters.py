@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from fairseq_plugin.augment.filters import Candidate, exact_key
 from fairseq_plugin.labelled.rows import representable
@@ -10,6 +11,7 @@ from fairseq_plugin.labelled.source import SourceSpec
 from fairseq_plugin.text.codec import Codec
 
 SPLITS = ("test", "valid", "train")  # a copy of held-out text is the gravest, so it is named first
+SPLIT_NAMES = {"test": "the test set", "valid": "the valid set", "train": "the training set"}
 
 # C0 without tab and line feed, DEL, C1, surrogates.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -54,6 +56,54 @@ class WholeText:
             return "broken"
         if any(character not in self.controls for character in _CONTROL.findall(candidate.text)):
             return "control_characters"
+        return None
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How long a sample may be; None: as it comes.
+
+    Attributes:
+        min_words, max_words: words, as white space separates them.
+        min_tokens, max_tokens: tokens drawn, the end token included.
+    """
+
+    min_words: int | None = None
+    max_words: int | None = None
+    min_tokens: int | None = None
+    max_tokens: int | None = None
+
+
+class Length:
+    """Rejects what is too short or too long.
+
+    Args:
+        bounds: see the class.
+    """
+
+    revoked: Sequence[tuple[int, str]] = ()
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        told = {name: f"--{name.replace('_', '-')} {value}" for name, value in vars(bounds).items()}
+        least = [told[name] for name in ("min_words", "min_tokens") if vars(bounds)[name] is not None]
+        most = [told[name] for name in ("max_words", "max_tokens") if vars(bounds)[name] is not None]
+        self.reasons: Mapping[str, str] = {
+            "too_short": f"has fewer words or tokens than asked for ({', '.join(least) or 'no limit'})",
+            "too_long": f"has more words or tokens than asked for ({', '.join(most) or 'no limit'})",
+        }
+
+    def check(self, candidates: Sequence[Candidate]) -> list[str | None]:
+        return list(map(self._check, candidates))
+
+    def _check(self, candidate: Candidate) -> str | None:
+        bounds, num_words, num_tokens = self._bounds, len(candidate.text.split()), candidate.num_tokens
+        if num_words < (bounds.min_words or 0) or num_tokens < (bounds.min_tokens or 0):
+            return "too_short"
+        if bounds.max_words is not None and num_words > bounds.max_words:
+            return "too_long"
+        if bounds.max_tokens is not None and num_tokens > bounds.max_tokens:
+            return "too_long"
         return None
 
 
@@ -102,9 +152,8 @@ class Copies:
     def __init__(self, known: Mapping[str, Collection[str]], key: Callable[[str], str] = exact_key) -> None:
         self.known = {split: known[split] for split in SPLITS if split in known}
         self.key = key
-        names = {"test": "the test set", "valid": "the valid set", "train": "the training set"}
         self.reasons: Mapping[str, str] = {
-            f"copy_of_{split}": f"is a sentence of {names[split]}" for split in SPLITS
+            f"copy_of_{split}": f"is a sentence of {SPLIT_NAMES[split]}" for split in SPLITS
         }
 
     def check(self, candidates: Sequence[Candidate]) -> list[str | None]:

@@ -184,6 +184,9 @@ def every_reason(data):
     return [neg, pos]
 
 
+# Options of tests about something else: so few real sentences hold too few words for most samples.
+ANY_WORDS = {"invented_words": "off", "near_duplicates": None}
+
 EXPECTED = {
     "special": 1,
     "not_ended": 1,
@@ -191,6 +194,8 @@ EXPECTED = {
     "broken": 1,
     "control_characters": 0,
     "unwritable": 2,
+    "too_short": 0,
+    "too_long": 0,
     "copy_of_test": 1,
     "copy_of_valid": 1,
     "copy_of_train": 2,

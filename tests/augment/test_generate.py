@@ -47,7 +47,8 @@ def expected(parts, tmp_path_factory):
     candidates.sort(key=lambda one: one.id)
     real = {split: read_texts(parts.data, split) for split in ("train", "valid", "test")}
     request = GenerateRequest(parts.data, parts.checkpoint, job.folder, "1")
-    verdicts = make_filters(request.filters, real, manifest.source, codec).check(candidates)
+    chain = make_filters(request.filters, real, manifest.source, codec, ["neg", "pos"])
+    verdicts = chain.check(candidates)
     return [
         [one for one, reason in zip(candidates, verdicts) if reason is None and one.label == label]
         for label in range(2)

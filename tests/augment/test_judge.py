@@ -6,7 +6,7 @@ from fairseq_plugin.augment.augmented_set import Options
 from fairseq_plugin.augment.collect import collect
 from fairseq_plugin.augment.judge import LabelAgreement, agree, describe, judge_samples, train_judge
 from fairseq_plugin.errors import UserError
-from tests.augment.made_generation import Made, make_data, write_generation
+from tests.augment.made_generation import ANY_WORDS, Made, make_data, write_generation
 
 NAMES = ["a", "b", "c"]
 WORDS = (["red", "scarlet"], ["blue", "navy"], ["green", "olive"])
@@ -66,7 +66,9 @@ def world(tmp_path_factory):
     right = [[Made("a lifeless mess and a bad plot")], [Made("a warm joy of a film with wit and heart")]]
     results = write_generation(folder / "r", data, right)
     collect([results], data, folder / "out")
-    collect([results], data, folder / "joined", Options(join_train=True, report=False, binary=False))
+    collect(
+        [results], data, folder / "joined", Options(**ANY_WORDS, join_train=True, report=False, binary=False)
+    )
     return folder
 
 

@@ -9,7 +9,7 @@ from fairseq_plugin.augment.collect import collect
 from fairseq_plugin.augment.set_report import rewrite_report
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.manifest import Manifest
-from tests.augment.made_generation import every_reason, make_data, write_generation
+from tests.augment.made_generation import ANY_WORDS, every_reason, make_data, write_generation
 
 VERDICT = {
     "outcome": "do not use this",
@@ -27,7 +27,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     data = make_data(folder)
     results = write_generation(folder / "r", data, every_reason(data))
-    collect([results], data, folder / "set", Options(binary=False))
+    collect([results], data, folder / "set", Options(**ANY_WORDS, binary=False))
     return data, folder / "set"
 
 

@@ -11,9 +11,9 @@ from fairseq_plugin.augment.augmented_set import Options, read_synthetic
 from fairseq_plugin.augment.collect import collect
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.lock import owned
-from tests.augment.made_generation import GOOD, Made, make_data, write_generation
+from tests.augment.made_generation import ANY_WORDS, GOOD, Made, make_data, write_generation
 
-PLAIN = Options(report=False, binary=False)
+PLAIN = Options(**ANY_WORDS, report=False, binary=False)
 
 
 @pytest.fixture(scope="module")

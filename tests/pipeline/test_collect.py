@@ -15,6 +15,7 @@ from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import read_rows
 from fairseq_plugin.text.codec import load_codec
 from tests.augment.made_generation import (
+    ANY_WORDS,
     EXPECTED,
     GOOD,
     TRAIN,
@@ -24,7 +25,7 @@ from tests.augment.made_generation import (
     write_generation,
 )
 
-PLAIN = Options(report=False, binary=False)
+PLAIN = Options(**ANY_WORDS, report=False, binary=False)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_in_is_out_plus_rejected_for_any_generation(data, tmp_path_factory, samp
         write_generation(folder / str(n), data, samples, shard=(n, shards), printed_only=raw, **shown)
         for n in range(shards)
     ]
-    options = Options(compare=compare, report=False, binary=False)
+    options = Options(**ANY_WORDS, compare=compare, report=False, binary=False)
     try:
         record = collect(runs, data, folder / "out", options).to_json()
     except UserError as error:
@@ -185,7 +186,7 @@ def test_the_manifest_tells_where_everything_comes_from(data, tmp_path):
 
 def test_real_rows_are_joined_before_the_new_ones(data, tmp_path):
     results = write_generation(tmp_path / "r", data, GOOD)
-    options = Options(join_train=True, report=False, binary=False)
+    options = Options(**ANY_WORDS, join_train=True, report=False, binary=False)
     record = collect([results], data, tmp_path / "out", options).to_json()
     rows = rows_of(tmp_path / "out", data)
     assert rows[:12] == TRAIN and len(rows) == 17
@@ -204,7 +205,7 @@ def test_a_shuffled_file_holds_the_same_rows_in_a_seeded_order(data, tmp_path):
             [results],
             data,
             tmp_path / name,
-            Options(join_train=True, shuffle=shuffle, report=False, binary=False),
+            Options(**ANY_WORDS, join_train=True, shuffle=shuffle, report=False, binary=False),
         )
         orders.append(rows_of(tmp_path / name, data))
     assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) == sorted(orders[2])
@@ -212,7 +213,7 @@ def test_a_shuffled_file_holds_the_same_rows_in_a_seeded_order(data, tmp_path):
 
 def test_copies_are_kept_on_request(data, tmp_path):
     results = write_generation(tmp_path / "r", data, every_reason(data))
-    options = Options(keep_copies=("train",), report=False, binary=False)
+    options = Options(**ANY_WORDS, keep_copies=("train",), report=False, binary=False)
     counts = collect([results], data, tmp_path / "out", options).to_json()["counts"]
     assert (
         counts["reasons"]["copy_of_train"] == 0
@@ -224,7 +225,12 @@ def test_copies_are_kept_on_request(data, tmp_path):
 def test_fairseqs_own_classifier_task_reads_the_binary_form(data, tmp_path):
     from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 
-    collect([write_generation(tmp_path / "r", data, GOOD)], data, tmp_path / "out", Options(report=False))
+    collect(
+        [write_generation(tmp_path / "r", data, GOOD)],
+        data,
+        tmp_path / "out",
+        Options(**ANY_WORDS, report=False),
+    )
     shape = {"num_classes": 2, "max_positions": 64, "regression_target": False}
     config = SentencePredictionConfig(data=str(tmp_path / "out" / "binary"), no_shuffle=True, seed=1, **shape)
     task = SentencePredictionTask.setup_task(config)
@@ -246,7 +252,7 @@ def test_fairseqs_own_classifier_trains_on_the_binary_form(data, tmp_path, run_s
         [write_generation(tmp_path / "r", data, GOOD)],
         data,
         tmp_path / "out",
-        Options(join_train=True, report=False),
+        Options(**ANY_WORDS, join_train=True, report=False),
     )
     flags = (
         "--task sentence_prediction --criterion sentence_prediction --arch roberta_base --encoder-layers 1 "
@@ -264,7 +270,12 @@ def test_the_report_shows_hostile_samples_as_text(data, tmp_path):
         [Made("<script>alert(1)</script>"), Made("x\n</p>")],
         [Made('"><img src=//x.example>'), Made("a fine film")],
     ]
-    collect([write_generation(tmp_path / "r", data, made)], data, tmp_path / "out", Options(binary=False))
+    collect(
+        [write_generation(tmp_path / "r", data, made)],
+        data,
+        tmp_path / "out",
+        Options(**ANY_WORDS, binary=False),
+    )
     content = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert (
         "&lt;script&gt;alert(1)&lt;/script&gt;" in content
@@ -279,15 +290,16 @@ def test_the_training_log_beside_the_checkpoint_is_drawn(data, tmp_path):
     )
     (tmp_path / "train.log").write_text(log)
     results = write_generation(tmp_path / "r", data, GOOD, checkpoint=[str(tmp_path / "checkpoint_best.pt")])
-    collect([results], data, tmp_path / "out", Options(binary=False))
+    collect([results], data, tmp_path / "out", Options(**ANY_WORDS, binary=False))
     assert "Loss in bits per token" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_script_tells_what_was_kept_and_why_not(data, tmp_path, run_script):
     results = write_generation(tmp_path / "r", data, every_reason(data))
     done = run_script(
-        "collect.py", results, "--data", data, "--to", tmp_path / "out", "--keep-copies", "train", "valid"
-    )
+        "collect.py", results, "--data", data, "--to", tmp_path / "out", "--keep-copies", "train", "valid",
+        "--invented-words", "off", "--near-duplicates", "off",
+    )  # fmt: skip
     assert "generated 19   kept 7" in done.stdout and "2  duplicate: repeats" in done.stdout
     names = {"train.tsv", "manifest.json", "report.html", "binary"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names

@@ -7,7 +7,7 @@ import pytest
 
 from fairseq_plugin.augment.augmented_set import Options, read_synthetic
 from fairseq_plugin.augment.collect import collect
-from tests.augment.made_generation import GOOD, TRAIN, Made, make_data, write_generation
+from tests.augment.made_generation import ANY_WORDS, GOOD, TRAIN, Made, make_data, write_generation
 from tests.pipeline.test_collect import PLAIN, rows_of
 
 
@@ -28,7 +28,7 @@ def test_joined_real_rows_keep_every_column_as_it_was(form, tmp_path):
     held = {"train": str(tmp_path / f"all.{form}"), "valid": None, "test": None, "held_out": 0.25}
     data = make_data(tmp_path, text_column="review", label_column="stars", **held)
     results = write_generation(tmp_path / "r", data, GOOD)
-    options = Options(join_train=True, report=False, binary=False)
+    options = Options(**ANY_WORDS, join_train=True, report=False, binary=False)
     record = collect([results], data, tmp_path / "out", options)
     written = (tmp_path / "out" / f"train.{form}").read_text().split("\n")[:-1]
     num_real = record.files[f"train.{form}"].real
@@ -47,7 +47,7 @@ def test_formulas_are_marked_for_spreadsheets_on_request_and_read_without_the_ma
     made = [[Made("=1+1"), Made("'=x"), Made("plain")], [Made("-5 stars"), Made("@me"), Made("+1")]]
     results = write_generation(tmp_path / "r", data, made)
     plain = collect([results], data, tmp_path / "plain", PLAIN)
-    options = Options(report=False, binary=False, spreadsheet_safe=True)
+    options = Options(**ANY_WORDS, report=False, binary=False, spreadsheet_safe=True)
     record = collect([results], data, tmp_path / "safe", options)
     assert plain.files["train.tsv"].marked == 0 and record.files["train.tsv"].marked == 5
     texts = [text for text, _ in rows_of(tmp_path / "safe", data)]
@@ -104,7 +104,7 @@ def test_pandas_reads_joined_rows_with_all_their_columns(form, safe, tmp_path):
     held = {"train": str(source), "valid": None, "test": None, "held_out": 0.15}
     data = make_data(tmp_path, text_column="review", label_column="stars", **held)
     results = write_generation(tmp_path / "r", data, [[Made(text) for text in ODD], [Made("z")]])
-    options = Options(join_train=True, report=False, binary=False, spreadsheet_safe=safe)
+    options = Options(**ANY_WORDS, join_train=True, report=False, binary=False, spreadsheet_safe=safe)
     record = collect([results], data, tmp_path / "out", options)
     path = tmp_path / "out" / f"train.{form}"
     if form == "jsonl":

@@ -13,6 +13,7 @@ from fairseq_plugin.augment.augmented_set import Options
 from fairseq_plugin.augment.collect import collect
 from fairseq_plugin.augment.record import generation_lock
 from fairseq_plugin.errors import UserError
+from tests.augment.made_generation import ANY_WORDS
 from tests.conftest import child_environment
 from tests.pipeline.open_ended import in_process
 
@@ -132,7 +133,7 @@ def test_what_an_error_after_the_check_leaves_is_still_collected(
         patched.setattr(GPT2LanguageModel, "forward", broken)
         patched.setattr(GPT2LanguageModel, "prepare_for_inference_", broken)
         in_process("generate", *augment(finished))
-    plain = Options(report=False, binary=False)
+    plain = Options(**ANY_WORDS, report=False, binary=False)
     counts = collect([finished], reviews.folder, tmp_path / "out", plain).to_json()["counts"]
     assert counts["generated"] == 10
     in_process("generate", *augment(finished))

@@ -1,0 +1,67 @@
+"""The flags that say which samples are accepted: the same for every script that accepts samples."""
+
+import argparse
+
+from fairseq_plugin.augment.filter_options import FilterOptions
+from fairseq_plugin.augment.filters import KEYS
+from fairseq_plugin.augment.invented_words import AUTO, OFF
+from fairseq_plugin.augment.near_duplicates import NEAR
+from fairseq_plugin.augment.text_filters import SPLITS
+from fairseq_plugin.errors import UserError
+
+
+def add_filter_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add them, in a group of their own.
+
+    Returns:
+        The group, for flags of one script alone.
+    """
+    group = parser.add_argument_group("what is accepted")
+    add = group.add_argument
+    compare = "when sentences count as equal: exactly, or without regard to case and spacing (default: exact)"
+    add("--compare", choices=sorted(KEYS), default="exact", help=compare)
+    copies = "keep copies and near-copies of sentences of these splits (train, valid, test)"
+    add("--keep-copies", nargs="+", default=[], choices=sorted(SPLITS), metavar="SPLIT", help=copies)
+    add("--min-words", type=int, metavar="N", help="fewest words, as white space separates them")
+    add("--max-words", type=int, metavar="N", help="most words")
+    add("--min-tokens", type=int, metavar="N", help="fewest tokens of the model, the end token included")
+    add("--max-tokens", type=int, metavar="N", help="most tokens")
+    near = (
+        f"share of character 4-grams, 0.5 to 1, from which a sentence is a near-copy or near-duplicate; {OFF}"
+    )
+    add("--near-duplicates", default=str(NEAR), metavar="SHARE", help=f"{near}: keep them (default: {NEAR})")
+    invented = "most words of a sentence that stand nowhere in train, a share"
+    default = f"{AUTO}: what 95 %% of real sentences keep to; {OFF}: any (default: {AUTO})"
+    add("--invented-words", default=AUTO, metavar="SHARE", help=f"{invented}; {default}")
+    predicate = (
+        "a Python function of yours: called with text and label, it returns whether to keep the sample"
+    )
+    add("--predicate", metavar="MODULE:FUNCTION", help=predicate)
+    return group
+
+
+def filter_options_of(args: argparse.Namespace) -> FilterOptions:
+    """What the flags ask for.
+
+    Raises:
+        UserError: a value that is no number, or out of its range.
+    """
+    near, invented = args.near_duplicates, args.invented_words
+    return FilterOptions(
+        compare=args.compare,
+        keep_copies=tuple(sorted(set(args.keep_copies))),
+        min_words=args.min_words,
+        max_words=args.max_words,
+        min_tokens=args.min_tokens,
+        max_tokens=args.max_tokens,
+        near_duplicates=None if near == OFF else _number("--near-duplicates", near),
+        invented_words=invented if invented in (AUTO, OFF) else _number("--invented-words", invented),
+        predicate=args.predicate,
+    )
+
+
+def _number(flag: str, written: str) -> float:
+    try:
+        return float(written)
+    except ValueError:
+        raise UserError(f"{flag} {written!r} is neither a number nor a word it knows; see --help") from None
