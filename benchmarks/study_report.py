@@ -7,10 +7,10 @@ import platform
 import statistics
 from pathlib import Path
 
+from benchmarks.marked_page import write_between_markers
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 
-BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 # heading -> metric of the single-token part
 SINGLE = {
     "ppl": "ppl",
@@ -242,13 +242,5 @@ def write(report, base):
     with atomic_write(base.with_suffix(".json")) as stream:
         json.dump(report, stream, indent=1, ensure_ascii=False)
         stream.write("\n")
-    page = base.with_suffix(".md")
-    text = page.read_text("utf-8") if page.is_file() else f"# Repetition study\n\n{BEGIN}\n{END}\n"
-    if BEGIN not in text or END not in text:
-        raise UserError(
-            f"{page} has lost its markers {BEGIN} and {END}: put them back where the tables belong"
-        )
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    with atomic_write(page) as stream:
-        stream.write("\n".join([before + BEGIN, "", *tables(report), END + after]))
+    write_between_markers(base.with_suffix(".md"), tables(report), "Repetition study")
     draw(report, base)

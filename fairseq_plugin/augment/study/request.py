@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fairseq_plugin.augment.filter_options import FilterOptions
 from fairseq_plugin.augment.study.arms import STUDENTS
 from fairseq_plugin.augment.study.points import Key
 from fairseq_plugin.augment.study.splits import ALL
@@ -105,6 +106,7 @@ class StudyRequest:
         """What every point depends on, besides its own key and the rows."""
         names = ("times", "choose_from", "top_p", "max_len", "epochs", "most_test")
         stated = {name: getattr(self, name) for name in names}
+        stated["filters"] = asdict(FilterOptions())
         return {**stated, "pretrained": self.pretrained and self.pretrained.resolve().name}
 
 

@@ -7,6 +7,7 @@ from fairseq_plugin.augment.study.comparisons import Found, compare
 from fairseq_plugin.augment.study.plot import draw_study
 from fairseq_plugin.augment.study.report import tables, to_json
 from fairseq_plugin.augment.study.run import Study
+from fairseq_plugin.augment.study.splits import LabelledSet
 from fairseq_plugin.files import atomic_write
 
 
@@ -34,7 +35,11 @@ def write_results(study: Study, base: Path) -> tuple[list[str], list[Path]]:
         json.dump(to_json(study.request, study.whole, found), stream, indent=1, ensure_ascii=False)
         stream.write("\n")
     if found.comparisons:
-        labels = [label for label, _ in study.whole.test]
-        guess = max(map(labels.count, set(labels))) / len(labels)
-        paths += draw_study(found, base, guess)
+        paths += draw_study(found, base, most_frequent_share(study.whole))
     return lines, paths
+
+
+def most_frequent_share(whole: LabelledSet) -> float:
+    """Accuracy of the label that is right most often on the rows that measure, whatever the text."""
+    labels = [label for label, _ in whole.test]
+    return max(map(labels.count, set(labels))) / len(labels)

@@ -1,0 +1,27 @@
+"""A page with tables that a script writes and words that a person writes around them."""
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import atomic_write
+
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+
+
+def write_between_markers(page, lines, title):
+    """Replace what stands between the markers of a page; a page that is not there yet is made.
+
+    Args:
+        page: its path.
+        lines: Markdown.
+        title: of a new page.
+
+    Raises:
+        UserError: the page has lost its markers.
+    """
+    text = page.read_text("utf-8") if page.is_file() else f"# {title}\n\n{BEGIN}\n{END}\n"
+    if BEGIN not in text or END not in text:
+        raise UserError(
+            f"{page} has lost its markers {BEGIN} and {END}: put them back where the tables belong"
+        )
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    with atomic_write(page) as stream:
+        stream.write("\n".join([before + BEGIN, "", *lines, END + after]))

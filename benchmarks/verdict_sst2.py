@@ -1,0 +1,121 @@
+"""Does augmentation by a small GPT-2 pay? ``scripts/verdict.py study`` on three labelled sets.
+
+SST-2 (2 labels), the embedded reviews (2 labels) and ATIS (21 labels, from thousands of rows down to one):
+gamma 1, 0.5 and 0.2, with and without a judge, against everything that costs nothing.
+
+    python benchmarks/verdict_sst2.py --data DIR --to DIR           # data: sst2/ and atis/; hours
+    python benchmarks/verdict_sst2.py --data DIR --to DIR --report  # only report on what is there
+
+The same command goes on where it was stopped, a draw of the rows at a time. Writes ``verdict_sst2.json``, the
+pictures and the tables of ``verdict_sst2.md`` (between its markers; the words around them are kept).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import machine_class  # noqa: E402
+from benchmarks.marked_page import write_between_markers  # noqa: E402
+from fairseq_plugin.augment.study.plot import draw_study  # noqa: E402
+from fairseq_plugin.augment.study.report import tables, to_json  # noqa: E402
+from fairseq_plugin.augment.study.request import StudyRequest  # noqa: E402
+from fairseq_plugin.augment.study.results import found_so_far, most_frequent_share  # noqa: E402
+from fairseq_plugin.augment.study.run import Study, describe  # noqa: E402
+from fairseq_plugin.errors import plain_errors  # noqa: E402
+from fairseq_plugin.files import atomic_write  # noqa: E402
+
+RESULT = Path(__file__).with_suffix("")
+BASE = StudyRequest(Path(), Path(), num_splits=3, times=5, choose_from=3, students=("bag-of-words", "ngrams"))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A set and what is compared on it; ``more`` are further points of the same study."""
+
+    name: str
+    title: str
+    request: StudyRequest
+    more: tuple[StudyRequest, ...] = ()
+
+
+def grids(data, to):
+    """The grids, in the order in which they are run."""
+    reviews = to / "reviews"
+    if not (reviews / "train.tsv").exists():
+        command = [sys.executable, ROOT / "scripts" / "make_reviews.py", "--to", reviews]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    sst2 = replace(BASE, data=data / "sst2", to=to / "sst2-study", ks=(10, 50, 100), gammas=(1.0, 0.5, 0.2))
+    cooler = replace(sst2, ks=(10, 50), gammas=(1.0, 0.5), temperatures=(0.7,))
+    return (
+        Grid("sst2", "SST-2", sst2, (cooler,)),
+        Grid(
+            "reviews",
+            "The embedded reviews",
+            replace(BASE, data=reviews, to=to / "reviews-study", ks=(10, 50, 100)),
+        ),
+        Grid("atis", "ATIS", replace(BASE, data=data / "atis", to=to / "atis-study", ks=(10, 50))),
+    )
+
+
+def run(grid):
+    """Make what is missing of a grid."""
+    for request in (grid.request, *grid.more):
+        study = Study(request)
+        study.open()
+        study.run(lambda key: print(f"{grid.name}: {describe(key)}", flush=True))
+
+
+def report(grid):
+    """``(lines, JSON)`` of what is there, and the picture."""
+    everything = replace(
+        grid.request,
+        temperatures=tuple(sorted({1.0, *(t for one in grid.more for t in one.temperatures)}, reverse=True)),
+    )
+    study = Study(everything)
+    study.open()
+    found = found_so_far(study)
+    lines = [f"## {grid.title}", "", *tables(everything, study.whole, found)]
+    if found.comparisons:
+        base = RESULT.with_name(f"{RESULT.name}-{grid.name}")
+        draw_study(found, base, most_frequent_share(study.whole))
+        lines += [f"![accuracy against k on {grid.title}]({base.name}.png)", ""]
+    return lines, to_json(everything, study.whole, found)
+
+
+@plain_errors()
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with sst2/ and atis/")
+    parser.add_argument("--to", type=Path, default=ROOT / "runs" / "verdict_sst2", help="folder of the runs")
+    parser.add_argument("--sets", nargs="+", help="names of the grids (default: all)")
+    parser.add_argument("--report", action="store_true", help="make nothing, report on what is there")
+    args = parser.parse_args()
+    args.to.mkdir(parents=True, exist_ok=True)
+    chosen = [grid for grid in grids(args.data, args.to) if not args.sets or grid.name in args.sets]
+    if not args.report:
+        for grid in chosen:
+            run(grid)
+    lines, stated = [], {}
+    for grid in chosen:
+        own, stated[grid.name] = report(grid)
+        lines += own
+    result = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1), "sets": stated}
+    with atomic_write(RESULT.with_suffix(".json")) as stream:
+        json.dump(result, stream, indent=1, ensure_ascii=False)
+        stream.write("\n")
+    write_between_markers(RESULT.with_suffix(".md"), lines, "Does augmentation by a small GPT-2 pay?")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
