@@ -92,7 +92,7 @@ def _new_table(student: str, found: Found) -> list[str]:
     if not own:
         return []
     lines = _head(
-        ["k", "gamma", "T", "trained on", "accuracy", "over the best cheap, points", "p", "outcome"]
+        ["k", "gamma", "T", "trained on", "accuracy", "over the best cheap, points", "p", "outcome", "s"]
     )
     for one in sorted(own, key=lambda one: (list(found.cheap).index((student, one.k)), -one.gamma)):
         low, high = one.gain.interval
@@ -102,7 +102,7 @@ def _new_table(student: str, found: Found) -> list[str]:
             outcome += " (few splits)"
         lines.append(
             _row([size(one.k), f"{one.gamma:g}", f"{one.temperature:g}", one.arm, _accuracy(one.way), gain,
-                  f"{one.p:.3f}", outcome])
+                  f"{one.p:.3f}", outcome, f"{one.way.seconds:.1f}"])
         )  # fmt: skip
     return [*lines, ""]
 
