@@ -42,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--students", default="bag-of-words", metavar="NAME,...",
         help=f"classifiers: {', '.join(STUDENTS)} (default: bag-of-words)")  # fmt: skip
     add("--times", type=int, default=DEFAULTS.times, metavar="N",
-        help=f"new rows per class, as a multiple of k (default: {DEFAULTS.times})")  # fmt: skip
+        help=f"new rows per class, in multiples of k (default: {DEFAULTS.times})")  # fmt: skip
     add("--choose-from", type=int, default=DEFAULTS.choose_from, metavar="N",
         help=f"accepted rows for each that the judge keeps (default: {DEFAULTS.choose_from})")  # fmt: skip
     add("--top-p", type=float, default=DEFAULTS.top_p, help=f"of sampling (default: {DEFAULTS.top_p})")

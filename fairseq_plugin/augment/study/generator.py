@@ -5,7 +5,6 @@ It sees ``train.jsonl`` and ``valid.jsonl`` of the draw. Nothing of it is traine
 
 import json
 import time
-from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,6 +24,7 @@ from fairseq_plugin.storage.sealed import is_sealed, write_sealed
 
 _PREPARE_AND_TRAIN = 2  # the first stages
 _UNUSED = ("checkpoint_last.pt", "train.log")  # of a training: only its best checkpoint is needed
+MOST_NEW = 20_000  # rows of a label; more make a study of all rows last for days
 _UNIT_SIZE = 2000
 _MOST_TRIES = 2.0  # samples for each that is asked for, and those are more than are used
 
@@ -52,11 +52,10 @@ class Drawn:
 
 
 def wanted_rows(request: StudyRequest, k: int, split: Split) -> dict[int, int]:
-    """How many new rows of each label: the same for all labels, or with all rows by their frequency."""
-    counts = Counter(label for label, _ in split.train)
-    if k == ALL:
-        return {label: request.times * count for label, count in counts.items()}
-    return dict.fromkeys(counts, request.times * k)
+    """How many new rows of each label: the same for all, at most :data:`MOST_NEW`."""
+    labels = {label for label, _ in split.train}
+    size = len(split.train) // len(labels) if k == ALL else k
+    return dict.fromkeys(sorted(labels), min(MOST_NEW, request.times * size))
 
 
 def first_of_each(rows: Examples, per_label: dict[int, int]) -> Examples:
@@ -112,14 +111,12 @@ class Generator:
         """Sample it, or read what was sampled."""
         began, stages = time.monotonic(), self._stages()
         wanted = wanted_rows(self.request, self.k, split)
-        total = sum(wanted.values()) * self.request.choose_from
-        per_label = str(max(wanted.values()) * self.request.choose_from)
         made = make_samples(
             GenerateRequest(
                 data=stages.data,
                 checkpoint=stages.checkpoint,
                 to=stages.run / f"temperature-{temperature:g}-top-p-{self.request.top_p:g}",
-                per_label=f"train:{total}" if self.k == ALL else per_label,
+                per_label=str(max(wanted.values()) * self.request.choose_from),
                 settings=Settings(
                     self.number, temperature, sampling_topp=self.request.top_p, max_len_b=self.request.max_len
                 ),

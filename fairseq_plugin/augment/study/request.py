@@ -10,6 +10,7 @@ from fairseq_plugin.augment.study.arms import STUDENTS
 from fairseq_plugin.augment.study.points import Key
 from fairseq_plugin.augment.study.splits import ALL
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
 
 FEW_ROWS = 50  # per class; up to so many, chance decides more and more splits are needed
 SPLITS_OF_FEW, SPLITS_OF_MANY = 10, 5
@@ -27,7 +28,7 @@ class StudyRequest:
         gammas: of ScaleGrad, each a generator of its own.
         temperatures: of sampling.
         students: names out of :data:`~fairseq_plugin.augment.study.arms.STUDENTS`.
-        times: new rows per class for each of the k; with all rows, per row.
+        times: new rows of each label, as a multiple of k; with all rows, of the mean label.
         choose_from: accepted samples for each that the judge keeps.
         top_p, max_len: of sampling.
         epochs: most passes of the generator's training; None: by the size of the set.
@@ -107,7 +108,10 @@ class StudyRequest:
         names = ("times", "choose_from", "top_p", "max_len", "epochs", "most_test")
         stated = {name: getattr(self, name) for name in names}
         stated["filters"] = asdict(FilterOptions())
-        return {**stated, "pretrained": self.pretrained and self.pretrained.resolve().name}
+        start = (
+            sorted(path for path in self.pretrained.iterdir() if path.is_file()) if self.pretrained else []
+        )
+        return {**stated, "pretrained": {path.name: sha256(path) for path in start}}
 
 
 def splits_advised(k: int) -> int:

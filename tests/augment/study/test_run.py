@@ -7,10 +7,11 @@ import pytest
 
 from fairseq_plugin.augment.study.arms import CHEAP, NEW, PATIENCE, most_confident, real_arms
 from fairseq_plugin.augment.study.arms import STUDENTS as KNOWN
+from fairseq_plugin.augment.study.generator import MOST_NEW, first_of_each, wanted_rows
 from fairseq_plugin.augment.study.request import StudyRequest
 from fairseq_plugin.augment.study.results import write_results
 from fairseq_plugin.augment.study.run import Study
-from fairseq_plugin.augment.study.splits import Split
+from fairseq_plugin.augment.study.splits import ALL, Split
 from fairseq_plugin.errors import UserError
 from tests.augment.study.made_study import sentences, write_set
 
@@ -105,6 +106,16 @@ def test_cheap_arms_have_the_size_that_new_rows_would_give():
     made = real_arms(split, {0: 4, 1: 6}, KNOWN["ngrams"], seed=1, synonyms=None)
     assert {name: len(rows) for name, rows in made.items()} == dict(zip(CHEAP, (3, 13, 3, 13), strict=True))
     assert PATIENCE not in real_arms(split, {0: 4}, KNOWN["bag-of-words"], 1, None)
+
+
+def test_every_label_gets_as_many_new_rows_whatever_its_frequency(data, tmp_path):
+    split = Split([(0, "x"), (0, "y"), (0, "v"), (1, "z")], [])
+    request = request_for(data, tmp_path, times=7)
+    assert wanted_rows(request, 5, split) == {0: 35, 1: 35}
+    assert wanted_rows(request, ALL, split) == {0: 14, 1: 14}
+    assert wanted_rows(request, 10**6, split) == {0: MOST_NEW, 1: MOST_NEW}
+    rows = [(0, "a"), (1, "b"), (0, "c"), (1, "d"), (0, "e")]
+    assert first_of_each(rows, {0: 2, 1: 5}) == [(0, "a"), (1, "b"), (0, "c"), (1, "d")]
 
 
 def test_the_judge_keeps_the_most_confident_of_each_label_in_order():
