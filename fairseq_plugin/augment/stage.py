@@ -191,9 +191,9 @@ def stock(command: str, *words: object) -> tuple[str, ...]:
 
 
 def short(path: Path) -> Path:
-    """A path as it is shown: relative to the repository where it is inside, absolute elsewhere."""
+    """A path as commands show it: relative to the repository for who stands there, absolute elsewhere."""
     path = path.resolve()
-    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) and Path.cwd() == ROOT else path
 
 
 def _program(name: str) -> str:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fairseq_plugin.augment.stage import Runner, Stage, flags
+from fairseq_plugin.augment.stage import ROOT, Runner, Stage, flags, short
 from fairseq_plugin.errors import UserError
 
 
@@ -92,3 +92,12 @@ def test_flags_are_spelt_as_fairseq_reads_them():
     assert flags(max_epoch=3, overwrite=True, quiet=False, valid=None, lr="3e-3") == [
         "--max-epoch", "3", "--overwrite", "--lr", "3e-3",
     ]  # fmt: skip
+
+
+def test_a_path_is_the_same_file_for_us_and_for_the_commands_wherever_we_stand(tmp_path, monkeypatch):
+    """Commands run in the repository; we may not."""
+    inside = ROOT / "runs" / "x"
+    for place, shown in ((ROOT, inside.relative_to(ROOT)), (tmp_path, inside)):
+        monkeypatch.chdir(place)
+        assert short(inside) == shown and short(tmp_path) == tmp_path.resolve()
+        assert (place / shown).resolve() == (ROOT / shown).resolve() == inside

@@ -1,5 +1,6 @@
 """A picture of a study: accuracy against k, a panel for each student and generator."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from fairseq_plugin.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by all; what costs nothing is black and grey.
 STYLES = {
@@ -63,9 +65,20 @@ def draw_study(found: Found, base: Path, guess: float | None = None) -> list[Pat
         line[0].set_ylim(min(low, max(0.0, high - LEAST_SPAN)), min(1.0, max(high, low + LEAST_SPAN)))
     for axes in grid[-1]:
         axes.set_xlabel("real rows per class (k)")
+    _legend(figure, grid.flat)
+    paths = [base.with_name(f"{base.name}.{ending}") for ending in ("png", "svg")]
+    for path in paths:
+        with atomic_write(path, "wb") as stream:
+            figure.savefig(stream, format=path.suffix[1:], dpi=110)
+    plt.close(figure)
+    return paths
+
+
+def _legend(figure: "Figure", panels: Iterable["Axes"]) -> None:
+    """One for all panels, in the order of :data:`STYLES`."""
     handles = {
         name: handle
-        for axes in grid.flat
+        for axes in panels
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     order = sorted(handles, key=[*STYLES, GUESS].index)
@@ -77,12 +90,6 @@ def draw_study(found: Found, base: Path, guess: float | None = None) -> list[Pat
         frameon=False,
         fontsize=9,
     )
-    paths = [base.with_name(f"{base.name}.{ending}") for ending in ("png", "svg")]
-    for path in paths:
-        with atomic_write(path, "wb") as stream:
-            figure.savefig(stream, format=path.suffix[1:], dpi=110)
-    plt.close(figure)
-    return paths
 
 
 def _panel(axes: "Axes", found: Found, curve: Curve, guess: float | None) -> None:
