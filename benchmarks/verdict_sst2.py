@@ -108,7 +108,7 @@ def main():
         for grid in every:
             if not args.sets or grid.name in args.sets:
                 run(grid)
-    lines, stated = [], {}
+    lines, stated = [], {}  # no lines: nothing has been run
     for grid in every:
         if (grid.request.to / NAME).exists():
             own, stated[grid.name] = report(grid)
@@ -117,6 +117,7 @@ def main():
     with atomic_write(RESULT.with_suffix(".json")) as stream:
         json.dump(result, stream, indent=1, ensure_ascii=False)
         stream.write("\n")
+    lines = lines or ["No figures yet: the command above has not been run.", ""]
     write_between_markers(RESULT.with_suffix(".md"), lines, "Does augmentation by a small GPT-2 pay?")
     print("\n".join(lines))
 
