@@ -61,8 +61,8 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     top_p = "keep the most probable tokens that together reach P, in (0, 1]"
     add("--sampling-topp", type=float, default=-1.0, metavar="P", help=top_p)
     add("--max-len-b", type=int, default=200, metavar="N", help="most tokens of a sentence (default: 200)")
-    dtype = "of matrix products (default: as the model was trained)"
-    add("--compute-dtype", choices=("fp32", "bf16"), help=dtype)
+    dtype = "of matrix products; int8: on CPUs only (default: as the model was trained)"
+    add("--compute-dtype", choices=("fp32", "bf16", "int8"), help=dtype)
 
 
 def _add_acceptance(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.core.int8 import why_not_int8
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.pretrained.network import DTYPES, load_network
@@ -59,11 +62,13 @@ def load_label_model(
         path: the checkpoint.
         data: the prepared folder that it was trained on.
         device: where to compute.
-        compute_dtype: ``"fp32"`` or ``"bf16"``; None: as it was trained.
+        compute_dtype: ``"fp32"``, ``"bf16"`` or ``"int8"``; None: as it was trained.
 
     Raises:
-        UserError: damaged, of another task, or of other data.
+        UserError: no int8 here, damaged, of another task, or of other data.
     """
+    if compute_dtype == "int8" and (reason := why_not_int8(torch.device(device).type)):
+        raise UserError(f"--compute-dtype int8: {reason}; leave it out, or give another")
     manifest, codec = Manifest.load(data), load_codec(data)
     check_dictionary(data, manifest.files)
     symbols = read_symbols(Path(data) / DICTIONARY)

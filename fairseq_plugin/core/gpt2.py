@@ -17,6 +17,8 @@ import torch.nn as nn
 
 from fairseq_plugin.core.attention import cached_attention, causal_attention
 from fairseq_plugin.core.dropout import Dropout
+from fairseq_plugin.core.int8 import int8_linear, quantize
+from fairseq_plugin.core.kept import Kept
 from fairseq_plugin.core.kv_cache import KVCache, Step
 from fairseq_plugin.core.linear import Cast, Linear, linear
 
@@ -69,7 +71,8 @@ class GPT2(nn.Module):
         config: its sizes.
         compute_dtype: ``torch.bfloat16`` runs matrix products and attention in bfloat16 and keeps the
             weights, the residual stream, the normalisations and the logits in float32, as autocast does.
-            ``None``: everything in the weights' own dtype.
+            ``torch.int8`` multiplies weights in 8 bits and keeps all else in float32, for inference on a CPU
+            (:mod:`~fairseq_plugin.core.int8`). ``None``: everything in the weights' own dtype.
 
     Attributes:
         banned: int64, symbols that never get any probability: they belong to the distribution that losses,
@@ -82,19 +85,23 @@ class GPT2(nn.Module):
     def __init__(self, config: GPT2Config, compute_dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.config = config
-        self._compute_dtype = compute_dtype
+        self._int8 = compute_dtype == torch.int8
+        self._compute_dtype = torch.float32 if self._int8 else compute_dtype
         self.wte = nn.Embedding(config.padded_vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.n_positions, config.n_embd)
         self.drop = Dropout(config.dropout)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, config.layer_norm_epsilon)
         self.register_buffer("banned", torch.empty(0, dtype=torch.int64), persistent=False)
-        self._head_cast = Cast(packed=True)
+        self._head_cast, self._head_int8 = Cast(packed=True), Kept()
+        for module in self.modules():
+            if isinstance(module, Linear):
+                module.int8 = self._int8
         self.reset_parameters()
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """The dtype of matrix products, keys and values."""
+        """The dtype of what goes into and out of matrix products, and of keys and values."""
         return self._compute_dtype or self.wte.weight.dtype
 
     @torch.no_grad()
@@ -169,8 +176,11 @@ class GPT2(nn.Module):
         Returns:
             ``(..., vocab_size)`` in float32 (float64 for a float64 network); -inf at ``banned``.
         """
-        hidden = hidden.to(self.compute_dtype)
-        scores, size = linear(hidden, self._head_cast(self.wte.weight, hidden.dtype)), self.config.vocab_size
+        hidden, table_VD, size = hidden.to(self.compute_dtype), self.wte.weight, self.config.vocab_size
+        if self._int8:
+            scores = int8_linear(hidden, self._head_int8.get(table_VD, "int8", quantize))
+        else:
+            scores = linear(hidden, self._head_cast(table_VD, hidden.dtype))
         scores = scores if padded else scores[..., :size]
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         if padded:

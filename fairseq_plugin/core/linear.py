@@ -6,7 +6,6 @@ Legend: N positions (any number of leading dimensions), I width in, O width out.
     dx_NI = dy_NO @ weight_OI;  dweight_OI = dy_NO.T @ x_NI;  dbias_O = dy_NO.sum(0)
 """
 
-import functools
 from typing import Any
 
 import torch
@@ -14,6 +13,9 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from fairseq_plugin.core.cpu_products import fast_fp32_available, fast_fp32_products
+from fairseq_plugin.core.int8 import int8_linear, quantize
+from fairseq_plugin.core.kept import Kept
+from fairseq_plugin.core.packed import pack, packed_linear, packs_bf16, wants_packed
 
 
 class Linear(nn.Linear):
@@ -22,20 +24,26 @@ class Linear(nn.Linear):
     Args:
         num_in, num_out: widths.
         gelu: GELU, in its tanh form, follows.
+
+    Attributes:
+        int8: multiply in 8 bits, without gradients (:mod:`~fairseq_plugin.core.int8`).
     """
 
     def __init__(self, num_in: int, num_out: int, gelu: bool = False) -> None:
         super().__init__(num_in, num_out)
-        self._gelu = gelu
-        self._weight_cast, self._bias_cast = Cast(packed=True), Cast()
+        self._gelu, self.int8 = gelu, False
+        self._weight_cast, self._bias_cast, self._kept_int8 = Cast(packed=True), Cast(), Kept()
 
     def reset_parameters(self) -> None:
         """Leave the weights as allocated: the network fills them all."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.int8:
+            weight = self._kept_int8.get(self.weight, "int8", quantize)
+            return int8_linear(x, weight, self.bias, self._gelu)
         weight_OI, bias_O = self._weight_cast(self.weight, x.dtype), self._bias_cast(self.bias, x.dtype)
-        if self._gelu and _fuses_gelu(x):
-            return torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "gelu", [], "tanh")
+        if self._gelu and (weight_OI.is_mkldnn or _fuses_gelu(x)):
+            return packed_linear(x, weight_OI, bias_O, gelu=True)
         y = linear(x, weight_OI, bias_O)
         return F.gelu(y, approximate="tanh") if self._gelu else y
 
@@ -48,28 +56,13 @@ def _fuses_gelu(x: torch.Tensor) -> bool:
     return fast_fp32_available() if x.dtype == torch.float32 else x.dtype == torch.bfloat16 and packs_bf16()
 
 
-@functools.cache
-def packs_bf16() -> bool:
-    """Whether weights can be kept in oneDNN's own layout for bfloat16 products."""
-    mkldnn = torch.ops.mkldnn
-    names = ("_linear_pointwise", "_reorder_linear_weight")
-    if not all(hasattr(mkldnn, name) for name in names) or not mkldnn._is_mkldnn_bf16_supported():
-        return False
-    try:
-        x = torch.ones(8, 64, dtype=torch.bfloat16)
-        packed = mkldnn._reorder_linear_weight(x, 8)
-        return bool((mkldnn._linear_pointwise(x, packed, None, "none", [], "") == 64).all())
-    except RuntimeError:  # a build that knows the names and not the work
-        return False
-
-
 def linear(x: torch.Tensor, weight_OI: torch.Tensor, bias_O: torch.Tensor | None = None) -> torch.Tensor:
     """``F.linear``, by :func:`~fairseq_plugin.core.cpu_products.fast_fp32_products` where they exist.
 
     ``weight_OI`` may also be what a :class:`Cast` has packed.
     """
     if weight_OI.is_mkldnn:
-        return torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "none", [], "")
+        return packed_linear(x, weight_OI, bias_O)
     special = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.compiler.is_compiling()
     # Under autocast the product is one of bfloat16, cast and differentiated by torch itself.
     if not special or torch.is_autocast_enabled("cpu") or not fast_fp32_available():
@@ -109,44 +102,24 @@ class Cast:
     Without it every decoded token would convert all weights again, which takes longer than using them.
 
     Args:
-        packed: keep the copy of a matrix in the layout in which oneDNN multiplies (CPU, bfloat16): for the
-            few texts of a decoding step the usual rearranging costs up to as much as the product. Only
-            :func:`linear` can use such a copy. The product's bits are the same.
+        packed: keep the copy of a matrix in the layout in which oneDNN multiplies, where
+            :func:`~fairseq_plugin.core.packed.wants_packed` says so. Only :func:`linear` can use such a copy.
     """
 
-    # Texts at once that the packed layout is made for. It may serve any number.
-    _PACKED_FOR = 64
-
     def __init__(self, packed: bool = False) -> None:
-        self._packed = packed
-        self._of: tuple[int, int, torch.dtype] | None = None  # what the copy was made from
-        self._copy: torch.Tensor | None = None
+        self._packed, self._kept = packed, Kept()
 
     def __call__(self, parameter: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        if parameter.dtype == dtype:
-            return parameter
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             self.forget()
             return parameter.to(dtype)
-        of = (parameter.data_ptr(), parameter._version, dtype)
-        if self._copy is None or self._of != of:
-            self._of, self._copy = of, self._convert(parameter.detach(), dtype)
-        return self._copy
+        packs = self._packed and wants_packed(parameter, dtype)
+        if parameter.dtype == dtype and not packs:
+            return parameter
+        return self._kept.get(
+            parameter, (dtype, packs), lambda one: pack(one.to(dtype)) if packs else one.to(dtype)
+        )
 
     def forget(self) -> None:
-        """Convert anew next time. Optimizers that write through ``.data`` (fairseq's Adam) change a parameter
-        without its version: each training step must come by here."""
-        self._of = self._copy = None
-
-    def _convert(self, parameter: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        copy = parameter.to(dtype)
-        packs = self._packed and copy.device.type == "cpu" and dtype == torch.bfloat16 and packs_bf16()
-        if not packs or torch.is_autocast_enabled("cpu"):
-            return copy
-        return torch.ops.mkldnn._reorder_linear_weight(copy, self._PACKED_FOR)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Cast":
-        return Cast(self._packed)
-
-    def __reduce__(self) -> tuple[type, tuple[bool]]:
-        return Cast, (self._packed,)
+        """See :meth:`~fairseq_plugin.core.kept.Kept.forget`."""
+        self._kept.forget()

@@ -14,7 +14,7 @@ from fairseq_plugin.storage.checkpoints import Checkpoint, open_checkpoint
 from fairseq_plugin.storage.dictionary import EOS
 from fairseq_plugin.text.base import Codec
 
-DTYPES = {"fp32": None, "bf16": torch.bfloat16}  # by the names of --compute-dtype
+DTYPES = {"fp32": None, "bf16": torch.bfloat16, "int8": torch.int8}  # by the names of --compute-dtype
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def load_network(
         path: the file.
         symbols, codec: of the data that it was trained on.
         device: where to compute.
-        compute_dtype: ``torch.bfloat16`` for products in bfloat16; None for the weights' own;
+        compute_dtype: ``torch.bfloat16`` for products in bfloat16, ``torch.int8`` for weights in 8 bits (CPU,
+            for decoding); None for the weights' own;
             ``"as_trained"`` for the ``--compute-dtype`` that the checkpoint was trained with.
         flag: what named the file, for messages.
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.core.packed import packed_products
 from fairseq_plugin.sampling.beam_search import beam_search
 from fairseq_plugin.sampling.constraints import Prompts
 from fairseq_plugin.sampling.contrastive_search import contrastive_search
@@ -13,6 +14,7 @@ from fairseq_plugin.sampling.sample import sample
 
 
 @torch.no_grad()
+@packed_products()
 def decode(
     model: GPT2, prompts: Prompts, sample_ids: Sequence[int], request: DecodingRequest
 ) -> list[list[Continuation]]:

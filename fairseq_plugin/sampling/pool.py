@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.core.packed import packed_products
 from fairseq_plugin.core.prefix import PrefixStore
 from fairseq_plugin.sampling.branches import Group, Prompt, Text, Waiting, part
 from fairseq_plugin.sampling.constraints import Constraint, Resumable
@@ -152,6 +153,7 @@ class SamplePool:
             )
 
     @torch.no_grad()
+    @packed_products()
     def _read_prompts(self, some: dict[Prompt, torch.Tensor]) -> None:
         """Read prompts, each once, and draw the first token of all their samples."""
         prompts, ids = list(some), list(some.values())
@@ -179,6 +181,7 @@ class SamplePool:
         free.clear()
 
     @torch.no_grad()
+    @packed_products()
     def _step(self) -> None:
         """Read one token of every slot; draw where all known tokens of a text are read."""
         slots, counts = self._slots, self.counts

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from fairseq_plugin.augment.job import Settings, open_job, run_unit
+from fairseq_plugin.augment.label_model import load_label_model
 from fairseq_plugin.augment.units import ForeignUnit, Unit, cut_into_units
+from fairseq_plugin.core.int8 import why_not_int8
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.sampling.decode import decode
 from fairseq_plugin.sampling.request import DecodingRequest
@@ -49,6 +51,16 @@ def test_what_all_samples_of_a_unit_share_is_read_once(parts, tmp_path):
     run_unit(job, Unit(0, 0, 500), model)
     assert len({line.symbols for line in job.read(Unit(0, 0, 500)).lines}) == 1
     assert len(passes) <= 30  # one text of at most 30 tokens
+
+
+@pytest.mark.skipif(why_not_int8("cpu") is not None, reason="no int8 products here")
+def test_int8_is_a_setting_of_the_job_and_its_samples_are_as_firm(parts, tmp_path):
+    eight = dataclasses.replace(parts, settings=dataclasses.replace(parts.settings, compute_dtype="int8"))
+    whole = samples(eight.open(tmp_path / "a"), [Unit(0, 0, 40)])
+    assert samples(eight.open(tmp_path / "b"), cut_into_units(0, 0, 40, 7)) == whole
+    assert json.loads((tmp_path / "a" / "job.json").read_text())["settings"]["compute_dtype"] == "int8"
+    with pytest.raises(UserError, match="--compute-dtype int8: int8 products are for CPUs"):
+        load_label_model(parts.checkpoint, parts.data, "cuda", "int8")
 
 
 @pytest.mark.parametrize(

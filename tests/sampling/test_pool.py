@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.core.int8 import why_not_int8
 from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.sampling.pool import SamplePool
 from fairseq_plugin.sampling.request import DecodingRequest
@@ -90,6 +91,22 @@ def test_sharing_refilling_slots_and_order_change_nothing(model, sampling):
         for sample_id in some[:4]:
             alone.update(run(model, [(prompt, [sample_id])], sampling)[0])
     assert_same(alone, {key: expected[key] for key in alone})
+
+
+@pytest.mark.skipif(why_not_int8("cpu") is not None, reason="no int8 products here")
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=1.3, top_k=20), Sampling(top_p=0.9)])
+def test_in_8_bits_too_a_text_depends_on_nothing_else(model, sampling):
+    eight = GPT2(model.config, torch.int8).eval()
+    eight.load_state_dict(model.state_dict())
+    eight.banned = model.banned
+    groups = [(prompt, range(place, 90, 3)) for place, prompt in enumerate(PROMPTS)]
+    expected, _ = run(eight, groups, sampling, num_slots=8)
+    assert_same(run(eight, groups[::-1], sampling, num_slots=64, prefix_bytes=0)[0], expected)
+    literal = {
+        (prompt, ids[0]): literal_sample(eight, prompt, ids[0], sampling, 30, seed=5, end=END)
+        for prompt, ids in groups
+    }
+    assert_same({key: expected[key] for key in literal}, literal)
 
 
 def test_a_prompt_may_come_again_and_its_ids_in_parts(model):
