@@ -34,6 +34,7 @@ setup(
     ],
     extras_require={
         "eda": ["nltk>=3.9"],  # synonyms for the verdict's cheap rival, with WordNet's data
+        "notebook": ["pandas>=2"],  # frames for fairseq_plugin.Augmenter; lists of rows work without
         "parquet": ["pyarrow>=15,<26"],  # 26 wants numpy 2
         "ray": ["ray>=2.30"],
         "tensorboard": ["tensorboard"],

@@ -10,6 +10,12 @@ import logging
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fairseq_plugin.augment.augmenter import Augmenter
+
+__all__ = ["Augmenter"]
 
 
 def _in_script_of_ours() -> bool:
@@ -32,3 +38,12 @@ if find_spec("fairseq") is not None and not _in_script_of_ours():
     torch.serialization.add_safe_globals([argparse.Namespace])
 
     from fairseq_plugin import bpe, criterions, models, optim, tasks  # noqa: F401
+
+
+def __getattr__(name: str) -> Any:
+    """``from fairseq_plugin import Augmenter``: the face for notebooks, read when somebody asks for it."""
+    if name == "Augmenter":
+        from fairseq_plugin.augment.augmenter import Augmenter
+
+        return Augmenter
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ Samples stay in the units' files of the job; in memory are a few bytes for each,
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,7 +50,7 @@ class GenerateRequest:
     Attributes:
         data, checkpoint, to: prepared folder, model, folder of the job.
         rows_to: folder of the set; None: ``augmented`` inside the job's.
-        per_label: as ``--per-label`` is written.
+        per_label: as ``--per-label`` is written, or by the labels' names.
         settings: how samples are drawn.
         filters: which samples are rejected.
         limits: when a label is given up.
@@ -64,7 +64,7 @@ class GenerateRequest:
     data: Path
     checkpoint: Path
     to: Path
-    per_label: str
+    per_label: str | Mapping[str, int]
     settings: Settings = field(default_factory=Settings)
     filters: FilterOptions = field(default_factory=FilterOptions)
     limits: Limits = field(default_factory=Limits)

@@ -3,7 +3,7 @@
 import bisect
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,12 +105,15 @@ def check_sample_ids(ids: SampleIds) -> None:
         )
 
 
-def samples_per_label(asked: str, labels: Sequence[Label], flag: str = "--samples-per-label") -> list[int]:
+def samples_per_label(
+    asked: str | Mapping[str, int], labels: Sequence[Label], flag: str = "--samples-per-label"
+) -> list[int]:
     """Read ``--samples-per-label``, or another flag of the same form.
 
     Args:
         asked: ``"2000"`` (each label), ``"negative=100,positive=50"`` (names or texts; labels left out get
-            none), or ``"train:5000"`` (5,000 in all, in the proportions of the training set).
+            none), or ``"train:5000"`` (5,000 in all, in the proportions of the training set); or the numbers
+            by name, which may then hold any character.
         labels: the manifest's labels.
         flag: for messages.
 
@@ -120,8 +123,10 @@ def samples_per_label(asked: str, labels: Sequence[Label], flag: str = "--sample
     Raises:
         UserError: anything else, an unknown label, or nothing to generate.
     """
-    asked = asked.strip()
-    if (number := _whole_number(asked)) is not None:
+    if isinstance(asked, Mapping):
+        counts = _by_name(asked, labels, flag)
+        asked = repr(dict(asked))
+    elif (number := _whole_number(asked := asked.strip())) is not None:
         counts = [number] * len(labels)
     elif asked.startswith("train:") and (number := _whole_number(asked[6:])) is not None:
         counts = _in_proportion(number, [label.counts.get("train", 0) for label in labels], flag)
@@ -130,6 +135,15 @@ def samples_per_label(asked: str, labels: Sequence[Label], flag: str = "--sample
     if sum(counts) == 0:
         raise UserError(f"{flag} {asked} asks for no sample at all; ask for at least one")
     return counts
+
+
+def _by_name(asked: Mapping[str, int], labels: Sequence[Label], flag: str) -> list[int]:
+    for name, count in asked.items():
+        if name not in {label.name for label in labels}:
+            raise UserError(f"{flag}: there is no label {name!r}")
+        if type(count) is not int or count < 0:
+            raise UserError(f"{flag} {count!r} of label {name!r}: give a whole number from 0 on")
+    return [asked.get(label.name, 0) for label in labels]
 
 
 def _by_label(asked: str, labels: Sequence[Label], flag: str) -> list[int]:

@@ -69,6 +69,14 @@ class Stages:
 
     def __iter__(self) -> Iterator[Stage]:
         """The stages, each made when those before it have run."""
+        yield from self.model()
+        yield self.generate()
+        yield self.judge()
+        yield self.verdict()
+        yield self.report()
+
+    def model(self) -> Iterator[Stage]:
+        """Those of them that end with a trained model."""
         if self.request.data is None:
             self._check_source()
             yield self.prepare()
@@ -76,10 +84,6 @@ class Stages:
         if self.request.path is None:
             yield self.train()
         yield self.perplexity()
-        yield self.generate()
-        yield self.judge()
-        yield self.verdict()
-        yield self.report()
 
     def plan(self) -> Plan:
         """How the prepared data is trained on."""
@@ -87,6 +91,21 @@ class Stages:
         counts = [label.counts.get("train", 0) for label in manifest.labels]
         tokens = manifest.splits["train"].tokens
         return plan(tokens, counts, self.request.pretrained is not None, self.request.epochs)
+
+    @property
+    def settings(self) -> Settings:
+        """How sentences are drawn."""
+        return Settings(
+            seed=self.request.seed,
+            temperature=self.request.temperature,
+            sampling_topk=self.request.top_k or -1,
+            sampling_topp=self.request.top_p,
+            max_len_b=self.request.max_len,
+        )
+
+    def job_folder(self, settings: Settings) -> Path:
+        """One for each model and way to draw: what was made stays, whatever is asked for next."""
+        return self.run / "generated" / MadeWith.of(self.data, self.checkpoint, settings).digest()[:8]
 
     # -- the stages --------------------------------------------------------------------------------------
 
@@ -171,16 +190,7 @@ class Stages:
 
     def generate(self) -> Stage:
         """New sentences of each label, until as many as asked for are accepted."""
-        request = self.request
-        settings = Settings(
-            seed=request.seed,
-            temperature=request.temperature,
-            sampling_topk=request.top_k or -1,
-            sampling_topp=request.top_p,
-            max_len_b=request.max_len,
-        )
-        # A folder for each model and way to draw: what was made stays, whatever is asked for next.
-        folder = self.run / "generated" / MadeWith.of(self.data, self.checkpoint, settings).digest()[:8]
+        request, settings = self.request, self.settings
         return Stage(
             f"Write new sentences until enough are accepted, per label: {request.per_label}",
             python(
@@ -188,7 +198,7 @@ class Stages:
                 *flags(
                     data=self.data,
                     path=self.checkpoint,
-                    to=folder,
+                    to=self.job_folder(settings),
                     rows_to=self.augmented,
                     per_label=request.per_label,
                     seed=settings.seed,

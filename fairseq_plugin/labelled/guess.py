@@ -87,7 +87,7 @@ def describe(path: str | os.PathLike[str], spec: SourceSpec) -> str:
 def _json_source(records: Sequence[Record], hints: Hints, path: str | os.PathLike[str]) -> SourceSpec:
     objects = [record.cells for record in records if record.cells and isinstance(record.cells, dict)]
     columns: list[str | None] = [*objects[0]]
-    text, label = _choose(columns, columns, hints, path)
+    text, label = choose_columns(columns, columns, hints, path)
     labels = [item.get(str(columns[label])) for item in objects]
     literal = all(isinstance(value, (bool, int, float)) for value in labels if value is not None)
     return SourceSpec("jsonl", False, columns, text, label, literal_labels=literal)
@@ -114,7 +114,7 @@ def _table_source(
         if hints.header == "auto":
             _check_first_row(records, label, path)
     else:
-        text, label = _choose(columns, [*first], hints, path)
+        text, label = choose_columns(columns, [*first], hints, path)
     return SourceSpec(file_format, has_header, columns, text, label)
 
 
@@ -147,13 +147,23 @@ def _check_first_row(records: Sequence[Record], label: int, path: str | os.PathL
         )
 
 
-def _choose(
+def choose_columns(
     columns: Sequence[str | None],
     first: Sequence[str | None],
     hints: Hints,
     path: str | os.PathLike[str],
 ) -> tuple[int, int]:
-    """Positions of the text and the label column; ``first``: the first record, to show what is there."""
+    """Positions of the text and the label column.
+
+    Args:
+        columns: their names.
+        first: the first record, to show what is there.
+        hints: the columns that the user named.
+        path: for messages.
+
+    Raises:
+        UserError: an unknown column, or a choice that only the user can make.
+    """
     if len(columns) < 2:
         raise UserError(f"{path} has {len(columns)} column; text and label are two (is --format right?)")
     text = _position(columns, first, hints.text_column, TEXT_NAMES, "--text-column", path)
