@@ -1,5 +1,6 @@
 """The face for notebooks: DataFrame in, DataFrame out, and the same model after it was saved."""
 
+import inspect
 import json
 import math
 import re
@@ -21,6 +22,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.storage.dictionary import EOS
 from scripts.reviews import make_reviews
+from tests.conftest import ROOT
 
 COLUMNS, LABELS = Columns("review", "stars", text_first=False), {"neg": 0, "pos": 1}
 
@@ -48,6 +50,18 @@ def test_the_package_hands_it_out():
     assert fairseq_plugin.Augmenter is Augmenter
     with pytest.raises(AttributeError, match="no attribute 'Augmentor'"):
         getattr(fairseq_plugin, "Augmentor")  # noqa: B009
+
+
+def test_its_page_names_every_argument_and_its_example_is_python():
+    page = (ROOT / "docs" / "python.md").read_text("utf-8")
+    methods = (
+        Augmenter,
+        *(getattr(Augmenter, name) for name in ("fit", "sample", "score", "verdict", "save", "load")),
+    )
+    named = {name for method in methods for name in inspect.signature(method).parameters} - {"self"}
+    table = page[page.index("| call |") : page.index("## What holds")]
+    assert named == {name for name in named if re.search(rf"\b{name}\b", table)}
+    compile(re.search(r"```python\n(.*?)```", page, re.S)[1], "docs/python.md", "exec")
 
 
 def test_exactly_n_of_each_label_come_in_the_users_own_columns(augmenter):
