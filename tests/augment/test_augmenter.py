@@ -213,7 +213,7 @@ def test_a_frame_becomes_a_model_new_rows_and_a_verdict(tmp_path, monkeypatch):
         for rows in made.values()
     )
     train.loc[2, "text"] = None
-    model = Augmenter(gamma=1, epochs=3, max_len=60, folder="out", verbose=False)
+    model = Augmenter(gamma=1, epochs=60, max_len=60, folder="out", verbose=False)
     with pytest.warns(UserWarning, match="rows left out: 1 malformed .the first: row 2 of train") as told:
         assert model.fit(train, label_column="stars", valid=valid) is model
     assert any("pretrained=FOLDER" in str(one.message) for one in told)
@@ -229,7 +229,7 @@ def test_a_frame_becomes_a_model_new_rows_and_a_verdict(tmp_path, monkeypatch):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        again = Augmenter(gamma=1, epochs=3, max_len=60, folder="out", verbose=False)
+        again = Augmenter(gamma=1, epochs=60, max_len=60, folder="out", verbose=False)
         again.fit(train, label_column="stars", valid=valid)
         pd.testing.assert_frame_equal(again.sample(3, allow_fewer=True), frame)
         with pytest.raises(UserError, match="has changed since .*give overwrite=True"):
