@@ -15,11 +15,13 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fairseq_plugin.augment.filter_flags import add_filter_flags, filter_options_of
 from fairseq_plugin.augment.request import AugmentRequest
 from fairseq_plugin.augment.row_files import FORMATS
 from fairseq_plugin.augment.stage import Runner
@@ -76,12 +78,19 @@ def build_parser() -> argparse.ArgumentParser:
     add("--allow-fewer", action="store_true", help="go on with fewer sentences where a label falls short")
     add("--overwrite", action="store_true",
         help="where files or settings differ from those of an earlier run in --to, start again")  # fmt: skip
+    add_filter_flags(parser)
     return parser
+
+
+def request_of(args: argparse.Namespace) -> AugmentRequest:
+    """What the flags ask for."""
+    own = {field.name: getattr(args, field.name) for field in fields(AugmentRequest) if field.name in args}
+    return AugmentRequest(**own, filters=filter_options_of(args))
 
 
 @plain_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
-    request = AugmentRequest(**vars(build_parser().parse_args(arguments)))
+    request = request_of(build_parser().parse_args(arguments))
     request.check()
     began = time.monotonic()
     try:

@@ -148,7 +148,8 @@ def summary(found: Generated, rows_to: Path) -> list[str]:
         lines.append(found.shortage)
     if found.folder is None:
         return [*lines, f"all units are done; rank 0 writes the rows to {rows_to}"]
-    return lines + [f"{found.folder / name}: {own.rows:,} rows" for name, own in record.files.items()]
+    lines += [f"{found.folder / name}: {own.rows:,} rows" for name, own in record.files.items()]
+    return [*lines, "they were there already"] if found.was_there else lines
 
 
 @plain_errors()

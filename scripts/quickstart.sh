@@ -5,6 +5,7 @@ set -euo pipefail
 usage() {
   cat <<'TEXT'
 usage: bash scripts/quickstart.sh [--data DIR] [--to DIR] [--epochs N] [--samples N] [--gamma G] [--seed N]
+                                  [--allow-fewer]
 
 Trains a small GPT-2 with ScaleGrad on labelled sentences and writes new sentences for each label:
 scripts/augment.py, after the environment. Each command is shown as it runs. Run it again to go on after an
@@ -18,6 +19,7 @@ interruption.
   --samples N  new sentences per label (default: 500)
   --gamma G    ScaleGrad's gamma in (0, 1]; 1 is maximum likelihood (default: 0.5)
   --seed N     of training and of the samples (default: 1)
+  --allow-fewer   go on with fewer sentences where so many cannot be had
 
 The last lines begin with the verdict. Exit status: 0; 3 for "Do not use this"; 4 for "No gain" on data of your own;
 1 for an error.
@@ -26,11 +28,12 @@ TEXT
 
 ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$ROOT/scripts/common.sh"
-DATA='' TO='' EPOCHS='' SAMPLES=500 GAMMA=0.5 SEED=1
+DATA='' TO='' EPOCHS='' SAMPLES=500 GAMMA=0.5 SEED=1 MORE=()
 
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) usage; exit 0 ;;
+    --allow-fewer) MORE=(--allow-fewer); shift; continue ;;
     --data | --to | --epochs | --samples | --gamma | --seed)
       [ $# -ge 2 ] || die "$1 needs a value; see --help" ;;
     *) die "unknown option '$1'; see bash scripts/quickstart.sh --help" ;;
@@ -84,6 +87,7 @@ if [ -z "$DATA" ]; then
 fi
 
 words=("$DATA" --to "$TO" --per-label "$SAMPLES" --gamma "$GAMMA" --seed "$SEED")
+words+=("${MORE[@]+"${MORE[@]}"}")
 [ -z "$EPOCHS" ] || words+=(--epochs "$EPOCHS")
 shown $bin/python scripts/augment.py "${words[@]}"
 status=0

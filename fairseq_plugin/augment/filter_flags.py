@@ -1,6 +1,7 @@
 """The flags that say which samples are accepted: the same for every script that accepts samples."""
 
 import argparse
+from dataclasses import fields
 
 from fairseq_plugin.augment.filter_options import FilterOptions
 from fairseq_plugin.augment.filters import KEYS
@@ -58,6 +59,21 @@ def filter_options_of(args: argparse.Namespace) -> FilterOptions:
         invented_words=invented if invented in (AUTO, OFF) else _number("--invented-words", invented),
         predicate=args.predicate,
     )
+
+
+def words_of(options: FilterOptions) -> list[str]:
+    """The flags on a command line that ask for these options; none for a default.
+
+    >>> words_of(FilterOptions(keep_copies=("train",), near_duplicates=None))
+    ['--keep-copies', 'train', '--near-duplicates', 'off']
+    """
+    words: list[str] = []
+    for own in fields(options):
+        value = getattr(options, own.name)
+        if value != own.default:
+            values = value if isinstance(value, tuple) else [OFF if value is None else value]
+            words += ["--" + own.name.replace("_", "-"), *map(str, values)]
+    return words
 
 
 def _number(flag: str, written: str) -> float:

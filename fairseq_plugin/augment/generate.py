@@ -4,7 +4,6 @@ Samples stay in the units' files of the job; in memory are a few bytes for each,
 """
 
 import json
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,8 +38,6 @@ from fairseq_plugin.text.codec import Codec, load_codec
 
 SET = "augmented"  # the folder of the accepted rows, inside the job's
 LOG_PROBABILITY = "log_probability"
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,11 +98,13 @@ class Generated:
         record: of the set.
         folder: of the set; None where another process writes it.
         shortage: which labels fell short, if any.
+        was_there: an earlier run has written the very same rows; they are left as they are.
     """
 
     record: SetRecord
     folder: Path | None
     shortage: str | None
+    was_there: bool = False
 
 
 def generate(
@@ -132,8 +131,8 @@ def generate(
     record = _record(request, made.rows, made.filled, made.asked)
     if not writes:
         return Generated(record, None, short)
-    record = _write(request, record, made.rows, made.filled.units, began)
-    return Generated(record, request.set_folder, short)
+    record, was_there = _write(request, record, made.rows, made.filled.units, began)
+    return Generated(record, request.set_folder, short, was_there)
 
 
 def make_samples(
@@ -261,8 +260,12 @@ class _IsThere(Exception):
 
 def _write(
     request: GenerateRequest, record: SetRecord, rows: _Rows, units: Sequence[Unit], began: float
-) -> SetRecord:
-    """Write the set, unless the very same one is there already: it may have a report by now."""
+) -> tuple[SetRecord, bool]:
+    """Write the set, unless the very same one is there already: it may have a report by now.
+
+    Returns:
+        The record with the files, and whether they were there.
+    """
     destination = request.set_folder
     place = Place.look(destination)
     if place.seen is not None and not is_augmented_set(destination):
@@ -281,8 +284,8 @@ def _write(
                 raise _IsThere
             write_sealed(folder / RECORD, record.to_json())
     except _IsThere:
-        logger.info("%s holds these rows already; it is left as it is", destination)
-    return record
+        return record, True
+    return record, False
 
 
 def _lasting(stated: dict[str, object] | None) -> dict[str, object]:

@@ -1,9 +1,10 @@
 """What a person asks of augmentation: the flags of ``scripts/augment.py``."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from fairseq_plugin.augment.filter_options import FilterOptions
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled import parquet
 
@@ -34,6 +35,7 @@ class AugmentRequest:
         form: of the new set's files; None: the source's own.
         scores: a column more, with each sentence's log probability.
         workers: processes that write sentences.
+        filters: which sentences are accepted.
         allow_fewer: go on with fewer new sentences where a label falls short.
         overwrite: where inputs or settings differ from an earlier run in ``to``, start again.
     """
@@ -59,6 +61,7 @@ class AugmentRequest:
     form: str | None = None
     scores: bool = False
     workers: int = 1
+    filters: FilterOptions = field(default_factory=FilterOptions)
     allow_fewer: bool = False
     overwrite: bool = False
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairseq_plugin.augment.filter_flags import words_of
 from fairseq_plugin.augment.job import MadeWith, Settings
 from fairseq_plugin.augment.plan import BATCH_TOKENS, BATCHES_PER_UPDATE, Plan, plan, vocabulary
 from fairseq_plugin.augment.quick_verdict import EXIT_STATUS
@@ -211,6 +212,7 @@ class Stages:
                     workers=request.workers,
                     allow_fewer=request.allow_fewer,
                 ),
+                *words_of(request.filters),
             ),
         )
 

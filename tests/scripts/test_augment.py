@@ -48,7 +48,7 @@ def test_the_same_command_goes_on_and_a_changed_file_is_named_or_starts_again(so
     again = augment(*words)
     assert again.returncode == first.returncode
     assert again.stdout.count("already done, with the same settings and files") == 1  # the training
-    assert "holds these rows already; it is left as it is" in again.stderr
+    assert "they were there already" in again.stdout and "they were there" not in first.stdout
     assert checkpoint.read_bytes() == trained
 
     source("two")
