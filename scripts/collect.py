@@ -48,7 +48,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--no-report", action="store_true", help="do not measure, and write no report.html")
     parser.add_argument("--no-binary", action="store_true", help="do not write the binary form")
-    add_filter_flags(parser)
+    add = add_filter_flags(parser).add_argument
+    add("--path", metavar="FILE", help="the model that judges labels (default: the one of the samples)")
+    add("--device", default="cpu", help="where it computes: cpu or cuda (default: cpu)")
     return parser.parse_args(arguments)
 
 
@@ -96,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report=not args.no_report,
         train_log=args.train_log,
     )
-    record = collect(args.results, args.data, args.to, options, args.overwrite)
+    record = collect(args.results, args.data, args.to, options, args.overwrite, args.path, args.device)
     print("\n".join(summary(record, args.to)))
 
 

@@ -75,7 +75,9 @@ def _add_acceptance(parser: argparse.ArgumentParser) -> None:
 def _add_output(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the rows").add_argument
     add("--format", choices=FORMATS, help="default: the source's own, with all its columns")
-    add("--scores", action="store_true", help="a column more: log_probability of the sentence, in nats")
+    scores = "log_probability of the sentence given its label (nats), label_probability by the model (Bayes)"
+    add("--scores", action="store_true", help=f"two columns more: {scores}")
+    add("--soft-labels", action="store_true", help="a column p_LABEL for each label: its probability")
     add("--rows-per-file", type=int, default=1_000_000, metavar="N", help="default: 1,000,000")
 
 
@@ -123,6 +125,8 @@ def request_of(args: argparse.Namespace) -> GenerateRequest:
         unit_size=args.unit_size,
         form=args.format,
         scores=args.scores,
+        soft_labels=args.soft_labels,
+        device=args.device,
         rows_per_file=args.rows_per_file,
         allow_fewer=args.allow_fewer,
         rows_to=args.rows_to,

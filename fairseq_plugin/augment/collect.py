@@ -10,9 +10,11 @@ from pathlib import Path
 
 from fairseq_plugin.augment.acceptance import Acceptance
 from fairseq_plugin.augment.augmented_set import RECORD, Options, SetRecord, is_augmented_set
+from fairseq_plugin.augment.bayes_judge import BayesJudge
 from fairseq_plugin.augment.filter_options import make_filters
 from fairseq_plugin.augment.filters import Candidate
 from fairseq_plugin.augment.gather import Generation, gather
+from fairseq_plugin.augment.judge_filter import LabelFidelity
 from fairseq_plugin.augment.read_generation import Sample
 from fairseq_plugin.augment.set_report import rejected_texts, write_report
 from fairseq_plugin.augment.text_filters import SPLITS
@@ -35,6 +37,8 @@ def collect(
     destination: str | Path,
     options: Options | None = None,
     overwrite: bool = False,
+    path: str | Path | None = None,
+    device: str = "cpu",
 ) -> SetRecord:
     """Collect results folders into ``destination``.
 
@@ -45,6 +49,8 @@ def collect(
             ``binary/``.
         options: see the class; None: all defaults.
         overwrite: replace the augmented set that is there now.
+        path: the model that judges labels, where the options ask for it; None: the one of the samples.
+        device: where it computes.
 
     Returns:
         The record that was written.
@@ -60,7 +66,9 @@ def collect(
     generation = gather(folders, codec.decode, prompts, names, sha256(data / MANIFEST), data)
     find_training_log(options.train_log, None)  # a slip in its name is said before anything is written
     real = {split: read_texts(data, split) for split in SPLITS if split in manifest.splits}
-    acceptance = Acceptance(make_filters(options, real, manifest.source, codec, names), names)
+    fidelity = _fidelity(options, generation, data, path, device)
+    chain = make_filters(options, real, manifest.source, codec, names, fidelity)
+    acceptance = Acceptance(chain, names)
     candidates = [
         candidate_of(sample, label, manifest.source.keep_whitespace)
         for label, sample in zip(generation.labels, generation.samples, strict=True)
@@ -81,6 +89,22 @@ def collect(
         record = replace(record, time={"collected": now, "collect_seconds": seconds})
         write_sealed(folder / RECORD, record.to_json())
     return record
+
+
+def _fidelity(
+    options: Options, generation: Generation, data: Path, path: str | Path | None, device: str
+) -> LabelFidelity | None:
+    """The judge of labels, if one is asked for."""
+    if options.judge_threshold is None:
+        return None
+    facts = generation.facts
+    if path is None and not Path(facts.checkpoint[0]).is_file():
+        raise UserError(
+            f"--judge-threshold: the model {facts.checkpoint[0]} that wrote the samples is not there; say "
+            "where it is by --path"
+        )
+    judge = BayesJudge.load(path or facts.checkpoint[0], data, device)
+    return LabelFidelity(judge, len(facts.labels), options.judge_threshold)
 
 
 def _look_at(destination: str | Path, overwrite: bool) -> Place:

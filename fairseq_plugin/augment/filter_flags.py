@@ -38,6 +38,10 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup
         "a Python function of yours: called with text and label, it returns whether to keep the sample"
     )
     add("--predicate", metavar="MODULE:FUNCTION", help=predicate)
+    threshold = (
+        "least probability of a sample's label, 0 to 1, by the model itself (Bayes); each text is read once"
+    )
+    add("--judge-threshold", type=float, metavar="P", help=f"{threshold} more per label")
     return group
 
 
@@ -58,6 +62,7 @@ def filter_options_of(args: argparse.Namespace) -> FilterOptions:
         near_duplicates=None if near == OFF else _number("--near-duplicates", near),
         invented_words=invented if invented in (AUTO, OFF) else _number("--invented-words", invented),
         predicate=args.predicate,
+        judge_threshold=args.judge_threshold,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fairseq_plugin.augment.filters import KEYS, Filter, FilterChain
 from fairseq_plugin.augment.invented_words import AUTO, OFF, InventedWords, has_spaces
+from fairseq_plugin.augment.judge_filter import LabelFidelity
 from fairseq_plugin.augment.near_duplicates import LEAST_NEAR, NEAR, NearDuplicates
 from fairseq_plugin.augment.text_filters import (
     Bounds,
@@ -38,6 +39,7 @@ class FilterOptions:
         invented_words: most words of a sentence that stand nowhere in train, a share in [0, 1];
             ``"auto"``: as many as in real sentences; ``"off"``: any number.
         predicate: a person's own function, ``module:function``.
+        judge_threshold: least probability of a sample's label, in [0, 1]; None: any.
 
     Raises:
         UserError: a value out of its range, naming the flag.
@@ -52,11 +54,14 @@ class FilterOptions:
     near_duplicates: float | None = NEAR
     invented_words: float | str = AUTO
     predicate: str | None = None
+    judge_threshold: float | None = None
 
     def __post_init__(self) -> None:
         for what in ("words", "tokens"):
             _check_bounds(what, getattr(self, f"min_{what}"), getattr(self, f"max_{what}"))
-        near, invented = self.near_duplicates, self.invented_words
+        near, invented, least = self.near_duplicates, self.invented_words, self.judge_threshold
+        if least is not None and not 0 <= least <= 1:
+            raise UserError(f"--judge-threshold {least:g} must be from 0 to 1")
         if near is not None and not LEAST_NEAR <= near <= 1:
             raise UserError(f"--near-duplicates {near:g} must be from {LEAST_NEAR:g} to 1, or off")
         if invented not in (AUTO, OFF) and not (not isinstance(invented, str) and 0 <= invented <= 1):
@@ -82,6 +87,7 @@ def make_filters(
     source: SourceSpec,
     codec: Codec,
     labels: Sequence[str],
+    fidelity: LabelFidelity | None = None,
 ) -> FilterChain:
     """The filters that the options ask for.
 
@@ -91,6 +97,7 @@ def make_filters(
         source: the form of the rows to be written.
         codec: of the prepared data.
         labels: names, by index.
+        fidelity: judges the labels; None: nothing does.
 
     Raises:
         UserError: a predicate that cannot be imported.
@@ -111,6 +118,7 @@ def make_filters(
         notes += [note] if note else []
     if options.predicate is not None:
         filters.append(Predicate(options.predicate, labels))
+    filters += [fidelity] if fidelity is not None else []  # after all that is cheaper
     filters.append(Duplicates(key))
     if options.near_duplicates is not None:
         filters.append(NearDuplicates(compared, options.near_duplicates))

@@ -12,16 +12,19 @@ from pathlib import Path
 
 from fairseq_plugin.augment.acceptance import Acceptance
 from fairseq_plugin.augment.augmented_set import RECORD, Options, SetRecord, is_augmented_set, stated_record
-from fairseq_plugin.augment.collect import candidate_of, versions
+from fairseq_plugin.augment.bayes_judge import BayesJudge
+from fairseq_plugin.augment.collect import versions
 from fairseq_plugin.augment.executors import Executor
-from fairseq_plugin.augment.fill import Filled, Progress, fill, in_order
+from fairseq_plugin.augment.fill import Filled, Progress, fill
 from fairseq_plugin.augment.filter_options import FilterOptions, make_filters
 from fairseq_plugin.augment.filters import Candidate
-from fairseq_plugin.augment.job import Job, Settings, open_job
+from fairseq_plugin.augment.job import Settings, open_job
+from fairseq_plugin.augment.judge_filter import LabelFidelity
 from fairseq_plugin.augment.label_counts import MAX_SAMPLES, samples_per_label
+from fairseq_plugin.augment.new_rows import NewRows
 from fairseq_plugin.augment.quota import Limits, shortage
-from fairseq_plugin.augment.results import sample_of
 from fairseq_plugin.augment.row_files import output_spec, text_spec, write_parts
+from fairseq_plugin.augment.score_columns import ScoreColumns
 from fairseq_plugin.augment.set_report import rejected_texts
 from fairseq_plugin.augment.text_filters import SPLITS
 from fairseq_plugin.augment.units import Unit
@@ -30,14 +33,11 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled import parquet
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.labelled.rows import Row, SourceSpec
 from fairseq_plugin.storage.folders import Place, whole_folder
-from fairseq_plugin.storage.sample_file import SampleLine
 from fairseq_plugin.storage.sealed import write_sealed
-from fairseq_plugin.text.codec import Codec, load_codec
+from fairseq_plugin.text.codec import load_codec
 
 SET = "augmented"  # the folder of the accepted rows, inside the job's
-LOG_PROBABILITY = "log_probability"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class GenerateRequest:
         limits: when a label is given up.
         unit_size: samples of one unit of work.
         form: of the rows' files; None: the source's own.
-        scores: whether each row tells its log probability.
+        scores: whether each row tells its log probability, and the probability of its label.
+        soft_labels: whether each row tells the probability of every label.
+        device: where labels are judged.
         rows_per_file: most rows of one file.
         allow_fewer: whether a set is written although labels fell short.
     """
@@ -68,6 +70,8 @@ class GenerateRequest:
     unit_size: int = 1000
     form: str | None = None
     scores: bool = False
+    soft_labels: bool = False
+    device: str = "cpu"
     rows_per_file: int = 1_000_000
     allow_fewer: bool = False
     rows_to: Path | None = None
@@ -151,13 +155,19 @@ def make_samples(
     asked = samples_per_label(request.per_label, manifest.labels, "--per-label")
     if sum(asked) > MAX_SAMPLES:
         raise UserError(f"--per-label asks for {sum(asked):,} samples; one job makes at most {MAX_SAMPLES:,}")
-    spec = output_spec(manifest.source, request.form, [LOG_PROBABILITY] if request.scores else [])
-    real = {split: read_texts(request.data, split) for split in SPLITS if split in manifest.splits}
     names = [label.name for label in manifest.labels]
-    acceptance = Acceptance(make_filters(request.filters, real, text_spec(spec), codec, names), names, asked)
+    columns = ScoreColumns.asked_for(request.scores, request.soft_labels, names)
+    spec = output_spec(manifest.source, request.form, columns.names)
+    fidelity = None
+    if request.filters.judge_threshold is not None or columns.names:
+        judge = BayesJudge.load(request.checkpoint, request.data, request.device)
+        fidelity = LabelFidelity(judge, len(names), request.filters.judge_threshold or 0.0)
+    real = {split: read_texts(request.data, split) for split in SPLITS if split in manifest.splits}
+    chain = make_filters(request.filters, real, text_spec(spec), codec, names, fidelity)
+    acceptance = Acceptance(chain, names, asked)
     del real
     job = open_job(request.to, request.data, request.checkpoint, request.settings)
-    rows = _Rows(job, codec, manifest, spec, acceptance, request.scores)
+    rows = NewRows(job, codec, manifest, spec, acceptance, columns, fidelity and fidelity.opinions)
     try:
         filled = fill(
             job, acceptance, rows.read, executor, asked, request.unit_size, request.limits, progress
@@ -177,7 +187,7 @@ class MadeSamples:
         asked: samples to be accepted, by label.
     """
 
-    rows: "_Rows"
+    rows: NewRows
     filled: Filled
     asked: list[int]
 
@@ -186,42 +196,7 @@ class MadeSamples:
         return self.rows.judged(self.filled.units)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """From units to candidates, and from those that are accepted to rows."""
-
-    job: Job
-    codec: Codec
-    manifest: Manifest
-    spec: SourceSpec
-    acceptance: Acceptance
-    scores: bool
-
-    def read(self, line: SampleLine, label: int) -> Candidate:
-        """What filters look at."""
-        sample = sample_of(line, self.codec.decode, self.job.units)
-        return candidate_of(sample, label, self.manifest.source.keep_whitespace)
-
-    def judged(self, units: Sequence[Unit]) -> Iterator[tuple[Candidate, str | None]]:
-        """All samples in the order of their ids, and why each is not accepted."""
-        candidates = in_order(units, self.read, self.job.read)
-        return ((one, self.acceptance.reason(one.id)) for one in candidates)
-
-    def accepted(self, units: Sequence[Unit]) -> Iterator[Row]:
-        """The rows, in the order of the samples' ids."""
-        for candidate, reason in self.judged(units):
-            if reason is None:
-                name = self.manifest.labels[candidate.label].name
-                yield Row(candidate.text, name, cells=self._cells(candidate) if self.scores else None)
-
-    def _cells(self, candidate: Candidate) -> list[str] | dict[str, object]:
-        score = round(candidate.score, 4)
-        if self.spec.format in ("tsv", "csv"):
-            return [*[""] * (len(self.spec.columns) - 1), str(score)]
-        return {self.spec.text_key: None, self.spec.label_key: None, LOG_PROBABILITY: score}
-
-
-def _record(request: GenerateRequest, rows: _Rows, filled: Filled, asked: Sequence[int]) -> SetRecord:
+def _record(request: GenerateRequest, rows: NewRows, filled: Filled, asked: Sequence[int]) -> SetRecord:
     made_with, acceptance = rows.job.made_with, rows.acceptance
     run: dict[str, object] = {
         "folder": rows.job.folder.resolve().name,
@@ -259,7 +234,7 @@ class _IsThere(Exception):
 
 
 def _write(
-    request: GenerateRequest, record: SetRecord, rows: _Rows, units: Sequence[Unit], began: float
+    request: GenerateRequest, record: SetRecord, rows: NewRows, units: Sequence[Unit], began: float
 ) -> tuple[SetRecord, bool]:
     """Write the set, unless the very same one is there already: it may have a report by now.
 

@@ -6,7 +6,7 @@ often the judge itself is wrong.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -14,12 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_plugin.augment.augmented_set import read_synthetic
+from fairseq_plugin.augment.judge_quality import calibrate
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.reports.display import percent, visible
+from fairseq_plugin.reports.opinions import Calibration, DoubtfulRow
+from fairseq_plugin.reports.statistics import draw
 from fairseq_plugin.storage.manifest import NAME
+
+CLASSIFIER = "TF-IDF, logistic regression"
 
 if TYPE_CHECKING:  # scikit-learn is loaded when a judge is trained, not before
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -28,8 +33,17 @@ if TYPE_CHECKING:  # scikit-learn is loaded when a judge is trained, not before
 class Judge(Protocol):
     """A classifier of texts."""
 
+    @property
+    def classes_(self) -> NDArray[np.int64]:
+        """The label indices that it has seen, rising."""
+        ...
+
     def predict(self, texts: Sequence[str]) -> NDArray[np.int64] | Sequence[int]:
         """Label index of each text."""
+        ...
+
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probability of each of ``classes_`` for each text."""
         ...
 
 
@@ -65,6 +79,14 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class JudgedByModel:
+    """An augmented set as the model that wrote it sees it; attributes as of :class:`Judged`."""
+
+    valid: Agreement | None
+    synthetic: Agreement
+
+
+@dataclass(frozen=True)
 class Judged:
     """An augmented set as the judge sees it.
 
@@ -74,6 +96,9 @@ class Judged:
         seed: of the judge.
         valid: the judge on the real valid set; None where there is none.
         synthetic: the judge on the synthetic rows.
+        by_model: the same by the model itself; None where it was not asked.
+        calibration: of each judge, on the same real rows of valid.
+        doubtful: real rows whose label the model does not believe, the least probable first.
     """
 
     labels: list[str]
@@ -81,15 +106,21 @@ class Judged:
     seed: int
     valid: Agreement | None
     synthetic: Agreement
+    by_model: JudgedByModel | None = None
+    calibration: list[Calibration] = field(default_factory=list)
+    doubtful: list[DoubtfulRow] = field(default_factory=list)
 
 
-def judge_samples(data: str | Path, samples: str | Path, seed: int = 1) -> Judged:
+def judge_samples(
+    data: str | Path, samples: str | Path, seed: int = 1, most_rows: int | None = None
+) -> Judged:
     """Train the judge on the real training set and let it read an augmented set.
 
     Args:
         data: the prepared data folder.
         samples: a folder written by ``scripts/collect.py``.
         seed: of the classifier.
+        most_rows: of valid, for its calibration, as ``judge_by_model`` draws them; None: all.
 
     Raises:
         UserError: no such data, no such set, or a set made with other data.
@@ -101,13 +132,26 @@ def judge_samples(data: str | Path, samples: str | Path, seed: int = 1) -> Judge
     train = read_texts(data, "train")
     judge = train_judge([text for _, text in train], [label for label, _ in train], seed)
     valid = read_texts(data, "valid") if "valid" in manifest.splits else []
+    some = valid if most_rows is None else draw(valid, most_rows, seed)
     return Judged(
         labels=names,
         train_rows=len(train),
         seed=seed,
         valid=agree(judge, valid, names) if valid else None,
         synthetic=agree(judge, found, names),
+        calibration=[
+            calibrate(CLASSIFIER, probabilities(judge, some, len(names)), [label for label, _ in some])
+        ]
+        if valid
+        else [],
     )
+
+
+def probabilities(judge: Judge, examples: Sequence[tuple[int, str]], num_labels: int) -> NDArray[np.float64]:
+    """p(label | text) by a trained judge, ``(N, num_labels)``; 0 for labels that it has never seen."""
+    found = np.zeros((len(examples), num_labels))
+    found[:, judge.classes_] = judge.predict_proba([text for _, text in examples])
+    return found
 
 
 def synthetic_examples(data: str | Path, samples: str | Path) -> list[tuple[int, str]]:
@@ -172,11 +216,21 @@ def agree(judge: Judge, examples: Sequence[tuple[int, str]], names: Sequence[str
         examples: given label index and text of each.
         names: label names in order.
     """
-    given = np.array([label for label, _ in examples], dtype=np.int64)
     texts = [text for _, text in examples]
-    judged = np.asarray(judge.predict(texts), dtype=np.int64) if texts else given
+    return agreement([label for label, _ in examples], judge.predict(texts) if texts else [], names)
+
+
+def agreement(
+    given: Sequence[int], judged: Sequence[int] | NDArray[np.int64], names: Sequence[str]
+) -> Agreement:
+    """Compare labels.
+
+    Args:
+        given, judged: label index of each text.
+        names: label names in order.
+    """
     confusion = np.zeros((len(names), len(names)), dtype=np.int64)
-    np.add.at(confusion, (given, judged), 1)
+    np.add.at(confusion, (np.array(given, dtype=np.int64), np.array(judged, dtype=np.int64)), 1)
     totals, right = confusion.sum(axis=1).tolist(), confusion.diagonal().tolist()
     by_label = {
         name: LabelAgreement(total, same / total if total else None)

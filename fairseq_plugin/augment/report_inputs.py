@@ -2,24 +2,41 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fairseq_plugin.augment.judge import Agreement
 from fairseq_plugin.augment.verdict import verdict
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.reports.opinions import OUTCOMES, Arm, Fidelity, LabelFidelity, Verdict
+from fairseq_plugin.reports.opinions import (
+    OUTCOMES,
+    Arm,
+    Bin,
+    Calibration,
+    DoubtfulRow,
+    Fidelity,
+    LabelFidelity,
+    Verdict,
+)
 
 _NOT_MEASURED = "Whether they help a classifier is not measured yet: scripts/verdict.py does."
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge says of a set; all None where no judge could be trained."""
+    """What judges say of a set; None where no judge could be trained.
+
+    Attributes:
+        fidelity, verdict: by the independent classifier.
+        calibration: of each judge.
+        doubtful: real rows whose label a judge does not believe.
+    """
 
     fidelity: Fidelity | None
     verdict: Verdict | None
+    calibration: Sequence[Calibration] = ()
+    doubtful: Sequence[DoubtfulRow] = ()
 
 
 def judgement_of(names: Sequence[str], real: Agreement | None, synthetic: Agreement) -> Judgement:
@@ -59,7 +76,13 @@ def read_judgement(path: str | Path, names: Sequence[str]) -> Judgement:
         if stated["labels"] != list(names):
             raise UserError(f"--judge {path} is about other labels than those of the data; judge again")
         real = Agreement.from_json(stated["valid"]) if stated["valid"] else None
-        return judgement_of(names, real, Agreement.from_json(stated["synthetic"]))
+        found = judgement_of(names, real, Agreement.from_json(stated["synthetic"]))
+        calibration = [
+            Calibration(**{**own, "bins": [Bin(**one) for one in own["bins"]]})
+            for own in stated.get("calibration", ())  # files of earlier versions have none
+        ]
+        doubtful = [DoubtfulRow(**own) for own in stated.get("doubtful", ())]
+        return replace(found, calibration=calibration, doubtful=doubtful)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"--judge {path} was not written by judge_agreement.py --json") from error
 

@@ -46,10 +46,14 @@ def output_spec(source: SourceSpec, form: str | None, more_columns: Sequence[str
             literal_labels=source.literal_labels and form in ("jsonl", parquet.FORMAT),
         )
     if more_columns and not spec.header and spec.format in ("tsv", "csv"):
-        raise UserError("--scores: the source has no header to name the new columns; add --format jsonl")
+        raise UserError(
+            "--scores, --soft-labels: the source has no header to name the new columns; add --format jsonl"
+        )
     doubled = [name for name in more_columns if name in spec.columns]
     if doubled:
-        raise UserError(f"--scores: the source has a column {doubled[0]!r} of its own; leave --scores out")
+        raise UserError(
+            f"--scores, --soft-labels: the source has a column {doubled[0]!r} of its own; leave the flag out"
+        )
     return replace(spec, columns=[*spec.columns, *more_columns])
 
 

@@ -66,6 +66,8 @@ def write_report(
         reasons=record.reasons,
         verdict=said or judgement.verdict,
         fidelity=judgement.fidelity,
+        calibrations=judgement.calibration,
+        doubtful=judgement.doubtful,
         facts=measured,
         curves=curves,
         log=log,

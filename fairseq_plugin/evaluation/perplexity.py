@@ -16,13 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.core.logits_in_pieces import logits_in_pieces
 from fairseq_plugin.corpus.folder import EOS
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.evaluation.windows import Window, cut
-
-# Logits made at once, by device. On a CPU 16 MiB: larger pieces are fetched from and given back to the system
-# each time, which took twice as long as the products. On a GPU 128 MiB.
-_LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**25}
 
 
 @dataclass(frozen=True)
@@ -131,12 +128,9 @@ def _score(
     gpt2: GPT2, hidden_ND: torch.Tensor, target_N: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Negative log-likelihood, arg max and rank at each position, the logits made in pieces."""
-    most = _LOGITS_AT_ONCE.get(hidden_ND.device.type, 2**22)
-    step = max(1, most // gpt2.config.vocab_size)
     nll, predicted, rank = [], [], []
-    for start in range(0, len(hidden_ND), step):
-        logits_NV = gpt2.logits(hidden_ND[start : start + step])
-        score_N1 = logits_NV.gather(1, target_N[start : start + step, None])
+    for start, logits_NV in logits_in_pieces(gpt2, hidden_ND):
+        score_N1 = logits_NV.gather(1, target_N[start : start + len(logits_NV), None])
         # NaN anywhere among a position's logits makes its logsumexp, and so its nll, NaN.
         nll.append((logits_NV.logsumexp(1) - score_N1.squeeze(1)).double())
         predicted.append(logits_NV.argmax(1))

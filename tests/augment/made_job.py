@@ -68,5 +68,14 @@ def save_model(gpt2: GPT2, data: Path, path: Path) -> Path:
     labels = {label.name: [label.text, label.prompt] for label in manifest.labels}
     known = identity(symbols, codec.digest(), manifest.files, labels)
     content = {"args": None, "cfg": config, "model": state, "task_state": {"data": known}}
-    torch.save({**content, "optimizer_history": [{"num_updates": 1}]}, path)
+    history = [
+        {
+            "num_updates": 1,
+            "criterion_name": "CrossEntropyCriterion",
+            "optimizer_name": "",
+            "lr_scheduler_state": {},
+        }
+    ]
+    extra = {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}}  # fairseq's own commands want it
+    torch.save({**content, "optimizer_history": history, "extra_state": extra}, path)
     return path

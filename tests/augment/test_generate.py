@@ -6,6 +6,7 @@ import json
 import pytest
 
 from fairseq_plugin.augment.augmented_set import read_synthetic
+from fairseq_plugin.augment.bayes_judge import BayesJudge
 from fairseq_plugin.augment.collect import candidate_of
 from fairseq_plugin.augment.executors import Rank, Ranks, ThisProcess
 from fairseq_plugin.augment.fill import fill
@@ -141,14 +142,31 @@ def test_a_label_that_falls_short_is_named_and_its_samples_stay(request_for, tmp
     assert "'pos' has" in found.shortage
 
 
-def test_scores_are_the_samples_own(request_for, expected, tmp_path):
-    found = generate(request_for(tmp_path / "job", form="jsonl", scores=True), ThisProcess())
+def test_scores_are_the_samples_own_and_those_of_the_label_the_models(request_for, parts, expected, tmp_path):
+    request = request_for(tmp_path / "job", form="jsonl", scores=True, soft_labels=True)
+    found = generate(request, ThisProcess())
     lines = (found.folder / "train.jsonl").read_text("utf-8").split("\n")[:-1]
     first = next(json.loads(line) for line in lines if json.loads(line)["label"] == "neg")
+    (judged,) = BayesJudge.load(parts.checkpoint, parts.data).probabilities([first["sentence"]])
     assert first == {
         "sentence": expected[0][0].text, "label": "neg",
         "log_probability": round(expected[0][0].score, 4),
+        "label_probability": pytest.approx(judged[0], abs=2e-4),
+        "p_neg": pytest.approx(judged[0], abs=2e-4), "p_pos": pytest.approx(judged[1], abs=2e-4),
     }  # fmt: skip
+    assert [row.label for row in read_synthetic(found.folder).rows] == [json.loads(x)["label"] for x in lines]
+
+
+def test_labels_that_the_model_doubts_are_rejected(request_for, parts, tmp_path):
+    request = request_for(tmp_path / "job", per_label="12")
+    filters = dataclasses.replace(request.filters, judge_threshold=0.9)
+    found = generate(dataclasses.replace(request, filters=filters), ThisProcess())
+    made, judge = read_synthetic(found.folder).rows, BayesJudge.load(parts.checkpoint, parts.data)
+    judged = judge.probabilities([row.text for row in made])
+    assert len(made) == 24
+    assert min(judged[n, ["neg", "pos"].index(row.label)] for n, row in enumerate(made)) >= 0.9 - 1e-4
+    assert found.record.counts.total.reasons["doubtful_label"] > 0
+    assert found.record.to_json()["collect"]["judge_threshold"] == 0.9
 
 
 @pytest.mark.parametrize(

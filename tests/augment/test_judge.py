@@ -1,12 +1,19 @@
 """The judge: figures against a literal count, any number of labels, the same answer every time."""
 
+import json
+import math
+
 import pytest
 
 from fairseq_plugin.augment.augmented_set import Options
+from fairseq_plugin.augment.bayes_judge import BayesJudge
 from fairseq_plugin.augment.collect import collect
 from fairseq_plugin.augment.judge import LabelAgreement, agree, describe, judge_samples, train_judge
+from fairseq_plugin.augment.set_report import rewrite_report
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.labelled.binary import read_texts
 from tests.augment.made_generation import ANY_WORDS, Made, make_data, write_generation
+from tests.augment.made_job import train_model
 
 NAMES = ["a", "b", "c"]
 WORDS = (["red", "scarlet"], ["blue", "navy"], ["green", "olive"])
@@ -91,6 +98,29 @@ def test_the_script_prints_both_figures_and_writes_them(world, run_script, tmp_p
     )
     assert "the judge's own accuracy" in done.stdout and "synthetic rows" in done.stdout
     assert '"share": 1.0' in (tmp_path / "j.json").read_text()
+
+
+def test_both_judges_tell_how_far_they_can_be_trusted(world, run_script, tmp_path):
+    checkpoint = train_model(world / "data", tmp_path / "model.pt")
+    words = ("--data", world / "data", "--samples", world / "out", "--path", checkpoint)
+    done = run_script("judge_agreement.py", *words, "--json", tmp_path / "j.json")
+    assert "TF-IDF, logistic regression: right in" in done.stdout
+    assert "this model (Bayes): right in" in done.stdout and "the model does not believe" in done.stdout
+    stated = json.loads((tmp_path / "j.json").read_text())
+    valid, model = read_texts(world / "data", "valid"), BayesJudge.load(checkpoint, world / "data")
+    found = model.probabilities([text for _, text in valid])
+    own, by_model = stated["calibration"]
+    assert own["rows"] == by_model["rows"] == 3
+    assert by_model["accuracy"] == stated["by_model"]["valid"]["share"]
+    loss = -sum(math.log(found[number, label]) for number, (label, _) in enumerate(valid)) / 3
+    assert by_model["log_loss"] == pytest.approx(loss)
+    assert stated["by_model"]["synthetic"]["rows"] == 2
+    rewrite_report(world / "out", world / "data", judge=tmp_path / "j.json")
+    page = (world / "out" / "report.html").read_text()
+    assert "How far the judges can be trusted" in page and "this model (Bayes)" in page
+    assert ("Real rows to look at again" in page) == bool(stated["doubtful"])
+    half = run_script("judge_agreement.py", *words, "--most-rows", 2, "--json", tmp_path / "h.json")
+    assert json.loads((tmp_path / "h.json").read_text())["calibration"][0]["rows"] == 2 and half.stdout
 
 
 def test_a_set_of_other_data_or_a_changed_file_is_refused(world, tmp_path):

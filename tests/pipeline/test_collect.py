@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.augment.augmented_set import Options
+from fairseq_plugin.augment.bayes_judge import BayesJudge
 from fairseq_plugin.augment.collect import collect
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
@@ -24,6 +25,7 @@ from tests.augment.made_generation import (
     make_data,
     write_generation,
 )
+from tests.augment.made_job import train_model
 
 PLAIN = Options(**ANY_WORDS, report=False, binary=False)
 
@@ -303,3 +305,17 @@ def test_the_script_tells_what_was_kept_and_why_not(data, tmp_path, run_script):
     assert "generated 19   kept 7" in done.stdout and "2  duplicate: repeats" in done.stdout
     names = {"train.tsv", "manifest.json", "report.html", "binary"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
+
+
+def test_labels_that_the_model_doubts_are_rejected_and_a_missing_model_is_named(data, tmp_path):
+    results = write_generation(tmp_path / "r", data, GOOD)
+    options = Options(**ANY_WORDS, judge_threshold=0.5, report=False, binary=False)
+    with pytest.raises(UserError, match=r"checkpoint_best.pt that wrote the samples is not there; .*--path"):
+        collect([results], data, tmp_path / "out", options)
+    model = train_model(data, tmp_path / "model.pt")
+    record = collect([results], data, tmp_path / "out", options, path=model)
+    texts = [(label, made.text) for label, row in enumerate(GOOD) for made in row]
+    judged = BayesJudge.load(model, data).predict([text for _, text in texts])
+    kept = {text for (label, text), own in zip(texts, judged) if label == own}
+    assert {text for text, _ in rows_of(tmp_path / "out", data)} == kept
+    assert record.counts.total.reasons["doubtful_label"] == len(texts) - len(kept)
