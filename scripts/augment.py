@@ -72,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--top-p", type=float, default=0.95, help="of sampling, in (0, 1] (default: 0.95)")
     add("--max-len", type=int, default=100, metavar="N", help="most tokens of a sentence (default: 100)")
     add("--format", dest="form", choices=FORMATS, help="of the new set (default: the source's own)")
-    add("--scores", action="store_true", help="columns more: log_probability of the sentence, label_probability")
+    add("--scores", action="store_true", help="columns more: log_probability and label_probability")
     add("--workers", type=int, default=1, metavar="N",
         help="processes that write sentences (default: 1); more machines: scripts/generate.py")  # fmt: skip
     add("--allow-fewer", action="store_true", help="go on with fewer sentences where a label falls short")
