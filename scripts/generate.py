@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fairseq_plugin.augment.acceptance import LESS_CONFIDENT, SURPLUS
 from fairseq_plugin.augment.executors import Executor, Processes, Rank, Ranks, ThisProcess
 from fairseq_plugin.augment.filter_flags import add_filter_flags, filter_options_of
 from fairseq_plugin.augment.generate import Generated, GenerateRequest, generate
@@ -136,7 +137,7 @@ def request_of(args: argparse.Namespace) -> GenerateRequest:
 def summary(found: Generated, rows_to: Path) -> list[str]:
     """Lines of text: what was made, what is accepted, and why the rest is not."""
     record, counts = found.record, found.record.counts.total
-    accepted = sum(count for reason, count in counts.reasons.items() if reason == "surplus") + counts.kept
+    accepted = counts.kept + sum(counts.reasons.get(reason, 0) for reason in (SURPLUS, LESS_CONFIDENT))
     share = percent(accepted / max(1, counts.generated))
     lines = [f"{counts.generated:,} samples, {accepted:,} accepted ({share}), {counts.kept:,} rows written"]
     lines += [

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -68,12 +69,14 @@ def collect(
     real = {split: read_texts(data, split) for split in SPLITS if split in manifest.splits}
     fidelity = _fidelity(options, generation, data, path, device)
     chain = make_filters(options, real, manifest.source, codec, names, fidelity)
-    acceptance = Acceptance(chain, names)
+    confidence = fidelity.opinions.confidence if fidelity and options.keep_best is not None else None
+    acceptance = Acceptance(chain, names, None, options.keep_best, confidence)
     candidates = [
         candidate_of(sample, label, manifest.source.keep_whitespace)
         for label, sample in zip(generation.labels, generation.samples, strict=True)
     ]
     acceptance.add(candidates)
+    acceptance.limit()
     judged = [(one, acceptance.reason(one.id)) for one in candidates]
     kept = [(one.label, one.text) for one, reason in judged if reason is None]
     record = _record(manifest, generation, acceptance, options, data)
@@ -95,16 +98,17 @@ def _fidelity(
     options: Options, generation: Generation, data: Path, path: str | Path | None, device: str
 ) -> LabelFidelity | None:
     """The judge of labels, if one is asked for."""
-    if options.judge_threshold is None:
+    if not options.need_probabilities:
+        if options.teacher is not None:
+            raise UserError(f"--teacher {options.teacher}: add --judge-threshold or --keep-best")
         return None
     facts = generation.facts
-    if path is None and not Path(facts.checkpoint[0]).is_file():
+    if path is None and options.teacher is None and not Path(facts.checkpoint[0]).is_file():
         raise UserError(
-            f"--judge-threshold: the model {facts.checkpoint[0]} that wrote the samples is not there; say "
-            "where it is by --path"
+            f"--judge-threshold, --keep-best: the model {facts.checkpoint[0]} that wrote the samples is not "
+            "there; say where it is by --path"
         )
-    judge = BayesJudge.load(path or facts.checkpoint[0], data, device)
-    return LabelFidelity(judge, len(facts.labels), options.judge_threshold)
+    return options.fidelity(facts.labels, partial(BayesJudge.load, path or facts.checkpoint[0], data, device))
 
 
 def _look_at(destination: str | Path, overwrite: bool) -> Place:

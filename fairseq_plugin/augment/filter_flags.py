@@ -38,10 +38,13 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup
         "a Python function of yours: called with text and label, it returns whether to keep the sample"
     )
     add("--predicate", metavar="MODULE:FUNCTION", help=predicate)
-    threshold = (
-        "least probability of a sample's label, 0 to 1, by the model itself (Bayes); each text is read once"
-    )
-    add("--judge-threshold", type=float, metavar="P", help=f"{threshold} more per label")
+    threshold = "least probability of a sample's label, 0 to 1, by the model itself (Bayes)"
+    add("--judge-threshold", type=float, metavar="P", help=threshold)
+    best = "of each label keep this share of what is accepted: where the label is the most probable"
+    add("--keep-best", type=float, metavar="SHARE", help=f"{best} (LAMBADA: 0.1)")
+    teacher = "tells the probabilities instead of the model: a TSV file with the texts and a column of scores"
+    function = "per label, or a Python function of texts and labels' names"
+    add("--teacher", metavar="FILE|MODULE:FUNCTION", help=f"{teacher} {function}")
     return group
 
 
@@ -63,6 +66,8 @@ def filter_options_of(args: argparse.Namespace) -> FilterOptions:
         invented_words=invented if invented in (AUTO, OFF) else _number("--invented-words", invented),
         predicate=args.predicate,
         judge_threshold=args.judge_threshold,
+        keep_best=args.keep_best,
+        teacher=args.teacher,
     )
 
 

@@ -1,12 +1,13 @@
 """What a person may choose about filters, and the chain of filters that comes of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fairseq_plugin.augment.filters import KEYS, Filter, FilterChain
 from fairseq_plugin.augment.invented_words import AUTO, OFF, InventedWords, has_spaces
-from fairseq_plugin.augment.judge_filter import LabelFidelity
+from fairseq_plugin.augment.judge_filter import LabelFidelity, LabelProbabilities
 from fairseq_plugin.augment.near_duplicates import LEAST_NEAR, NEAR, NearDuplicates
+from fairseq_plugin.augment.teacher import load_teacher
 from fairseq_plugin.augment.text_filters import (
     Bounds,
     Copies,
@@ -40,6 +41,9 @@ class FilterOptions:
             ``"auto"``: as many as in real sentences; ``"off"``: any number.
         predicate: a person's own function, ``module:function``.
         judge_threshold: least probability of a sample's label, in [0, 1]; None: any.
+        keep_best: share of what is accepted that is kept, those with the most probable labels, in (0, 1];
+            None: all.
+        teacher: who tells these probabilities, a file or ``module:function``; None: the model itself.
 
     Raises:
         UserError: a value out of its range, naming the flag.
@@ -55,6 +59,8 @@ class FilterOptions:
     invented_words: float | str = AUTO
     predicate: str | None = None
     judge_threshold: float | None = None
+    keep_best: float | None = None
+    teacher: str | None = None
 
     def __post_init__(self) -> None:
         for what in ("words", "tokens"):
@@ -62,10 +68,27 @@ class FilterOptions:
         near, invented, least = self.near_duplicates, self.invented_words, self.judge_threshold
         if least is not None and not 0 <= least <= 1:
             raise UserError(f"--judge-threshold {least:g} must be from 0 to 1")
+        if self.keep_best is not None and not 0 < self.keep_best <= 1:
+            raise UserError(f"--keep-best {self.keep_best:g} must be above 0 and at most 1")
         if near is not None and not LEAST_NEAR <= near <= 1:
             raise UserError(f"--near-duplicates {near:g} must be from {LEAST_NEAR:g} to 1, or off")
         if invented not in (AUTO, OFF) and not (not isinstance(invented, str) and 0 <= invented <= 1):
             raise UserError(f"--invented-words {invented} must be from 0 to 1, or {AUTO}, or {OFF}")
+
+    @property
+    def need_probabilities(self) -> bool:
+        """Whether a rule asks how probable labels are."""
+        return self.judge_threshold is not None or self.keep_best is not None
+
+    def fidelity(self, labels: Sequence[str], load_model: Callable[[], LabelProbabilities]) -> LabelFidelity:
+        """The judge of labels.
+
+        Args:
+            labels: names, by index.
+            load_model: makes the judge where there is no teacher.
+        """
+        judge = load_model() if self.teacher is None else load_teacher(self.teacher, labels)
+        return LabelFidelity(judge, len(labels), self.judge_threshold or 0.0)
 
     @property
     def bounds(self) -> Bounds:

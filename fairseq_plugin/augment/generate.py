@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from fairseq_plugin.augment.acceptance import Acceptance
+from fairseq_plugin.augment.acceptance import Acceptance, num_to_accept
 from fairseq_plugin.augment.augmented_set import RECORD, Options, SetRecord, is_augmented_set, stated_record
 from fairseq_plugin.augment.bayes_judge import BayesJudge
 from fairseq_plugin.augment.collect import versions
@@ -19,7 +20,6 @@ from fairseq_plugin.augment.fill import Filled, Progress, fill
 from fairseq_plugin.augment.filter_options import FilterOptions, make_filters
 from fairseq_plugin.augment.filters import Candidate
 from fairseq_plugin.augment.job import Settings, open_job
-from fairseq_plugin.augment.judge_filter import LabelFidelity
 from fairseq_plugin.augment.label_counts import MAX_SAMPLES, samples_per_label
 from fairseq_plugin.augment.new_rows import NewRows
 from fairseq_plugin.augment.quota import Limits, shortage
@@ -87,6 +87,10 @@ class GenerateRequest:
         Raises:
             UserError: naming the flag.
         """
+        wanted = self.scores or self.soft_labels or self.filters.need_probabilities
+        if self.filters.teacher is not None and not wanted:
+            flags = "--soft-labels, --scores, --judge-threshold or --keep-best"
+            raise UserError(f"--teacher {self.filters.teacher}: say what for, by {flags}")
         for flag, value in (("unit-size", self.unit_size), ("rows-per-file", self.rows_per_file)):
             if value < 1:
                 raise UserError(f"--{flag} {value} must be at least 1")
@@ -153,24 +157,30 @@ def make_samples(
     request.check()
     manifest, codec = Manifest.load(request.data), load_codec(request.data)
     asked = samples_per_label(request.per_label, manifest.labels, "--per-label")
-    if sum(asked) > MAX_SAMPLES:
-        raise UserError(f"--per-label asks for {sum(asked):,} samples; one job makes at most {MAX_SAMPLES:,}")
+    keep_best = request.filters.keep_best
+    accepted = [num_to_accept(number, keep_best) for number in asked]
+    if sum(accepted) > MAX_SAMPLES:
+        best = "" if keep_best is None else f" with --keep-best {keep_best:g}"
+        raise UserError(
+            f"--per-label asks for {sum(accepted):,} samples{best}; one job makes at most {MAX_SAMPLES:,}"
+        )
     names = [label.name for label in manifest.labels]
     columns = ScoreColumns.asked_for(request.scores, request.soft_labels, names)
     spec = output_spec(manifest.source, request.form, columns.names)
     fidelity = None
-    if request.filters.judge_threshold is not None or columns.names:
-        judge = BayesJudge.load(request.checkpoint, request.data, request.device)
-        fidelity = LabelFidelity(judge, len(names), request.filters.judge_threshold or 0.0)
+    if request.filters.need_probabilities or columns.names:
+        load = partial(BayesJudge.load, request.checkpoint, request.data, request.device)
+        fidelity = request.filters.fidelity(names, load)
     real = {split: read_texts(request.data, split) for split in SPLITS if split in manifest.splits}
     chain = make_filters(request.filters, real, text_spec(spec), codec, names, fidelity)
-    acceptance = Acceptance(chain, names, asked)
+    confidence = fidelity.opinions.confidence if fidelity and keep_best is not None else None
+    acceptance = Acceptance(chain, names, asked, keep_best, confidence)
     del real
     job = open_job(request.to, request.data, request.checkpoint, request.settings)
     rows = NewRows(job, codec, manifest, spec, acceptance, columns, fidelity and fidelity.opinions)
     try:
         filled = fill(
-            job, acceptance, rows.read, executor, asked, request.unit_size, request.limits, progress
+            job, acceptance, rows.read, executor, accepted, request.unit_size, request.limits, progress
         )
     finally:
         executor.close()

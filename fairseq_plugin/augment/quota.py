@@ -15,6 +15,10 @@ _MENDS = {
     "duplicate": "ask for fewer, or raise --temperature or --sampling-topp",
     "copy_of_train": "raise --temperature, or train less: the model knows train by heart",
     "conflict": "train longer: the model does not tell the labels apart",
+    "doubtful_label": "train longer, or lower --judge-threshold",
+    "less_confident": "raise --most-tries, or keep a larger share (--keep-best)",
+    "invented_words": "train longer, or raise --invented-words",
+    "near_duplicate": "ask for fewer, or raise --temperature or --near-duplicates",
 }
 _OTHERWISE = "train longer or on more rows, or set the filter of that reason less strictly"
 

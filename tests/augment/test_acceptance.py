@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from fairseq_plugin.augment.acceptance import SURPLUS, Acceptance
+from fairseq_plugin.augment.acceptance import SURPLUS, Acceptance, num_to_accept
 from fairseq_plugin.augment.filters import Candidate, FilterChain
 from fairseq_plugin.augment.text_filters import Duplicates, WholeText
 
@@ -71,3 +71,16 @@ def test_without_a_number_everything_is_kept_and_there_is_no_surplus():
     acceptance.add([Candidate(i, i % 3, str(i), "7", 2, True) for i in range(9)])
     acceptance.limit()
     assert acceptance.tally().total.kept == 9 and SURPLUS not in acceptance.reasons
+
+
+def test_the_most_confident_share_of_each_label_is_kept_of_equal_ones_the_first():
+    sure = {0: 0.5, 2: 0.9, 4: 0.9, 6: 0.1, 8: 0.9, 1: 0.3, 3: 0.2}
+    candidates = [Candidate(number, number % 2, str(number), "5", 2, True) for number in sorted(sure)]
+    acceptance = Acceptance(FilterChain([]), ["a", "b"], None, 0.4, sure.__getitem__)
+    acceptance.add(candidates)
+    acceptance.limit()
+    kept = [number for number in sure if acceptance.reason(number) is None]
+    assert kept == [2, 4, 1] and acceptance.num_accepted == 3
+    assert acceptance.tally().total.reasons == {"less_confident": 4}
+    assert [num_to_accept(number, 0.1) for number in (1, 3, 7)] == [10, 30, 70]
+    assert num_to_accept(2, 0.3) == 7 and num_to_accept(5, None) == 5

@@ -64,6 +64,7 @@ def test_both_scripts_have_the_same_flags():
         ("--near-duplicates no", "--near-duplicates 'no' is neither a number"),
         ("--invented-words 1.5", "--invented-words 1.5 must be from 0 to 1, or auto, or off"),
         ("--judge-threshold 1.5", "--judge-threshold 1.5 must be from 0 to 1"),
+        ("--keep-best 0", "--keep-best 0 must be above 0 and at most 1"),
         ("--invented-words none", "--invented-words 'none' is neither"),
     ],
 )

@@ -11,7 +11,7 @@ from fairseq_plugin.augment.collect import candidate_of
 from fairseq_plugin.augment.executors import Rank, Ranks, ThisProcess
 from fairseq_plugin.augment.fill import fill
 from fairseq_plugin.augment.filter_options import make_filters
-from fairseq_plugin.augment.generate import GenerateRequest, generate
+from fairseq_plugin.augment.generate import GenerateRequest, generate, make_samples
 from fairseq_plugin.augment.quota import Limits
 from fairseq_plugin.augment.results import sample_of
 from fairseq_plugin.augment.units import Unit
@@ -167,6 +167,39 @@ def test_labels_that_the_model_doubts_are_rejected(request_for, parts, tmp_path)
     assert min(judged[n, ["neg", "pos"].index(row.label)] for n, row in enumerate(made)) >= 0.9 - 1e-4
     assert found.record.counts.total.reasons["doubtful_label"] > 0
     assert found.record.to_json()["collect"]["judge_threshold"] == 0.9
+
+
+def test_the_best_share_of_each_label_is_kept_and_the_rest_is_less_confident(request_for, parts, tmp_path):
+    request = request_for(tmp_path / "job", per_label="neg=6,pos=5", soft_labels=True, form="jsonl")
+    filters = dataclasses.replace(request.filters, keep_best=0.25)
+    made = make_samples(dataclasses.replace(request, filters=filters), ThisProcess())
+    judge, sure = BayesJudge.load(parts.checkpoint, parts.data), {0: [], 1: []}
+    for one, reason in made.judged():
+        if reason is None:
+            sure[one.label].append((-judge.probabilities([one.text])[0, one.label], one.id, one.text))
+    assert [len(own) >= 4 * number for own, number in zip(sure.values(), (6, 5))] == [True, True]
+    found = generate(dataclasses.replace(request, filters=filters), ThisProcess())
+    for label, name, number in ((0, "neg", 6), (1, "pos", 5)):
+        kept = [row.text for row in read_synthetic(found.folder).rows if row.label == name]
+        limit = sorted(sure[label])[number - 1][0] + 1e-5  # two that are all but equal may change places
+        allowed = {text for own, _, text in sure[label] if own <= limit}
+        assert len(kept) == number and set(kept) <= allowed
+    counts = found.record.counts.total
+    assert counts.reasons["less_confident"] == sum(map(len, sure.values())) - 11 and counts.kept == 11
+
+
+def test_a_teacher_takes_the_models_place(request_for, tmp_path):
+    request = request_for(tmp_path / "job", form="jsonl", per_label="8", soft_labels=True)
+    first = read_synthetic(generate(request, ThisProcess()).folder).rows
+    lines = ["text\tpos\tneg", *(f"{row.text}\t1\t{3 if row.label == 'neg' else 0}" for row in first)]
+    (tmp_path / "t.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    filters = dataclasses.replace(request.filters, teacher=str(tmp_path / "t.tsv"))
+    found = generate(dataclasses.replace(request, filters=filters), ThisProcess())
+    rows = [json.loads(line) for line in (found.folder / "train.jsonl").read_text("utf-8").split("\n")[:-1]]
+    assert [(row["p_neg"], row["p_pos"]) for row in rows if row["label"] == "neg"] == [(0.75, 0.25)] * 8
+    assert [(row["p_neg"], row["p_pos"]) for row in rows if row["label"] == "pos"] == [(0, 1)] * 8
+    with pytest.raises(UserError, match="--teacher .*: say what for, by --soft-labels"):
+        generate(dataclasses.replace(request, filters=filters, soft_labels=False), ThisProcess())
 
 
 @pytest.mark.parametrize(
