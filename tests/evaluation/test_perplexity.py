@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_plugin.core import logits_in_pieces
 from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.evaluation import perplexity
 from fairseq_plugin.evaluation.perplexity import score_windows, stream_perplexity
 from fairseq_plugin.evaluation.windows import cut
 from tests.evaluation.made_text import tiny_gpt2
@@ -125,5 +125,5 @@ def test_no_windows_are_refused(text, gpt2):
 
 def test_a_long_vocabulary_is_scored_in_pieces(monkeypatch, text, gpt2):
     whole = stream_perplexity(gpt2, text.stream[:200], 50)[0]
-    monkeypatch.setitem(perplexity._LOGITS_AT_ONCE, "cpu", 7 * gpt2.config.vocab_size)
+    monkeypatch.setitem(logits_in_pieces._LOGITS_AT_ONCE, "cpu", 7 * gpt2.config.vocab_size)
     assert stream_perplexity(gpt2, text.stream[:200], 50)[0] == pytest.approx(whole, rel=1e-6)
