@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from scripts.environment import PIN_FILES, normal, read_pins
 
 LEFT_OUT = {"torchaudio"}  # fairseq asks for it, language modelling never imports it
-OPTIONAL = {"nltk", "pandas", "pyarrow", "ray"}  # extras of setup.py; where one is missing a line says so
+OPTIONAL = {"ctranslate2", "nltk", "pandas", "pyarrow", "ray"}  # extras; each missing one is told in a line
 FIRST_PARTY = {"fairseq_plugin", "scripts", "tests", "benchmarks"}
 BUILD, FAIRSEQ, RUNTIME, TEST = PIN_FILES
 
