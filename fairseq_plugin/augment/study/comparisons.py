@@ -189,7 +189,7 @@ def _facts(points: Mapping[Key, Point]) -> dict[tuple[int, float, float], dict[s
             gathered.setdefault((key.k, *key.generator), {})[key.split] = point.facts
     found = {}
     for place, by_split in gathered.items():
-        names = list(next(iter(by_split.values())))
+        names = dict.fromkeys(name for facts in by_split.values() for name in facts)
         values = {name: [facts[name] for facts in by_split.values() if name in facts] for name in names}
         found[place] = {name: float(np.mean(own)) for name, own in values.items()}
     return found

@@ -4,6 +4,7 @@ import pytest
 
 from fairseq_plugin.augment.study.arms import FILTERED, JUDGED, PATIENCE, SYNTHETIC
 from fairseq_plugin.augment.study.comparisons import GAIN, HARM, LEVEL, NONE, compare
+from fairseq_plugin.augment.study.points import Point
 from tests.augment.study.made_study import STUDENT, points
 
 
@@ -43,3 +44,12 @@ def test_new_points_are_paired_with_the_real_ones_of_their_own_splits():
     assert len(real.accuracies) == 5 and real.spread > 0
     lonely = {key: own for key, own in made.items() if key.generator}
     assert compare(lonely, [10]).comparisons == ()
+
+
+def test_a_figure_that_some_splits_lack_is_the_mean_of_the_others():
+    """Where nothing was accepted there is no fidelity."""
+    made = points([10], 3, {"real": 0.6}, {})
+    first = next(key for key in made if key.generator)
+    made[first] = Point(first, made[first].arms, {"generated": 40.0, "accepted": 0.0})
+    facts = compare(made, [10]).facts[10, 0.5, 1.0]
+    assert facts["fidelity"] == pytest.approx(0.7) and facts["generated"] == 80.0
