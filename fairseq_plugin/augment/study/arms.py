@@ -3,13 +3,15 @@
 Cheap: the real rows; the same rows repeated to as many as the new ones would make, so with as many updates;
 trained until dev does not improve; changed a little (EDA). New: the generator's rows alone, and the real rows
 with its first samples as they came, with those that passed the filters, and with those that a judge is most
-confident of. The judge has read the k rows and nothing else.
+confident of: a plain classifier, or the generator itself by Bayes' rule. Either judge has read the k rows and
+nothing else.
 """
 
 import time
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairseq_plugin.augment.eda import Synonyms
 from fairseq_plugin.augment.neural_students import BILSTM, NGRAM_BAG
@@ -21,9 +23,10 @@ from fairseq_plugin.augment.write_sets import Examples
 
 STUDENTS: dict[str, Student] = {"bag-of-words": BagOfWords(), "ngrams": NGRAM_BAG, "bilstm": BILSTM}
 PATIENCE = "real, to patience"
-UNFILTERED, FILTERED, JUDGED = "real + unfiltered", "real + filtered", "real + judged"
+UNFILTERED, FILTERED = "real + unfiltered", "real + filtered"
+JUDGED, MODEL_JUDGED = "real + judged", "real + judged by the model"
 CHEAP = (REAL, REPEATED, PATIENCE, EDA)
-NEW = (SYNTHETIC, UNFILTERED, FILTERED, JUDGED)
+NEW = (SYNTHETIC, UNFILTERED, FILTERED, JUDGED, MODEL_JUDGED)
 
 
 def real_arms(
@@ -55,19 +58,21 @@ def train_and_answer(
     return found
 
 
-def most_confident(rows: Examples, confidence: np.ndarray, per_label: Mapping[int, int]) -> Examples:
-    """Of every label the rows with the highest confidence, in their order; the first among equals.
+def most_confident(rows: Examples, shares_NL: NDArray[np.float64], wanted: Mapping[int, int]) -> Examples:
+    """Of the rows whose label a judge gives too, those of every label that it is most confident of, in order.
 
     Args:
         rows: label index and text of each.
-        confidence: of each row, that its label fits; ``(N,)``.
-        per_label: how many to keep.
+        shares_NL: the judge's probability of every label of each.
+        wanted: how many to keep of each label; the first among equals.
     """
-    ranked = sorted(range(len(rows)), key=lambda place: -confidence[place])
-    left, kept = dict(per_label), []
-    for place in ranked:
+    labels_N = np.array([label for label, _ in rows], dtype=np.int64)
+    confidence_N = shares_NL[np.arange(len(rows)), labels_N]
+    agrees_N = shares_NL.argmax(axis=1) == labels_N
+    left, kept = dict(wanted), []
+    for place in np.argsort(-confidence_N, kind="stable").tolist():
         label = rows[place][0]
-        if left.get(label, 0) > 0:
+        if agrees_N[place] and left.get(label, 0) > 0:
             left[label] -= 1
             kept.append(place)
     return [rows[place] for place in sorted(kept)]

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_plugin.augment.bayes_judge import BayesJudge
 from fairseq_plugin.augment.executors import ThisProcess
 from fairseq_plugin.augment.generate import GenerateRequest, make_samples
 from fairseq_plugin.augment.job import Settings
@@ -139,6 +143,13 @@ class Generator:
             "ended_share": ended / max(1, len(judged)),
         }
         return Drawn([row for row in raw if row[1].strip()], accepted, wanted, facts)
+
+    def probabilities(self, rows: Examples) -> NDArray[np.float64]:
+        """What the generator itself thinks of rows: p(label | text) by Bayes' rule, ``(N, L)``."""
+        stages = self._stages()
+        found_NL = BayesJudge.load(stages.checkpoint, stages.data).probabilities([text for _, text in rows])
+        names = [label.name for label in Manifest.load(stages.data).labels]
+        return found_NL[:, [names.index(label) for label in self.labels]]
 
     def _stages(self) -> Stages:
         return Stages(

@@ -4,7 +4,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_plugin.augment.study.arms import FILTERED, JUDGED, PATIENCE, STUDENTS, SYNTHETIC, UNFILTERED
+from fairseq_plugin.augment.study.arms import (
+    FILTERED,
+    JUDGED,
+    MODEL_JUDGED,
+    PATIENCE,
+    STUDENTS,
+    SYNTHETIC,
+    UNFILTERED,
+)
 from fairseq_plugin.augment.study.comparisons import Found, Way
 from fairseq_plugin.augment.study.report import size
 from fairseq_plugin.augment.verdict_arms import EDA, REAL, REPEATED
@@ -24,6 +32,7 @@ STYLES = {
     UNFILTERED: ("#e69f00", "-"),
     FILTERED: ("#0072b2", "-"),
     JUDGED: ("#009e73", "-"),
+    MODEL_JUDGED: ("#56b4e9", "-"),
 }
 GUESS = "most frequent label"
 LEAST_SPAN = 0.3  # of accuracy on the vertical axis: what chance does must not look large

@@ -68,8 +68,8 @@ def _method(request: StudyRequest, whole: LabelledSet) -> list[str]:
         f"{len(whole.labels)} labels, measured on {len(whole.test):,} rows of {whole.test_name}; k rows per "
         f"class and k more for dev, drawn from {len(whole.pool):,} rows of train"
         + (f" (left out: {left_out})" if left_out else "") + ". The generator (GPT-2 "
-        f"{start}), the filters, the judge and every choice have seen these 2 k rows per class and nothing "
-        f"else. New rows per class: {request.times} k; the judge takes the most confident out of "
+        f"{start}), the filters, the judges and every choice have seen these 2 k rows per class and nothing "
+        f"else. New rows per class: {request.times} k; a judge takes the most confident out of "
         f"{request.choose_from} times as many."
     ]  # fmt: skip
 

@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Any, cast
-
-import numpy as np
 
 from fairseq_plugin.augment.eda import wordnet_synonyms
-from fairseq_plugin.augment.judge import Judge, train_judge
+from fairseq_plugin.augment.judge import probabilities, train_judge
 from fairseq_plugin.augment.study.arms import (
     FILTERED,
     JUDGED,
+    MODEL_JUDGED,
     STUDENTS,
     SYNTHETIC,
     UNFILTERED,
@@ -27,7 +25,6 @@ from fairseq_plugin.augment.study.points import Key, Point, read_point, write_po
 from fairseq_plugin.augment.study.request import StudyRequest
 from fairseq_plugin.augment.study.splits import LabelledSet, Split, draw_split, read_set
 from fairseq_plugin.augment.study.yardstick import Yardstick, agreement
-from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.sealed import is_sealed, write_sealed
 
@@ -131,12 +128,16 @@ class Study:
         generator = Generator(self.request, self.whole.labels, folder, first.k, first.split, gamma)
         generator.train(split)
         drawn = generator.draw(split, temperature)
+        rows, wanted, num_labels = drawn.accepted, drawn.wanted, len(self.whole.labels)
         judge = train_judge([text for _, text in split.train], [label for label, _ in split.train])
+        judged = most_confident(rows, probabilities(judge, rows, num_labels), wanted) if rows else []
+        by_model = most_confident(rows, generator.probabilities(rows), wanted) if rows else []
         arms = {
             SYNTHETIC: drawn.filtered,
             UNFILTERED: [*split.train, *drawn.raw],
             FILTERED: [*split.train, *drawn.filtered],
-            JUDGED: [*split.train, *_judged(judge, drawn)],
+            JUDGED: [*split.train, *judged],
+            MODEL_JUDGED: [*split.train, *by_model],
         }
         facts = drawn.facts | self._fidelity(drawn)
         for key in keys:
@@ -157,21 +158,6 @@ class Study:
     @cached_property
     def _yardstick(self) -> Yardstick:
         return Yardstick.of(self.whole)
-
-
-def _judged(judge: Judge, drawn: Drawn) -> Examples:
-    """The accepted rows whose label the judge gives too, the most confident of each label."""
-    rows = drawn.accepted
-    if not rows:
-        return []
-    pipeline = cast(Any, judge)  # scikit-learn's
-    shares_NL = pipeline.predict_proba([text for _, text in rows])
-    place = {label: column for column, label in enumerate(pipeline.classes_)}
-    labels_N = np.array([place[label] for label, _ in rows])
-    agrees_N = shares_NL.argmax(axis=1) == labels_N
-    confidence_N = shares_NL[np.arange(len(rows)), labels_N][agrees_N]
-    kept = [row for row, agrees in zip(rows, agrees_N, strict=True) if agrees]
-    return most_confident(kept, confidence_N, drawn.wanted)
 
 
 def describe(key: Key) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fairseq_plugin.augment.study.arms import CHEAP, NEW, PATIENCE, most_confident, real_arms
@@ -118,10 +119,11 @@ def test_every_label_gets_as_many_new_rows_whatever_its_frequency(data, tmp_path
     assert first_of_each(rows, {0: 2, 1: 5}) == [(0, "a"), (1, "b"), (0, "c"), (1, "d")]
 
 
-def test_the_judge_keeps_the_most_confident_of_each_label_in_order():
-    rows = [(0, "a"), (1, "b"), (0, "c"), (0, "d"), (1, "e")]
-    kept = most_confident(rows, [0.5, 0.9, 0.7, 0.5, 0.2], {0: 2, 1: 1})
-    assert kept == [(0, "a"), (1, "b"), (0, "c")]
+def test_a_judge_keeps_what_it_agrees_with_the_most_confident_of_each_label_in_order():
+    rows = [(0, "a"), (1, "b"), (0, "c"), (0, "d"), (1, "e"), (0, "wrong")]
+    shares = np.array([0.6, 0.1, 0.8, 0.6, 0.3, 0.4])
+    kept = most_confident(rows, np.stack([shares, 1 - shares], axis=1), {0: 2, 1: 5})
+    assert kept == [(0, "a"), (1, "b"), (0, "c"), (1, "e")]
 
 
 @pytest.mark.slow
@@ -142,4 +144,4 @@ def test_a_study_with_a_generator_ends_in_a_report_and_trains_nothing_twice(data
     assert rights(study) == before and checkpoint.stat().st_mtime_ns == when
     lines, paths = write_results(study, tmp_path / "s" / "verdict")
     assert all(path.stat().st_size for path in paths) and len(paths) == 4
-    assert any("real + judged" in line for line in lines)
+    assert any("real + judged by the model" in line for line in lines)
