@@ -11,12 +11,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from fairseq_plugin.augment.augmented_set import read_synthetic
-from fairseq_plugin.augment.executors import ThisProcess
+from fairseq_plugin.augment.bayes_judge import BayesJudge
 from fairseq_plugin.augment.frames import (
-    LOG_PROBABILITY,
     LabelValue,
     Rows,
     is_frame,
@@ -26,15 +24,12 @@ from fairseq_plugin.augment.frames import (
     to_frame,
     write_table,
 )
-from fairseq_plugin.augment.generate import GenerateRequest, generate
-from fairseq_plugin.augment.job_progress import JobBar
-from fairseq_plugin.augment.label_model import LabelModel, load_label_model
-from fairseq_plugin.augment.log_probability import log_probabilities
 from fairseq_plugin.augment.model_stages import train_model
 from fairseq_plugin.augment.python_names import arguments_named, in_python
 from fairseq_plugin.augment.quick_verdict import QuickVerdict, describe, judge_rows
 from fairseq_plugin.augment.request import AugmentRequest
-from fairseq_plugin.augment.stage import ROOT
+from fairseq_plugin.augment.sample_rows import NewFrameRows, sample_rows
+from fairseq_plugin.augment.score_examples import score_examples
 from fairseq_plugin.augment.stages import Stages
 from fairseq_plugin.augment.trained import Trained
 from fairseq_plugin.errors import UserError
@@ -107,7 +102,7 @@ class Augmenter:
         with arguments_named():
             self._request.check()
         self._trained: Trained | None = None
-        self._model: LabelModel | None = None
+        self._judge: BayesJudge | None = None
 
     # -- learning ----------------------------------------------------------------------------------------
 
@@ -151,7 +146,7 @@ class Augmenter:
                 manifest = train_model(stages, self.verbose, stacklevel=3)
             names = [label.name for label in manifest.labels]
             self._trained = Trained(stages, table.columns, {name: labels[name] for name in names})
-            self._model = None
+            self._judge = None
         return self
 
     # -- new rows ----------------------------------------------------------------------------------------
@@ -162,6 +157,8 @@ class Augmenter:
         labels: Sequence[LabelValue] | None = None,
         allow_fewer: bool = False,
         seed: int | None = None,
+        soft_labels: bool = False,
+        filters: Mapping[str, Any] | None = None,
     ) -> "DataFrame":
         """New rows: exactly so many of each label, whole and new (no copy of a real row, none twice).
 
@@ -173,15 +170,20 @@ class Augmenter:
             labels: only these; None: all.
             allow_fewer: give what there is, with a warning, where a label falls short.
             seed: of the samples; None: the object's own.
+            soft_labels: a column more for each label, ``p_LABEL``: its probability given the text.
+            filters: see :class:`~fairseq_plugin.augment.filter_options.FilterOptions`, such as
+                ``{"judge_threshold": 0.8}``; None: the defaults.
 
         Returns:
-            Columns as in the rows given to :meth:`fit`, and ``log_probability``: of the sentence and its end
-            given the label, in nats, <= 0, to four decimals.
+            Columns as in the rows given to :meth:`fit`; ``log_probability``, of the sentence and its end
+            given the label, in nats, <= 0; ``label_probability``, of the label given the text, by the model.
+            To four decimals.
 
         Raises:
             UserError: unknown labels, a label that fell short, or pandas is not installed.
         """
-        return to_frame(self._sample(n, labels, allow_fewer, seed), self._known().columns)
+        found = self._sample(n, labels, allow_fewer, seed, soft_labels, filters)
+        return to_frame(found.rows, self._known().columns, found.more)
 
     def sample_rows(
         self,
@@ -189,87 +191,78 @@ class Augmenter:
         labels: Sequence[LabelValue] | None = None,
         allow_fewer: bool = False,
         seed: int | None = None,
+        soft_labels: bool = False,
+        filters: Mapping[str, Any] | None = None,
     ) -> list[dict[str | int, object]]:
         """:meth:`sample` as a list of dicts, without pandas."""
-        return self._sample(n, labels, allow_fewer, seed)
+        return self._sample(n, labels, allow_fewer, seed, soft_labels, filters).rows
 
     def _sample(
-        self, n: N, labels: Sequence[LabelValue] | None, allow_fewer: bool, seed: int | None
-    ) -> list[dict[str | int, object]]:
+        self,
+        n: N,
+        labels: Sequence[LabelValue] | None,
+        allow_fewer: bool,
+        seed: int | None,
+        soft_labels: bool,
+        filters: Mapping[str, Any] | None,
+    ) -> NewFrameRows:
         with arguments_named():
             trained = self._known()
-            asked, settings = trained.asked(n, labels), trained.stages.settings
-            settings = settings if seed is None else replace(settings, seed=seed)
-            request = GenerateRequest(
-                data=trained.data,
-                checkpoint=trained.checkpoint,
-                to=ROOT / trained.stages.job_folder(settings),
-                per_label=asked,
-                settings=settings,
-                form="jsonl",
-                scores=True,
-                allow_fewer=allow_fewer,
+            asked = trained.asked(n, labels)
+            found = sample_rows(
+                trained, asked, allow_fewer, seed, soft_labels, filters or {}, self.device, self.verbose
             )
-            bar = JobBar(always=self.verbose)
-            try:
-                with FolderLock(request.to / "job", flag="folder", what=request.to):
-                    found = generate(request, ThisProcess(self.device), bar)
-                    rows = read_synthetic(request.set_folder).rows
-            finally:
-                bar.close()
         if found.shortage:
-            told = f"kept {len(rows):,} of {sum(asked.values()):,} asked: {found.shortage}"
+            told = f"kept {len(found.rows):,} of {sum(asked.values()):,} asked: {found.shortage}"
             warnings.warn(in_python(told), stacklevel=3)
-        scores = [row.cells[LOG_PROBABILITY] if isinstance(row.cells, dict) else math.nan for row in rows]
-        return [
-            trained.columns.row(row.text, trained.labels[row.label], **{LOG_PROBABILITY: score})
-            for row, score in zip(rows, scores, strict=True)
-        ]
+        return found
 
     # -- rows of one's own -------------------------------------------------------------------------------
 
     @overload
-    def score(self, rows: "DataFrame") -> "DataFrame": ...
+    def score(self, rows: "DataFrame", soft_labels: bool = False) -> "DataFrame": ...
 
     @overload
-    def score(self, rows: Rows) -> list[dict[str | int, object]]: ...
+    def score(self, rows: Rows, soft_labels: bool = False) -> list[dict[str | int, object]]: ...
 
-    def score(self, rows: "DataFrame | Rows") -> "DataFrame | list[dict[str | int, object]]":
-        """How probable the model finds each text given its label.
+    def score(
+        self, rows: "DataFrame | Rows", soft_labels: bool = False
+    ) -> "DataFrame | list[dict[str | int, object]]":
+        """How probable the model finds each text given its label, and each label given its text.
 
         Args:
             rows: a DataFrame with the columns of :meth:`fit`, pairs, or dicts.
+            soft_labels: a column more for each label, ``p_LABEL``.
 
         Returns:
-            The DataFrame with a column ``log_probability`` more, or dicts: of the text and its end given the
-            label, in nats, <= 0. Added up over rows, it is what ``fairseq-eval-lm`` says.
+            The DataFrame with more columns, or dicts: ``log_probability``, of the text and its end given the
+            label, in nats, <= 0 (added up over rows, it is what ``fairseq-eval-lm`` says), and
+            ``label_probability``, of the label given the text by Bayes' rule, in [0, 1].
 
         Warns:
-            UserWarning: texts without one (NaN): missing, changed by the tokenizer, or too long.
+            UserWarning: texts without them (NaN): missing, changed by the tokenizer, or too long.
 
         Raises:
             UserError: other columns, or a label that the model does not know.
         """
         with arguments_named():
             trained = self._known()
-            table = read_known(rows, trained.columns)
-            if self._model is None:
-                self._model = load_label_model(trained.checkpoint, trained.data, self.device)
-            examples = trained.examples(table)
-            known = [example for example in examples if example is not None]
-            values = iter(log_probabilities(self._model, known))
-        found = [math.nan if example is None else next(values) for example in examples]
-        if unscored := sum(map(math.isnan, found)):
+            table, more = read_known(rows, trained.columns), trained.score_columns(soft_labels)
+            if self._judge is None:
+                self._judge = BayesJudge.load(trained.checkpoint, trained.data, self.device)
+            values = score_examples(self._judge, trained.examples(table), len(trained.labels))
+        if unscored := sum(math.isnan(own[0]) for own in values):
             warnings.warn(
-                f"{unscored:,} of {len(found):,} rows have no log probability (NaN): no text or label, a "
+                f"{unscored:,} of {len(values):,} rows have no log probability (NaN): no text or label, a "
                 "text that the tokenizer would change, or one too long for the model",
                 stacklevel=2,
             )
         if is_frame(rows):
-            return rows.assign(**{LOG_PROBABILITY: found})  # type: ignore[union-attr]
+            columns = {name: [own[place] for own in values] for place, name in enumerate(more)}
+            return rows.assign(**columns)  # type: ignore[union-attr]
         return [
-            trained.columns.row(text, label, **{LOG_PROBABILITY: value})  # type: ignore[arg-type]
-            for text, label, value in zip(table.texts, table.labels, found, strict=True)
+            trained.columns.row(text, label, more, own)  # zip ends with the names: the rest was not asked for
+            for text, label, own in zip(table.texts, table.labels, values, strict=True)
         ]
 
     def verdict(self, rows: "DataFrame | Rows") -> QuickVerdict:

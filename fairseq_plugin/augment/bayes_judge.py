@@ -68,10 +68,19 @@ class BayesJudge:
         Raises:
             UserError: see :meth:`log_likelihoods`.
         """
-        joint_NL = self.log_likelihoods(texts) + self._log_prior_L
+        return self.posterior(self.log_likelihoods(texts))
+
+    def posterior(self, log_likelihood_NL: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bayes' rule: log p(text | label) -> p(label | text), both ``(N, L)``."""
+        joint_NL = log_likelihood_NL + self._log_prior_L
         joint_NL -= joint_NL.max(axis=1, keepdims=True, initial=-np.inf)
         probability_NL = np.exp(joint_NL)
         return probability_NL / probability_NL.sum(axis=1, keepdims=True)
+
+    def reads_whole(self, texts: Sequence[str]) -> list[bool]:
+        """Whether the tokenizer keeps each text as it is and the model has room for all of it and its end."""
+        encoded = self._model.codec.try_encode_batch(texts)
+        return [ids is not None and len(ids) < self._room for ids in encoded]
 
     @torch.no_grad()
     def log_likelihoods(self, texts: Sequence[str]) -> NDArray[np.float64]:

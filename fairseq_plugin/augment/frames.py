@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from fairseq_plugin.augment.score_columns import LABEL_PROBABILITY, LOG_PROBABILITY
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.labelled.guess import Hints, choose_columns
@@ -17,7 +18,7 @@ from fairseq_plugin.labelled.rows import label_name
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-LOG_PROBABILITY = "log_probability"  # the column that scores go to
+MORE = (LOG_PROBABILITY, LABEL_PROBABILITY)  # names of the columns that follow the user's own
 
 LabelValue = str | bool | int | float
 Rows = Sequence[tuple[str, LabelValue]] | Sequence[Mapping[Any, Any]]
@@ -36,11 +37,12 @@ class Columns:
     label: str | int = "label"
     text_first: bool = True
 
-    def row(self, text: str, label: LabelValue, **more: object) -> dict[str | int, object]:
-        """A row with these columns, and more after them."""
-        pair = {self.text: text, self.label: label}
-        ordered = pair if self.text_first else dict(reversed(pair.items()))
-        return {**ordered, **more}
+    def row(
+        self, text: object, label: object, more: Sequence[str], values: Sequence[object]
+    ) -> dict[str | int, object]:
+        """A row with these columns, and those named ``more`` after them; values beyond the names are left."""
+        own = dict(zip(self.names, [text, label] if self.text_first else [label, text], strict=True))
+        return {**own, **dict(zip(more, values))}
 
     @property
     def names(self) -> list[str | int]:
@@ -88,7 +90,7 @@ def read_table(
     text, label = choose_columns([*names], [*names], hints, "the rows")
     chosen = [list(found)[text], list(found)[label]]
     for name in chosen:
-        if not isinstance(name, (str, int)) or name == LOG_PROBABILITY:
+        if not isinstance(name, (str, int)) or name in MORE:
             raise UserError(f"a column of text or label cannot have the name {name!r}; rename it")
     return _table(found, Columns(chosen[0], chosen[1], text < label))
 
@@ -130,8 +132,15 @@ def write_table(path: Path, table: Table) -> None:
             stream.write(line.encode("utf-8", errors="surrogatepass"))  # preparation refuses it with its line
 
 
-def to_frame(rows: Sequence[Mapping[str | int, object]], columns: Columns) -> "DataFrame":
-    """Rows of our own as a DataFrame.
+def to_frame(
+    rows: Sequence[Mapping[str | int, object]], columns: Columns, more: Sequence[str] = MORE
+) -> "DataFrame":
+    """Rows of our own as a DataFrame, also where there are none.
+
+    Args:
+        rows: each with all columns.
+        columns: the user's own.
+        more: names of those after them.
 
     Raises:
         UserError: pandas is not installed.
@@ -143,8 +152,8 @@ def to_frame(rows: Sequence[Mapping[str | int, object]], columns: Columns) -> "D
             "a DataFrame needs pandas: pip install 'fairseq-scalegrad[notebook]'; sample_rows() gives a "
             "list of dicts without it"
         ) from error
-    names = [*columns.names, LOG_PROBABILITY]
-    return pandas.DataFrame.from_records([dict(row) for row in rows], columns=names)
+    records = [dict(row) for row in rows]
+    return pandas.DataFrame.from_records(records, columns=[*columns.names, *more])
 
 
 def is_frame(rows: object) -> bool:

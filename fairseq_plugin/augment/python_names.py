@@ -3,9 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 
+from fairseq_plugin.augment.filter_options import FilterOptions
 from fairseq_plugin.errors import UserError
 
+# --max-tokens is preparation's, too, and that is no argument.
+_FILTERS = {field.name for field in fields(FilterOptions)} - {"max_tokens"}
 _NAMES = {
     "gamma": "gamma",
     "seed": "seed",
@@ -27,6 +31,7 @@ _NAMES = {
     "label-column": "label_column",
     "valid": "valid",
     "allow-fewer": "allow_fewer=True",
+    **{name.replace("_", "-"): name for name in _FILTERS},
     "overwrite": "overwrite=True",
 }
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from fairseq_plugin.augment.frames import Columns, LabelValue, Table, label_value
 from fairseq_plugin.augment.request import AugmentRequest
+from fairseq_plugin.augment.score_columns import ScoreColumns
 from fairseq_plugin.augment.stage import ROOT
 from fairseq_plugin.augment.stages import Stages
 from fairseq_plugin.errors import UserError
@@ -85,6 +86,17 @@ class Trained:
         if isinstance(labels, (str, bytes)):
             raise UserError(f"labels {labels!r}: give a list of labels")
         return {self.name(label): n for label in (self.labels.values() if labels is None else labels)}
+
+    def score_columns(self, soft_labels: bool) -> list[str]:
+        """Names of the columns after the user's own.
+
+        Raises:
+            UserError: one of the user's own has such a name.
+        """
+        names = ScoreColumns.asked_for(True, soft_labels, [*self.labels]).names
+        if taken := [name for name in names if name in self.columns.names]:
+            raise UserError(f"soft_labels: a column of the rows is called {taken[0]!r} already; rename it")
+        return names
 
     def examples(self, table: Table) -> list[tuple[int, str] | None]:
         """Label index and text of each row, as preparation keeps it; None where one of them is missing."""

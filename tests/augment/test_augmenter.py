@@ -6,23 +6,23 @@ import math
 import re
 import warnings
 
+import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import fairseq_plugin
 from fairseq_plugin.augment.augmenter import Augmenter
 from fairseq_plugin.augment.frames import Columns
 from fairseq_plugin.augment.label_model import load_label_model
-from fairseq_plugin.augment.log_probability import log_probabilities
 from fairseq_plugin.augment.request import AugmentRequest
 from fairseq_plugin.augment.stages import Stages
 from fairseq_plugin.augment.trained import Trained
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
-from fairseq_plugin.storage.dictionary import EOS
+from fairseq_plugin.labelled.manifest import Manifest
 from scripts.reviews import make_reviews
 from tests.conftest import ROOT
+from tests.reference.bayes_oracle import log_likelihood, posterior
 
 COLUMNS, LABELS = Columns("review", "stars", text_first=False), {"neg": 0, "pos": 1}
 
@@ -66,7 +66,7 @@ def test_its_page_names_every_argument_and_its_example_is_python():
 
 def test_exactly_n_of_each_label_come_in_the_users_own_columns(augmenter):
     frame = augmenter.sample(7)
-    assert list(frame) == ["stars", "review", "log_probability"]
+    assert list(frame) == ["stars", "review", "log_probability", "label_probability"]
     assert frame["stars"].value_counts().to_dict() == {0: 7, 1: 7}
     assert frame["review"].is_unique and (frame["log_probability"] < 0).all()
 
@@ -101,28 +101,37 @@ def test_a_label_that_falls_short_is_an_error_or_a_warning(parts, tmp_path):
     assert 0 < len(frame) < 40 and told[0].filename == __file__
 
 
-def literal(model, label, text):
-    """log p(text, end | label): one token after the other, in float64."""
-    tokens, total = list(model.prompts[label]), 0.0
-    prompts = {item: number for number, item in enumerate(model.symbols)}
-    for token in [*(prompts[str(piece)] for piece in model.codec.encode(text)), EOS]:
-        logits_V = model.gpt2.logits(model.gpt2(torch.tensor([tokens])))[0, -1].double()
-        total += (logits_V[token] - logits_V.logsumexp(0)).item()
-        tokens.append(token)
-    return total
-
-
-def test_a_score_is_the_sum_over_tokens_whatever_the_batch(saved, parts, augmenter):
+def test_scores_are_the_sum_over_tokens_and_bayes_rule_whatever_the_batch(parts, augmenter):
     model = load_label_model(parts.checkpoint, parts.data)
-    rows = [("a warm film", 1), ("no", 0), ("", 0), ("the plot goes nowhere", 1), ("a warm film", 0)] * 30
-    with torch.inference_mode():
-        expected = [literal(model, label, text) for text, label in rows[:5]] * 30
-    found = augmenter.score(pd.DataFrame(rows, columns=["review", "stars"], index=range(5, 155)))
-    assert found["log_probability"].tolist() == pytest.approx(expected, abs=1e-4)
-    assert found.index[0] == 5
-    assert augmenter.score(rows[:1])[0] == {"stars": 1, "review": "a warm film"} | {
-        "log_probability": pytest.approx(expected[0], abs=1e-4)
+    index = {symbol: number for number, symbol in enumerate(model.symbols)}
+    counts = [label.counts["train"] for label in Manifest.load(parts.data).labels]
+    rows = [("a warm film", 1), ("no", 0), ("", 0), ("the plot goes nowhere", 1), ("a warm film", 0)]
+    expected = []
+    for text, label in rows:
+        tokens = [index[str(piece)] for piece in model.codec.encode(text)]
+        logs = [log_likelihood(model.gpt2, prompt, tokens) for prompt in model.prompts]
+        soft = posterior(logs, counts)
+        expected.append([logs[label], soft[label], *soft])
+    frame = pd.DataFrame(rows * 30, columns=["review", "stars"], index=range(5, 155))
+    found = augmenter.score(frame, soft_labels=True)
+    more = ["log_probability", "label_probability", "p_neg", "p_pos"]
+    assert found[more].to_numpy() == pytest.approx(np.array(expected * 30), abs=1e-4)
+    assert found[["review", "stars"]].equals(frame)
+    as_dict = augmenter.score(rows[:1])[0]
+    assert as_dict == {"stars": 1, "review": "a warm film"} | {
+        name: pytest.approx(value, abs=1e-4) for name, value in zip(more[:2], expected[0])
     }
+
+
+def test_new_rows_can_be_held_to_the_judge_and_tell_every_label(augmenter):
+    frame = augmenter.sample(5, soft_labels=True, filters={"judge_threshold": 0.6})
+    assert list(frame)[2:] == ["log_probability", "label_probability", "p_neg", "p_pos"]
+    assert (frame["label_probability"] >= 0.6).all() and len(frame) == 10
+    assert (frame["p_neg"] + frame["p_pos"]).tolist() == pytest.approx([1] * 10, abs=1e-3)
+    with pytest.raises(UserError, match="filters: there is no 'treshold'; there are compare, "):
+        augmenter.sample(5, filters={"treshold": 0.6})
+    with pytest.raises(UserError, match="^judge_threshold 2 must be"):
+        augmenter.sample(5, filters={"judge_threshold": 2})
 
 
 def test_rows_that_cannot_be_scored_are_nan_and_counted(augmenter):
@@ -130,13 +139,6 @@ def test_rows_that_cannot_be_scored_are_nan_and_counted(augmenter):
         found = augmenter.score([("long " * 200, 1), (None, 1), ("no label", None), (" fine ", 1)])
     assert [math.isnan(row["log_probability"]) for row in found] == [True, True, True, False]
     assert found[3]["log_probability"] == augmenter.score([("fine", 1)])[0]["log_probability"]
-
-
-def test_damaged_weights_are_told(parts):
-    model = load_label_model(parts.checkpoint, parts.data)
-    model.gpt2.ln_f.weight.data[:] = math.nan
-    with pytest.raises(UserError, match=r"NaN to text 0 \(from 0\)"):
-        log_probabilities(model, [(0, "a")])
 
 
 def copy_of(saved, tmp_path):
@@ -219,8 +221,9 @@ def test_a_frame_becomes_a_model_new_rows_and_a_verdict(tmp_path, monkeypatch):
     assert any("pretrained=FOLDER" in str(one.message) for one in told)
     assert {one.filename for one in told if one.category is UserWarning} == {__file__}
 
-    frame = model.sample(3, allow_fewer=True)
-    assert list(frame) == ["stars", "text", "log_probability"] and set(frame["stars"]) <= {0, 1}
+    hardly_trained = {"allow_fewer": True, "filters": {"invented_words": "off"}}
+    frame = model.sample(3, **hardly_trained)
+    assert list(frame)[:3] == ["stars", "text", "log_probability"] and set(frame["stars"]) <= {0, 1}
     log = (tmp_path / "out" / "gamma-1-seed-1" / "steps" / "eval-lm.log").read_text()
     tokens, nll = re.search(r"all labels \| (\d+) tokens \| nll ([\d.]+)", log).groups()
     assert -model.score(valid)["log_probability"].sum() / int(tokens) == pytest.approx(float(nll), abs=1e-5)
@@ -231,7 +234,7 @@ def test_a_frame_becomes_a_model_new_rows_and_a_verdict(tmp_path, monkeypatch):
         warnings.simplefilter("ignore")
         again = Augmenter(gamma=1, epochs=60, max_len=60, folder="out", verbose=False)
         again.fit(train, label_column="stars", valid=valid)
-        pd.testing.assert_frame_equal(again.sample(3, allow_fewer=True), frame)
+        pd.testing.assert_frame_equal(again.sample(3, **hardly_trained), frame)
         with pytest.raises(UserError, match="has changed since .*give overwrite=True"):
             again.fit(valid, label_column="stars")
     assert read_texts(tmp_path / "out" / "data", "valid")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_plugin.augment.frames import (
+    LABEL_PROBABILITY,
     LOG_PROBABILITY,
     Columns,
     label_values,
@@ -94,9 +95,10 @@ def test_labels_keep_their_type_and_missing_ones_are_seen():
 
 def test_rows_become_a_frame_in_the_users_order():
     columns = Columns("review", "stars", text_first=False)
-    frame = to_frame([columns.row("good", 1, log_probability=-2.5)], columns)
-    assert frame.to_dict("list") == {"stars": [1], "review": ["good"], LOG_PROBABILITY: [-2.5]}
-    assert list(to_frame([], columns)) == ["stars", "review", LOG_PROBABILITY]
+    more = [LOG_PROBABILITY, LABEL_PROBABILITY]
+    frame = to_frame([columns.row("good", 1, more, [-2.5, 0.75, 0.25])], columns)
+    assert frame.to_dict("list") == {"stars": [1], "review": ["good"]} | dict(zip(more, ([-2.5], [0.75])))
+    assert list(to_frame([], columns)) == ["stars", "review", *more]
 
 
 def test_errors_name_arguments_and_rows_left_out_are_counted():
