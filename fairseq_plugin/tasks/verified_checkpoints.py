@@ -260,9 +260,11 @@ def _at_least_one(flag: str) -> Callable[[str], int]:
     return check
 
 
-_CHECKS: dict[str, Callable[[str], object]] = {"--seed": _seed, "--update-freq": _update_freq} | {
-    flag: _at_least_one(flag)
-    for flag in ("--batch-size", "--batch-size-valid", "--max-tokens", "--max-tokens-valid", "--num-shards")
+_COUNTS = ("--batch-size", "--batch-size-valid", "--max-tokens", "--max-tokens-valid", "--num-shards")
+_CHECKS: dict[str, Callable[[str], object]] = {
+    "--seed": _seed,
+    "--update-freq": _update_freq,
+    **{flag: _at_least_one(flag) for flag in _COUNTS},
 }
 
 
