@@ -23,11 +23,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
-from fairseq_plugin.augment.study.generator import Generator  # noqa: E402
-from fairseq_plugin.augment.study.quality import REAL, Quality, measure_quality  # noqa: E402
-from fairseq_plugin.augment.study.request import StudyRequest  # noqa: E402
-from fairseq_plugin.augment.study.splits import draw_split, read_set  # noqa: E402
-from fairseq_plugin.augment.study.yardstick import Yardstick  # noqa: E402
+from fairseq_plugin.augment.verdict.study.generator import Generator  # noqa: E402
+from fairseq_plugin.augment.verdict.study.quality import REAL, Quality, measure_quality  # noqa: E402
+from fairseq_plugin.augment.verdict.study.request import StudyRequest  # noqa: E402
+from fairseq_plugin.augment.verdict.study.splits import draw_split, read_set  # noqa: E402
+from fairseq_plugin.augment.verdict.study.yardstick import Yardstick  # noqa: E402
 from fairseq_plugin.errors import plain_errors  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
 

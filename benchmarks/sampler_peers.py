@@ -15,7 +15,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fairseq_plugin.augment.label_model import LabelModel, load_label_model  # noqa: E402
+from fairseq_plugin.augment.jobs.label_model import LabelModel, load_label_model  # noqa: E402
 from fairseq_plugin.sampling.draw import Sampling  # noqa: E402
 from fairseq_plugin.sampling.pool import SamplePool  # noqa: E402
 from fairseq_plugin.sampling.request import DecodingRequest  # noqa: E402

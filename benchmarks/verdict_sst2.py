@@ -26,11 +26,11 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
 from benchmarks.marked_page import write_between_markers  # noqa: E402
-from fairseq_plugin.augment.study.plot import draw_study  # noqa: E402
-from fairseq_plugin.augment.study.report import tables, to_json  # noqa: E402
-from fairseq_plugin.augment.study.request import StudyRequest  # noqa: E402
-from fairseq_plugin.augment.study.results import found_so_far, most_frequent_share  # noqa: E402
-from fairseq_plugin.augment.study.run import NAME, Study, describe  # noqa: E402
+from fairseq_plugin.augment.verdict.study.plot import draw_study  # noqa: E402
+from fairseq_plugin.augment.verdict.study.report import tables, to_json  # noqa: E402
+from fairseq_plugin.augment.verdict.study.request import StudyRequest  # noqa: E402
+from fairseq_plugin.augment.verdict.study.results import found_so_far, most_frequent_share  # noqa: E402
+from fairseq_plugin.augment.verdict.study.run import NAME, Study, describe  # noqa: E402
 from fairseq_plugin.errors import plain_errors  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
 

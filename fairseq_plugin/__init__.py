@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fairseq_plugin.augment.augmenter import Augmenter
+    from fairseq_plugin.augment.notebook.augmenter import Augmenter
 
 __all__ = ["Augmenter"]
 
@@ -43,7 +43,7 @@ if find_spec("fairseq") is not None and not _in_script_of_ours():
 def __getattr__(name: str) -> Any:
     """``from fairseq_plugin import Augmenter``: the face for notebooks, read when somebody asks for it."""
     if name == "Augmenter":
-        from fairseq_plugin.augment.augmenter import Augmenter
+        from fairseq_plugin.augment.notebook.augmenter import Augmenter
 
         return Augmenter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

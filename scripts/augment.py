@@ -21,11 +21,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fairseq_plugin.augment.filter_flags import add_filter_flags, filter_options_of
-from fairseq_plugin.augment.request import AugmentRequest
-from fairseq_plugin.augment.row_files import FORMATS
-from fairseq_plugin.augment.stage import Runner
-from fairseq_plugin.augment.stages import Stages
+from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
+from fairseq_plugin.augment.jobs.row_files import FORMATS
+from fairseq_plugin.augment.pipeline.request import AugmentRequest
+from fairseq_plugin.augment.pipeline.stage import Runner
+from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.reports.display import visible
 from fairseq_plugin.storage.lock import FolderLock

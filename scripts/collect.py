@@ -17,8 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fairseq_plugin.augment.augmented_set import Options, SetRecord
-from fairseq_plugin.augment.collect import collect
-from fairseq_plugin.augment.filter_flags import add_filter_flags, filter_options_of
+from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
+from fairseq_plugin.augment.generations.collect import collect
 from fairseq_plugin.errors import plain_errors
 from fairseq_plugin.reports.display import percent, visible
 

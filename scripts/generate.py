@@ -18,15 +18,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fairseq_plugin.augment.acceptance import LESS_CONFIDENT, SURPLUS
-from fairseq_plugin.augment.executors import Executor, Processes, Rank, Ranks, ThisProcess
-from fairseq_plugin.augment.filter_flags import add_filter_flags, filter_options_of
-from fairseq_plugin.augment.generate import Generated, GenerateRequest, generate
-from fairseq_plugin.augment.job import Settings
-from fairseq_plugin.augment.job_progress import JobBar
-from fairseq_plugin.augment.quota import Limits
-from fairseq_plugin.augment.ray_executor import RayActors
-from fairseq_plugin.augment.row_files import FORMATS
+from fairseq_plugin.augment.filters.acceptance import LESS_CONFIDENT, SURPLUS
+from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
+from fairseq_plugin.augment.jobs.executors import Executor, Processes, Rank, Ranks, ThisProcess
+from fairseq_plugin.augment.jobs.generate import Generated, GenerateRequest, generate
+from fairseq_plugin.augment.jobs.job import Settings
+from fairseq_plugin.augment.jobs.progress import JobBar
+from fairseq_plugin.augment.jobs.quota import Limits
+from fairseq_plugin.augment.jobs.ray_executor import RayActors
+from fairseq_plugin.augment.jobs.row_files import FORMATS
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.reports.display import percent, visible
 from fairseq_plugin.storage.lock import FolderLock

@@ -18,8 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fairseq_plugin.augment.judge import Judged, describe, judge_samples
-from fairseq_plugin.augment.judge_by_model import judge_by_model
+from fairseq_plugin.augment.judges.by_model import judge_by_model
+from fairseq_plugin.augment.judges.words import Judged, describe, judge_samples
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.reports.display import percent, short, visible

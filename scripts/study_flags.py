@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fairseq_plugin.augment.study.arms import STUDENTS
-from fairseq_plugin.augment.study.points import Key
-from fairseq_plugin.augment.study.request import StudyRequest
-from fairseq_plugin.augment.study.results import write_results
-from fairseq_plugin.augment.study.run import Study, describe
-from fairseq_plugin.augment.study.splits import ALL
+from fairseq_plugin.augment.verdict.study.arms import STUDENTS
+from fairseq_plugin.augment.verdict.study.points import Key
+from fairseq_plugin.augment.verdict.study.request import StudyRequest
+from fairseq_plugin.augment.verdict.study.results import write_results
+from fairseq_plugin.augment.verdict.study.run import Study, describe
+from fairseq_plugin.augment.verdict.study.splits import ALL
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.lock import FolderLock
 

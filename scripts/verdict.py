@@ -24,8 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fairseq_plugin.augment.quick_verdict import DO_NOT_USE, EXIT_STATUS, describe, judge_set
-from fairseq_plugin.augment.verdict import Verdict, verdict
+from fairseq_plugin.augment.verdict.by_labels import Verdict, verdict
+from fairseq_plugin.augment.verdict.quick import DO_NOT_USE, EXIT_STATUS, describe, judge_set
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.evaluation.unigram import unigram_entropy
 from fairseq_plugin.files import atomic_write

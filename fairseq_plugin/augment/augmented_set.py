@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fairseq_plugin.augment.filter_options import FilterOptions
+from fairseq_plugin.augment.filters.options import FilterOptions
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.rows import Row, SourceSpec, stream_rows

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fairseq_plugin.augment.judge import Agreement
-from fairseq_plugin.augment.verdict import verdict
+from fairseq_plugin.augment.judges.words import Agreement
+from fairseq_plugin.augment.verdict.by_labels import verdict
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.reports.opinions import (
     OUTCOMES,

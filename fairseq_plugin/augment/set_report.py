@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fairseq_plugin.augment.augmented_set import REPORT, SetRecord, read_set
-from fairseq_plugin.augment.filter_options import Examples
-from fairseq_plugin.augment.filters import Candidate
-from fairseq_plugin.augment.judge import agree, synthetic_examples, train_judge
+from fairseq_plugin.augment.filters.chain import Candidate
+from fairseq_plugin.augment.filters.options import Examples
+from fairseq_plugin.augment.filters.text_filters import SPLITS
+from fairseq_plugin.augment.judges.words import agree, synthetic_examples, train_judge
 from fairseq_plugin.augment.report_inputs import (
     Judgement,
     judgement_of,
     read_judgement,
     read_verdict,
 )
-from fairseq_plugin.augment.text_filters import SPLITS
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.labelled.binary import read_texts

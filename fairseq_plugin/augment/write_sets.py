@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fairseq_plugin.augment.augmented_set import Options, WrittenFile
-from fairseq_plugin.augment.filter_options import Examples
-from fairseq_plugin.augment.row_files import write_parts
+from fairseq_plugin.augment.filters.options import Examples
+from fairseq_plugin.augment.jobs.row_files import write_parts
 from fairseq_plugin.labelled.binary import keeps_other_columns, read_prepared_rows
 from fairseq_plugin.labelled.label_folders import write_label_folders
 from fairseq_plugin.labelled.manifest import Manifest

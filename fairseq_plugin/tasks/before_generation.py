@@ -14,7 +14,7 @@ from fairseq import tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from omegaconf import DictConfig
 
-from fairseq_plugin.augment.record import generation_lock
+from fairseq_plugin.augment.generations.record import generation_lock
 from fairseq_plugin.errors import UserError, plain_errors
 
 _COMMANDS = ("fairseq-generate", "generate")  # python -m fairseq_cli.generate is the second

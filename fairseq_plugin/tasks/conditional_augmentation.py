@@ -14,8 +14,8 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING, DictConfig
 
+from fairseq_plugin.augment.generations.record import GenerationRecord, closing_on_error, facts_of_run
 from fairseq_plugin.augment.label_counts import SampleIds, check_sample_ids, samples_per_label
-from fairseq_plugin.augment.record import GenerationRecord, closing_on_error, facts_of_run
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.datasets.label_prompts import LabelPrompts
 from fairseq_plugin.datasets.labelled_examples import LabelledExamples

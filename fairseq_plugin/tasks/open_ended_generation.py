@@ -14,7 +14,7 @@ from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingTask
 from omegaconf import DictConfig
 
-from fairseq_plugin.augment.record import GenerationRecord, closing_on_error, facts_of_run
+from fairseq_plugin.augment.generations.record import GenerationRecord, closing_on_error, facts_of_run
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.corpus.folder import check_split, load_codec, read_stream
 from fairseq_plugin.corpus.manifest import TextManifest

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_plugin.augment.job import Settings
+from fairseq_plugin.augment.jobs.job import Settings
 from tests.augment.made_generation import make_data
 from tests.augment.made_job import JobParts, train_model
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from fairseq_plugin.augment.job import Job, Settings, open_job
+from fairseq_plugin.augment.jobs.job import Job, Settings, open_job
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.labelled.binary import read_items
 from fairseq_plugin.labelled.manifest import Manifest

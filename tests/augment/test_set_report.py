@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fairseq_plugin.augment.augmented_set import Options, read_set
-from fairseq_plugin.augment.collect import collect
+from fairseq_plugin.augment.generations.collect import collect
 from fairseq_plugin.augment.set_report import rewrite_report
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.manifest import Manifest

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-import fairseq_plugin.augment.collect as collect_module
+import fairseq_plugin.augment.generations.collect as collect_module
 from fairseq_plugin.augment.augmented_set import Options, read_synthetic
-from fairseq_plugin.augment.collect import collect
+from fairseq_plugin.augment.generations.collect import collect
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.lock import owned
 from tests.augment.made_generation import ANY_WORDS, GOOD, Made, make_data, write_generation

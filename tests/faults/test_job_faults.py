@@ -11,8 +11,8 @@ import psutil
 import pytest
 import torch
 
-from fairseq_plugin.augment.executors import ThisProcess
-from fairseq_plugin.augment.generate import GenerateRequest, generate
+from fairseq_plugin.augment.jobs.executors import ThisProcess
+from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate
 from fairseq_plugin.errors import CannotWriteError
 from fairseq_plugin.storage.lock import FolderLock
 from scripts import generate as script

@@ -124,7 +124,7 @@ def watch(event, args):
         events.append((event, str(args)))
 sys.addaudithook(watch)
 import fairseq_plugin
-print(events, [name for name in sys.modules if name.startswith("fairseq_plugin.augment.augmenter")])
+print(events, [name for name in sys.modules if name.startswith("fairseq_plugin.augment.notebook.augmenter")])
 """
 
 

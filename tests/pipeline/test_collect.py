@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.augment.augmented_set import Options
-from fairseq_plugin.augment.bayes_judge import BayesJudge
-from fairseq_plugin.augment.collect import collect
+from fairseq_plugin.augment.generations.collect import collect
+from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.manifest import Manifest

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from fairseq_plugin.augment.augmented_set import Options, read_synthetic
-from fairseq_plugin.augment.collect import collect
+from fairseq_plugin.augment.generations.collect import collect
 from tests.augment.made_generation import ANY_WORDS, GOOD, TRAIN, Made, make_data, write_generation
 from tests.pipeline.test_collect import PLAIN, rows_of
 

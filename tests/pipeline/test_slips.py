@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fairseq_plugin.augment.augmented_set import Options
-from fairseq_plugin.augment.collect import collect
-from fairseq_plugin.augment.record import generation_lock
+from fairseq_plugin.augment.generations.collect import collect
+from fairseq_plugin.augment.generations.record import generation_lock
 from fairseq_plugin.errors import UserError
 from tests.augment.made_generation import ANY_WORDS
 from tests.conftest import child_environment

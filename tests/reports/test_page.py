@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fairseq_plugin.augment.filters import tally
+from fairseq_plugin.augment.filters.chain import tally
 from fairseq_plugin.reports import facts, figures, page, page_first, page_sections
 from fairseq_plugin.reports.display import escape, number, percent, ratio, tick_texts
 from fairseq_plugin.reports.opinions import (

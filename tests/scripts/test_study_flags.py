@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from fairseq_plugin.augment.study.splits import ALL
+from fairseq_plugin.augment.verdict.study.splits import ALL
 from scripts import verdict
 from scripts.study_flags import request_of
-from tests.augment.study.made_study import sentences, write_set
+from tests.augment.verdict.study.made_study import sentences, write_set
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fairseq_plugin.augment.collect import collect
+from fairseq_plugin.augment.generations.collect import collect
 from scripts.verdict import main
 from tests.augment.made_generation import GOOD, make_data, write_generation
 

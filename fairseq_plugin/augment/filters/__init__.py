@@ -1,0 +1,1 @@
+"""Which generated samples are kept, and why each other one is not."""

@@ -1,0 +1,1 @@
+"""What ``fairseq-generate`` has left: read, verified, gathered, collected."""

@@ -1,0 +1,1 @@
+"""Units of work, where they are done, and exactly N accepted rows of them."""

@@ -1,0 +1,268 @@
+"""A job folder: what its samples depend on (``job.json``), and one file per finished unit of work.
+
+:func:`run_unit` is the one method that works; executors only decide where.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fairseq_plugin.augment.jobs.label_model import LabelModel, load_label_model
+from fairseq_plugin.augment.jobs.units import ForeignUnit, Unit, UnitSamples, read_unit, write_unit
+from fairseq_plugin.augment.label_counts import MAX_ID
+from fairseq_plugin.errors import UserError, addressed_to_the_user
+from fairseq_plugin.files import sha256, writing_errors
+from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.sampling.draw import Sampling
+from fairseq_plugin.sampling.pool import SamplePool, default_slots
+from fairseq_plugin.sampling.request import Continuation, DecodingRequest
+from fairseq_plugin.storage.dictionary import EOS
+from fairseq_plugin.storage.manifest import NAME as MANIFEST
+from fairseq_plugin.storage.sample_file import SampleLine
+from fairseq_plugin.storage.sealed import is_sealed, write_sealed
+
+NAME = "job.json"
+UNITS = "units"
+FORMAT, VERSION = "augmentation job", 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How samples are drawn, by the names of fairseq's flags; -1 turns top-k and top-p off."""
+
+    seed: int = 1
+    temperature: float = 1.0
+    sampling_topk: int = -1
+    sampling_topp: float = -1.0
+    max_len_b: int = 200
+    compute_dtype: str | None = None  # None: as the model was trained
+
+    def __post_init__(self) -> None:
+        if self.max_len_b < 1:
+            raise UserError(f"--max-len-b {self.max_len_b}: at least one new token is needed")
+        if not 0 <= self.seed < 2**32:  # what fairseq's own commands take
+            raise UserError(f"--seed {self.seed}: give a seed from 0 to {2**32 - 1:,}")
+        if not (self.sampling_topk == -1 or self.sampling_topk > 0):
+            raise UserError(f"--sampling-topk {self.sampling_topk} must be positive; -1 turns it off")
+        self.method()
+
+    def method(self) -> Sampling:
+        """How a token is drawn."""
+        top_p = 1.0 if self.sampling_topp == -1 else self.sampling_topp
+        try:
+            return Sampling(self.temperature, max(self.sampling_topk, 0), top_p)
+        except ValueError as error:
+            raise UserError(f"--temperature, --sampling-topk, --sampling-topp: {error}") from error
+
+    def to_json(self) -> dict[str, object]:
+        """As the record of a ``fairseq-generate --sampling`` states it; the seed is told apart there."""
+        stated: dict[str, object] = {"sampling": True, **asdict(self), "beam": 1, "nbest": 1, "min_len": 1}
+        stated.pop("seed")
+        return {**stated, "sampler": "keyed"}
+
+
+@dataclass(frozen=True)
+class MadeWith:
+    """Everything that a job's samples depend on besides their ids."""
+
+    manifest_sha256: str
+    checkpoint_sha256: str
+    seed: int
+    settings: dict[str, object]
+    labels: list[str]
+
+    @classmethod
+    def of(cls, data: str | Path, checkpoint: str | Path, settings: Settings) -> "MadeWith":
+        """For these files as they are now.
+
+        Raises:
+            UserError: there are no such files.
+        """
+        manifest = Manifest.load(data)
+        if not Path(checkpoint).is_file():
+            raise UserError(f"--path: there is no checkpoint {checkpoint}; train one, or name another file")
+        return cls(
+            manifest_sha256=sha256(Path(data) / MANIFEST),
+            checkpoint_sha256=sha256(checkpoint),
+            seed=settings.seed,
+            settings=settings.to_json(),
+            labels=[label.name for label in manifest.labels],
+        )
+
+    def digest(self) -> str:
+        """Tells a job's units from those of others."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job folder that is open for work.
+
+    Attributes:
+        folder: ``--to``.
+        data: the prepared folder.
+        checkpoint: ``--path``.
+        settings: how samples are drawn.
+        made_with: what the samples depend on.
+    """
+
+    folder: Path
+    data: Path
+    checkpoint: Path
+    settings: Settings
+    made_with: MadeWith
+
+    @property
+    def units(self) -> Path:
+        """The folder of the units' files."""
+        return self.folder / UNITS
+
+    @property
+    def num_labels(self) -> int:
+        return len(self.made_with.labels)
+
+    def load_model(self, device: str = "cpu") -> LabelModel:
+        """The model of the job.
+
+        Raises:
+            UserError: the checkpoint has changed since the job was opened, or is not fit for the data.
+        """
+        model = load_label_model(self.checkpoint, self.data, device, self.settings.compute_dtype)
+        if model.sha256 != self.made_with.checkpoint_sha256:
+            raise UserError(f"--path {self.checkpoint} changed since the job began; give the same file")
+        return model
+
+    def read(self, unit: Unit) -> UnitSamples:
+        """What a finished unit holds; see :func:`~fairseq_plugin.augment.jobs.units.read_unit`."""
+        return read_unit(self.units, unit, self.made_with.digest(), self.num_labels)
+
+    def is_done(self, unit: Unit) -> bool:
+        """Whether a unit's file has its name, whatever is in it."""
+        return unit.path(self.units).is_file()
+
+    def set_aside_if_damaged(self, unit: Unit) -> str | None:
+        """Rename the file of a unit that is not as it was written, so that the unit is made again.
+
+        Returns:
+            What was wrong with it; None where it is whole or absent.
+
+        Raises:
+            ForeignUnit: it is of another job.
+        """
+        if not self.is_done(unit):
+            return None
+        try:
+            self.read(unit)
+        except ForeignUnit:
+            raise
+        except UserError as error:
+            path = unit.path(self.units)
+            path.rename(path.with_name(f"{path.name}.damaged"))
+            return str(error)
+        return None
+
+
+def open_job(
+    folder: str | Path, data: str | Path, checkpoint: str | Path, settings: Settings | None = None
+) -> Job:
+    """Make a job folder, or go on with one.
+
+    Args:
+        folder: ``--to``.
+        data: the prepared folder that the model was trained on.
+        checkpoint: the model.
+        settings: how samples are drawn.
+
+    Raises:
+        UserError: the folder holds another job or other things; the message names what differs.
+    """
+    folder, data, checkpoint = Path(folder), Path(data), Path(checkpoint)
+    settings = settings or Settings()
+    made_with = MadeWith.of(data, checkpoint, settings)
+    job = Job(folder, data, checkpoint, settings, made_with)
+    path = folder / NAME
+    if path.exists():
+        _require_same(path, made_with)
+    elif folder.exists() and any(entry.name != UNITS for entry in folder.iterdir() if entry.name[0] != "."):
+        raise UserError(f"--to {folder} holds other things than a job; name another folder")
+    with writing_errors(folder, job.units):
+        job.units.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        content = {"format": FORMAT, "version": VERSION, "data": data.resolve().name, **asdict(made_with)}
+        write_sealed(path, content)
+    return job
+
+
+def _require_same(path: Path, made_with: MadeWith) -> None:
+    stated = _read(path)
+    theirs, ours = {name.name: stated.get(name.name) for name in fields(MadeWith)}, asdict(made_with)
+    if theirs == ours:
+        return
+    settings = theirs.pop("settings")
+    theirs |= settings if isinstance(settings, dict) else {}
+    ours |= ours.pop("settings")  # tell the one that differs
+    differing = [
+        f"{name} {_brief(theirs.get(name))}, now {_brief(ours.get(name))}"
+        for name in {**theirs, **ours}
+        if theirs.get(name) != ours.get(name)
+    ]
+    raise UserError(
+        f"--to {path.parent} holds a job of other settings ({'; '.join(differing)}); give the "
+        "same, or name another folder"
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    written = path.read_bytes()
+    try:
+        stated = json.loads(written)
+    except (ValueError, RecursionError):
+        stated = None
+    if not isinstance(stated, dict) or not is_sealed(stated, written):
+        raise UserError(f"{path} is damaged: its digest is not its own; restore it, or name another folder")
+    if stated.get("format") != FORMAT or stated.get("version") != VERSION:
+        raise UserError(f"{path} is not a job of this version ({FORMAT!r}, {VERSION}); name another folder")
+    return stated
+
+
+def _brief(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."
+
+
+def run_unit(job: Job, unit: Unit, model: LabelModel) -> None:
+    """Sample a unit and write its file.
+
+    Raises:
+        UserError: the model's logits are damaged (the message names the samples), or the disk is full.
+    """
+    began, ids = time.monotonic(), unit.ids(job.num_labels)
+    if ids[-1] > MAX_ID:
+        raise UserError(f"sample {ids[-1]} is beyond the last sample id, {MAX_ID:,}: ask for fewer samples")
+    with addressed_to_the_user(FloatingPointError):
+        lines = sorted(_sampled(job, unit, model), key=lambda line: line.id)
+    seconds = round(time.monotonic() - began, 3)
+    write_unit(job.units, unit, job.made_with.digest(), lines, seconds)
+
+
+def _sampled(job: Job, unit: Unit, model: LabelModel) -> Iterator[SampleLine]:
+    """The lines of a unit, as its texts finish. What they share is read once for all of the unit."""
+    prompt, ids = model.prompts[unit.label], unit.ids(job.num_labels)
+    request = DecodingRequest(
+        job.settings.method(),
+        end=EOS,
+        max_new=min(job.settings.max_len_b, model.room(unit.label)),
+        seed=job.settings.seed,
+    )
+    slots = min(default_slots(model.gpt2, len(prompt) + request.max_new), unit.count)
+    for one in SamplePool(model.gpt2, request, len(prompt), slots).run([(prompt, ids)]):
+        yield _line(model, one.sample_id, one.continuation)
+
+
+def _line(model: LabelModel, sample_id: int, found: Continuation) -> SampleLine:
+    symbols = " ".join(model.symbols[index] for index in found.tokens.tolist() if index != EOS)
+    return SampleLine(sample_id, 0, symbols, found.ended, float(found.scores.double().sum()))

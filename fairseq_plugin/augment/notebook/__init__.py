@@ -1,0 +1,1 @@
+"""Augmentation in Python: ``from fairseq_plugin import Augmenter``."""

@@ -1,0 +1,88 @@
+"""New rows of a trained model, by a job like that of ``scripts/generate.py`` in this process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from fairseq_plugin.augment.augmented_set import read_synthetic
+from fairseq_plugin.augment.filters.options import FilterOptions
+from fairseq_plugin.augment.jobs.executors import ThisProcess
+from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate
+from fairseq_plugin.augment.jobs.progress import JobBar
+from fairseq_plugin.augment.notebook.trained import Trained
+from fairseq_plugin.augment.pipeline.stage import ROOT
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.storage.lock import FolderLock
+
+
+@dataclass(frozen=True)
+class NewFrameRows:
+    """What came of it.
+
+    Attributes:
+        rows: with the user's own columns and labels.
+        more: names of the columns after those.
+        shortage: which labels fell short, if any.
+    """
+
+    rows: list[dict[str | int, object]]
+    more: list[str]
+    shortage: str | None
+
+
+def sample_rows(
+    trained: Trained,
+    asked: Mapping[str, int],
+    allow_fewer: bool,
+    seed: int | None,
+    soft_labels: bool,
+    filters: Mapping[str, Any],
+    device: str,
+    show_bar: bool,
+) -> NewFrameRows:
+    """Write sentences until so many of each label are accepted, or go on where an earlier call stopped.
+
+    Args:
+        trained: the model.
+        asked: rows of each label, by name.
+        allow_fewer, seed, soft_labels, filters: see :meth:`.augmenter.Augmenter.sample`.
+        device: where to compute.
+        show_bar: whether to show a bar.
+
+    Raises:
+        UserError: labels that fell short, or an unknown filter.
+    """
+    settings = trained.stages.settings if seed is None else replace(trained.stages.settings, seed=seed)
+    request = GenerateRequest(
+        data=trained.data,
+        checkpoint=trained.checkpoint,
+        to=ROOT / trained.stages.job_folder(settings),
+        per_label=asked,
+        settings=settings,
+        filters=_filters(filters),
+        form="jsonl",
+        scores=True,
+        soft_labels=soft_labels,
+        device=device,
+        allow_fewer=allow_fewer,
+    )
+    more, made = trained.score_columns(soft_labels), []
+    bar = JobBar(always=show_bar)
+    try:
+        with FolderLock(request.to / "job", flag="folder", what=request.to):
+            found = generate(request, ThisProcess(device), bar)
+            rows = read_synthetic(request.set_folder).rows
+    finally:
+        bar.close()
+    for row in rows:
+        assert isinstance(row.cells, dict)
+        values = [row.cells[name] for name in more]
+        made.append(trained.columns.row(row.text, trained.labels[row.label], more, values))
+    return NewFrameRows(made, more, found.shortage)
+
+
+def _filters(options: Mapping[str, Any]) -> FilterOptions:
+    known = [field.name for field in fields(FilterOptions)]
+    if unknown := [name for name in options if name not in known]:
+        raise UserError(f"filters: there is no {unknown[0]!r}; there are {', '.join(known)}")
+    return FilterOptions(**options)

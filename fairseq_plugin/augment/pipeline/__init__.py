@@ -1,0 +1,1 @@
+"""What ``scripts/augment.py`` runs, one stage after the other."""

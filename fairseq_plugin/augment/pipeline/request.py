@@ -1,0 +1,127 @@
+"""What a person asks of augmentation: the flags of ``scripts/augment.py``."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq_plugin.augment.filters.options import FilterOptions
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.labelled import parquet
+
+ENDINGS = ("tsv", "csv", "jsonl")
+_SPLITS = {"train": ("train",), "valid": ("valid", "dev"), "test": ("test",)}
+
+
+@dataclass(frozen=True)
+class AugmentRequest:
+    """What to augment, and how.
+
+    Attributes:
+        source: a file of labelled rows, or a folder with ``train.*`` and perhaps ``valid.*`` (``dev.*``) and
+            ``test.*``; None with ``data``.
+        to: folder for everything that is written.
+        per_label: new sentences, as ``--samples-per-label`` reads it.
+        valid, test: files beside ``source``; they take the place of a folder's.
+        text_column, label_column: a name, or a position from 0; None: guessed.
+        drop_unknown_labels: leave out rows of valid and test whose label train lacks.
+        pretrained: folder of a GPT-2 to start from; None: from scratch.
+        data: a prepared folder, instead of ``source``.
+        path: a trained checkpoint, instead of training.
+        gamma: of ScaleGrad, in (0, 1].
+        seed: of the split, the training and the samples.
+        epochs: most passes over the training set; None: by the size of the set.
+        temperature, top_k, top_p: of sampling; no top_k: every token may come.
+        max_len: most tokens of a sentence.
+        form: of the new set's files; None: the source's own.
+        scores: a column more, with each sentence's log probability.
+        workers: processes that write sentences.
+        filters: which sentences are accepted.
+        allow_fewer: go on with fewer new sentences where a label falls short.
+        overwrite: where inputs or settings differ from an earlier run in ``to``, start again.
+    """
+
+    to: Path
+    source: Path | None = None
+    per_label: str = "500"
+    valid: Path | None = None
+    test: Path | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    drop_unknown_labels: bool = False
+    pretrained: Path | None = None
+    data: Path | None = None
+    path: Path | None = None
+    gamma: float = 0.5
+    seed: int = 1
+    epochs: int | None = None
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 0.95
+    max_len: int = 100
+    form: str | None = None
+    scores: bool = False
+    workers: int = 1
+    filters: FilterOptions = field(default_factory=FilterOptions)
+    allow_fewer: bool = False
+    overwrite: bool = False
+
+    def check(self) -> None:
+        """Refuse what cannot be meant, before anything is written.
+
+        Raises:
+            UserError: naming the flag, its value and the mend.
+        """
+        if (self.source is None) == (self.data is None):
+            raise UserError("give a labelled file or folder, or else --data with a prepared folder")
+        if self.path is not None and self.data is None:
+            raise UserError(f"--path {self.path} needs --data, the prepared folder that it was trained on")
+        if not 0 < self.gamma <= 1:  # also NaN
+            raise UserError(f"--gamma {self.gamma} must be in (0, 1]; 1 is maximum likelihood")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"--seed {self.seed}: give a seed from 0 to {2**32 - 1:,}")
+        if self.epochs is not None and self.epochs < 1:
+            raise UserError(f"--epochs {self.epochs} must be at least 1")
+        if not math.isfinite(self.temperature) or self.temperature <= 0:
+            raise UserError(f"--temperature {self.temperature} must be above 0")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"--top-p {self.top_p} must be in (0, 1]; 1 keeps every token")
+        for flag, value in (("top-k", self.top_k), ("max-len", self.max_len), ("workers", self.workers)):
+            if value is not None and value < 1:
+                raise UserError(f"--{flag} {value} must be at least 1")
+        if self.form == parquet.FORMAT:
+            parquet.require_pyarrow()
+        for flag, path in (("--valid", self.valid), ("--test", self.test)):
+            if path is not None and not path.is_file():
+                raise UserError(f"{flag} {path}: there is no such file")
+        for flag, path in (("--data", self.data), ("--from", self.pretrained)):
+            if path is not None and not path.is_dir():
+                raise UserError(f"{flag} {path} is not a folder")
+        if self.path is not None and not self.path.is_file():
+            raise UserError(f"--path {self.path}: there is no such checkpoint")
+
+    def files(self) -> dict[str, Path]:
+        """The source's files by split; train is always there.
+
+        Raises:
+            UserError: there is no such file, or more than one for a split.
+        """
+        assert self.source is not None
+        if self.source.is_dir():
+            found = {split: _file_of(self.source, names) for split, names in _SPLITS.items()}
+            if found["train"] is None:
+                names = ", ".join(f"train.{ending}" for ending in ENDINGS)
+                raise UserError(f"{self.source} holds none of {names}; name the file itself")
+        elif self.source.is_file():
+            found = {"train": self.source}
+        else:
+            raise UserError(f"{self.source}: there is no such file or folder")
+        found |= {"valid": self.valid or found.get("valid"), "test": self.test or found.get("test")}
+        return {split: path for split, path in found.items() if path is not None}
+
+
+def _file_of(folder: Path, names: tuple[str, ...]) -> Path | None:
+    found = [folder / f"{name}.{ending}" for name in names for ending in ENDINGS]
+    found = [path for path in found if path.is_file()]
+    if len(found) > 1:
+        raise UserError(f"{folder} holds {', '.join(path.name for path in found)}: keep one of them")
+    return found[0] if found else None

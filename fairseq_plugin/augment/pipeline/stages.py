@@ -1,0 +1,332 @@
+"""The stages from a labelled file to an augmented set and its verdict: fairseq's commands, our scripts.
+
+Everything is below ``to``::
+
+    data/                     prepared for fairseq (data-from-NAME/ with --from)
+    gamma-0.5-seed-1/         one folder per setting: results stand side by side
+        checkpoints/          the model, its log and curves
+        generated/ID/         the samples of one model and one way to draw them: units of work
+        augmented/            the new set, its record and report
+        judge.json            a classifier of the real rows on the new ones
+        verdict.json          what classifiers learn from the new rows
+        steps/                marks of finished stages, and what each command said
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_plugin.augment.filters.flags import words_of
+from fairseq_plugin.augment.jobs.job import MadeWith, Settings
+from fairseq_plugin.augment.pipeline.plan import BATCH_TOKENS, BATCHES_PER_UPDATE, Plan, plan, vocabulary
+from fairseq_plugin.augment.pipeline.request import AugmentRequest
+from fairseq_plugin.augment.pipeline.stage import Stage, Watcher, flags, python, short, stock
+from fairseq_plugin.augment.pipeline.training_progress import TrainingProgress
+from fairseq_plugin.augment.verdict.quick import EXIT_STATUS
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
+from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.storage.manifest import NAME as MANIFEST
+from fairseq_plugin.storage.sealed import write_sealed
+
+TASK = ("--user-dir", "fairseq_plugin", "--task", "conditional_augmentation")
+_MAX_TOKENS = 256  # of a row, for a model from scratch: gpt2_tiny has so many positions
+_OURS = ("checkpoints", "generated", "augmented", "judge.json", "verdict.json", "steps")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What is run for a request, and where it writes."""
+
+    request: AugmentRequest
+
+    @property
+    def data(self) -> Path:
+        """The prepared folder."""
+        return short(self.request.data or self.request.to / f"data{self._start}")
+
+    @property
+    def run(self) -> Path:
+        """The folder of this setting."""
+        return short(self.request.to) / f"gamma-{self.request.gamma:g}-seed-{self.request.seed}{self._start}"
+
+    @property
+    def _start(self) -> str:
+        """What tells folders of another start apart: its tokenizer is another, too."""
+        return f"-from-{self.request.pretrained.resolve().name}" if self.request.pretrained else ""
+
+    @property
+    def augmented(self) -> Path:
+        """The new set."""
+        return self.run / "augmented"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The model that generates."""
+        return short(self.request.path or self.run / "checkpoints" / "checkpoint_best.pt")
+
+    def __iter__(self) -> Iterator[Stage]:
+        """The stages, each made when those before it have run."""
+        yield from self.model()
+        yield self.generate()
+        yield self.judge()
+        yield self.verdict()
+        yield self.report()
+
+    def model(self) -> Iterator[Stage]:
+        """Those of them that end with a trained model."""
+        if self.request.data is None:
+            self._check_source()
+            yield self.prepare()
+        self._begin_run()
+        if self.request.path is None:
+            yield self.train()
+        yield self.perplexity()
+
+    def plan(self) -> Plan:
+        """How the prepared data is trained on."""
+        manifest = Manifest.load(self.data)
+        counts = [label.counts.get("train", 0) for label in manifest.labels]
+        tokens = manifest.splits["train"].tokens
+        return plan(tokens, counts, self.request.pretrained is not None, self.request.epochs)
+
+    @property
+    def settings(self) -> Settings:
+        """How sentences are drawn."""
+        return Settings(
+            seed=self.request.seed,
+            temperature=self.request.temperature,
+            sampling_topk=self.request.top_k or -1,
+            sampling_topp=self.request.top_p,
+            max_len_b=self.request.max_len,
+        )
+
+    def job_folder(self, settings: Settings) -> Path:
+        """One for each model and way to draw: what was made stays, whatever is asked for next."""
+        return self.run / "generated" / MadeWith.of(self.data, self.checkpoint, settings).digest()[:8]
+
+    # -- the stages --------------------------------------------------------------------------------------
+
+    def prepare(self) -> Stage:
+        """The source in fairseq's form."""
+        request, files = self.request, self.request.files()
+        if request.pretrained is not None:
+            codec = flags(codec="gpt2", gpt2_bpe=short(request.pretrained))
+        else:
+            size = vocabulary(files["train"].stat().st_size)
+            codec = flags(codec="bytes", vocab_size=size, max_tokens=_MAX_TOKENS)
+        paths = {split: short(path) for split, path in files.items()}
+        return Stage(
+            "Prepare it for fairseq",
+            python(
+                "prepare_labelled.py",
+                paths["train"],
+                *flags(
+                    valid=paths.get("valid"),
+                    test=paths.get("test"),
+                    to=self.data,
+                    text_column=request.text_column,
+                    label_column=request.label_column,
+                    seed=request.seed if "valid" not in paths else None,
+                    drop_unknown_labels=request.drop_unknown_labels,
+                    overwrite=request.overwrite,
+                ),
+                *codec,
+            ),
+        )
+
+    def train(self) -> Stage:
+        """The model; it stops early, and its best checkpoint by validation is taken."""
+        chosen, save_dir = self.plan(), self.run / "checkpoints"
+        return self._stage(
+            "train",
+            "Train GPT-2 with ScaleGrad",
+            stock(
+                "fairseq-train",
+                self.data,
+                *TASK,
+                *flags(
+                    arch=chosen.arch,
+                    pretrained_model=self.request.pretrained and short(self.request.pretrained),
+                    dropout=chosen.dropout,
+                    criterion="scale_grad",
+                    gamma=f"{self.request.gamma:g}",
+                    optimizer="fused_adamw",
+                    lr=f"{chosen.lr:g}",
+                    lr_scheduler="inverse_sqrt",
+                    warmup_updates=chosen.warmup,
+                    clip_norm=1.0,
+                    max_tokens=BATCH_TOKENS,
+                    update_freq=BATCHES_PER_UPDATE,
+                    max_epoch=chosen.epochs,
+                    patience=chosen.patience,
+                    validate_interval=chosen.interval,
+                    save_interval=chosen.interval,
+                    seed=self.request.seed,
+                    no_epoch_checkpoints=True,
+                    save_dir=save_dir,
+                    log_format="json",
+                    log_interval=10,
+                    log_file=save_dir / "train.log",
+                ),
+            ),
+            outputs=(self.checkpoint,),
+            watcher=lambda: TrainingProgress(chosen.epochs),
+        )
+
+    def perplexity(self) -> Stage:
+        """Perplexity of sentences that the model has not seen."""
+        return self._stage(
+            "eval-lm",
+            "Perplexity of unseen sentences, given their labels",
+            stock(
+                "fairseq-eval-lm", self.data, *TASK,
+                *flags(path=self.checkpoint, gen_subset="valid", max_tokens=4096),
+            ),
+            watcher=lambda: _Picked("Perplexity of the sentences given their label", "perplexity"),
+        )  # fmt: skip
+
+    def generate(self) -> Stage:
+        """New sentences of each label, until as many as asked for are accepted."""
+        request, settings = self.request, self.settings
+        return Stage(
+            f"Write new sentences until enough are accepted, per label: {request.per_label}",
+            python(
+                "generate.py",
+                *flags(
+                    data=self.data,
+                    path=self.checkpoint,
+                    to=self.job_folder(settings),
+                    rows_to=self.augmented,
+                    per_label=request.per_label,
+                    seed=settings.seed,
+                    temperature=f"{settings.temperature:g}",
+                    sampling_topk=request.top_k,
+                    sampling_topp=f"{settings.sampling_topp:g}",
+                    max_len_b=settings.max_len_b,
+                    format=request.form,
+                    scores=request.scores,
+                    workers=request.workers,
+                    allow_fewer=request.allow_fewer,
+                ),
+                *words_of(request.filters),
+            ),
+        )
+
+    def judge(self) -> Stage:
+        """Does a classifier of the real rows agree with the new labels?"""
+        return Stage(
+            "Ask an independent classifier, trained on the real set, whether it agrees with the labels",
+            python(
+                "judge_agreement.py",
+                *flags(data=self.data, samples=self.augmented, json=self.run / "judge.json"),
+            ),
+        )
+
+    def verdict(self) -> Stage:
+        """Is it worth using?"""
+        return Stage(
+            "The verdict: what a plain classifier learns from the new rows",
+            python(
+                "verdict.py", "quick",
+                *flags(data=self.data, samples=self.augmented, seed=self.request.seed,
+                       json=self.run / "verdict.json"),
+            ),
+            log=self.verdict_log,
+            watcher=lambda: _Picked(""),
+            statuses=(0, *EXIT_STATUS.values()),
+        )  # fmt: skip
+
+    def report(self) -> Stage:
+        """The page, with all that is known now."""
+        return Stage(
+            "Write the report",
+            python(
+                "report.py",
+                *flags(
+                    data=self.data,
+                    samples=self.augmented,
+                    judge=self.run / "judge.json",
+                    verdict=self.run / "verdict.json",
+                ),
+            ),
+        )
+
+    @property
+    def verdict_log(self) -> Path:
+        """Where the verdict's sentence is kept."""
+        return self.run / "steps" / "verdict.log"
+
+    def _stage(
+        self,
+        name: str,
+        title: str,
+        command: tuple[str, ...],
+        watcher: Callable[[], Watcher],
+        inputs: tuple[Path, ...] = (),
+        outputs: tuple[Path, ...] = (),
+    ) -> Stage:
+        steps = self.run / "steps"
+        return Stage(
+            title,
+            command,
+            inputs=(self.data / MANIFEST, *inputs),
+            outputs=outputs,
+            mark=steps / f"{name}.json" if outputs else None,
+            log=steps / f"{name}.log",
+            watcher=watcher,
+        )
+
+    # -- what an earlier run has left ----------------------------------------------------------------------
+
+    def _check_source(self) -> None:
+        """The files must be those that an earlier run prepared."""
+        if self.request.overwrite or not (self.data / MANIFEST).is_file():
+            return
+        known = Manifest.load(self.data).source_files
+        for split, path in self.request.files().items():
+            if split in known and known[split].sha256 != sha256(path):
+                raise UserError(
+                    f"{path} has changed since {self.data} was prepared from it: give --overwrite to start "
+                    "again with it (the earlier results go), or another --to"
+                )
+
+    def _begin_run(self) -> None:
+        """Note what the run is made from; what an earlier one made from something else goes or is named."""
+        place = self.run / "steps" / "run.json"
+        train = [] if self.request.path is not None else list(self.train().command)
+        now = {"manifest": sha256(self.data / MANIFEST), "train": train}
+        try:
+            before = json.loads(place.read_text("utf-8"))
+        except (OSError, ValueError):
+            before = now  # a new run, or one whose note is lost: every command checks for itself
+        if before.get("manifest") != now["manifest"] and not self.request.overwrite:
+            raise UserError(
+                f"{self.run} holds results of other data than {self.data} now is: give --overwrite to "
+                "replace them, or another --to"
+            )
+        if self.request.overwrite and (before.get("manifest"), before.get("train")) != tuple(now.values()):
+            for name in _OURS:
+                path = self.run / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for folder in (place.parent, self.run / "checkpoints"):  # fairseq writes its log before it makes it
+            folder.mkdir(parents=True, exist_ok=True)
+        write_sealed(place, now)
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """Shows what follows a pattern in a line."""
+
+    pattern: str
+    name: str = ""
+
+    def see(self, line: str) -> str | None:
+        found = re.search(f"({self.pattern})(.*)", line)
+        return f"{self.name}{found[2]}".strip() if found else None
+
+    def close(self) -> None:
+        """Nothing to close."""

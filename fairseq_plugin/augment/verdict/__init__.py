@@ -1,0 +1,1 @@
+"""Whether new rows are worth using, by what classifiers learn from them."""

@@ -1,0 +1,87 @@
+"""Students learn what can be learnt, answer alike for the same seed, and stop where dev alone tells them."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_plugin.augment.verdict.neural_students import BILSTM, NGRAM_BAG
+from fairseq_plugin.augment.verdict.students import BagOfWords
+
+STUDENTS = [BagOfWords(), NGRAM_BAG, BILSTM]
+NAMES = [student.name for student in STUDENTS]
+
+
+def made(count, seed):
+    """Sentences that common words fill and a few words of their own label tell apart."""
+    generator = random.Random(seed)
+    common = [f"w{number}" for number in range(20)]
+    rows = []
+    for number in range(count):
+        label = number % 2
+        own = [f"{'abc'[generator.randrange(3)]}{label}" for _ in range(2)]
+        rows.append((label, " ".join(generator.sample([*generator.choices(common, k=5), *own], 7))))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def world():
+    return {"train": made(100, 1), "dev": made(40, 2), "test": made(100, 3)}
+
+
+def accuracy(student, train, dev, test, **options):
+    found = student.answers(train, dev, [text for _, text in test], seed=1, **options)
+    return (found == [label for label, _ in test]).mean()
+
+
+@pytest.mark.parametrize("student", STUDENTS, ids=NAMES)
+def test_every_student_learns_a_set_that_can_be_told_apart(student, world):
+    assert accuracy(student, world["train"], world["dev"], world["test"]) > 0.85
+
+
+@pytest.mark.parametrize("student", STUDENTS, ids=NAMES)
+def test_the_same_seed_gives_the_same_answers_whatever_came_before(student, world):
+    train, dev, texts = world["train"][:60], world["dev"], [text for _, text in world["test"]]
+    first = student.answers(train, dev, texts, seed=5)
+    torch.rand(3)  # somebody else draws
+    random.random()
+    state = torch.get_rng_state()
+    assert np.array_equal(first, student.answers(train, dev, texts, seed=5))
+    assert torch.equal(state, torch.get_rng_state()) and torch.get_num_threads() >= 1
+
+
+@pytest.mark.parametrize("student", STUDENTS, ids=NAMES)
+def test_texts_do_not_change_each_others_answers(student, world):
+    train, dev, texts = world["train"][:60], world["dev"], [text for _, text in world["test"]]
+    together = student.answers(train, dev, texts, seed=5)
+    assert np.array_equal(together[:3], student.answers(train, dev, texts[:3], seed=5))
+
+
+@pytest.mark.parametrize("student", STUDENTS, ids=NAMES)
+def test_empty_unknown_and_foreign_texts_are_answered(student, world):
+    found = student.answers(world["train"][:40], world["dev"][:9], ["", "xyzzy", "日本語"], seed=1)
+    assert set(found) <= {0, 1} and len(found) == 3
+
+
+@pytest.mark.parametrize("student", STUDENTS, ids=NAMES)
+def test_one_label_no_dev_and_no_text_are_survived(student, world):
+    assert student.answers([(3, "a"), (3, "b")], [], ["c"], seed=1).tolist() == [3]
+    assert student.answers(world["train"][:9], [], [], seed=1).shape == (0,)
+    assert student.answers([(0, "good"), (2, "bad")] * 20, [], ["bad", "good"], seed=1).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("student", [NGRAM_BAG, BILSTM], ids=NAMES[1:])
+def test_dev_chooses_the_network(student, world):
+    """Labels of train are wrong at random; a dev of right labels does better than one of turned labels."""
+    generator, test = random.Random(1), world["test"]
+    noisy = [(label if generator.random() < 0.6 else 1 - label, text) for label, text in world["train"]]
+    turned = [(1 - label, text) for label, text in world["dev"]]
+    assert accuracy(student, noisy, world["dev"], test) > accuracy(student, noisy, turned, test)
+
+
+@pytest.mark.parametrize("student", [NGRAM_BAG, BILSTM], ids=NAMES[1:])
+def test_patience_never_ends_with_less_on_dev_than_a_few_passes(student, world):
+    train, dev = world["train"][:10], world["dev"]
+    few, patient = (accuracy(student, train, dev, dev, to_patience=patience) for patience in (False, True))
+    assert few <= patient and few < 1
