@@ -105,6 +105,25 @@ def _is_alive(process):
         return False
 
 
+@pytest.mark.slow
+def test_ranks_of_torchrun_write_the_bytes_of_one_process_after_a_kill_too(words, tmp_path):
+    expected = expected_of(words, tmp_path / "whole")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, str(ROOT / "scripts" / "generate.py"), "--executor", "ranks", *words]
+    first = subprocess.Popen(command, env=child_environment(), start_new_session=True)
+    units = tmp_path / "job" / "units"
+    while not any(units.glob("*.jsonl")) and first.poll() is None:
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)  # the launcher; its ranks are of other sessions
+    first.wait()
+    for child in psutil.process_iter(["cmdline"]):
+        if str(tmp_path / "job") in (child.info["cmdline"] or []):
+            child.kill()
+    done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert files(tmp_path / "job") == expected
+
+
 @pytest.mark.parametrize(("executor", "lock"), [("local", "job"), ("ranks", "rank-1-of-2")])
 def test_a_second_job_in_one_folder_is_refused(words, tmp_path, monkeypatch, executor, lock):
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):
