@@ -73,6 +73,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--max-len", type=int, default=100, metavar="N", help="most tokens of a sentence (default: 100)")
     add("--format", dest="form", choices=FORMATS, help="of the new set (default: the source's own)")
     add("--scores", action="store_true", help="columns more: log_probability and label_probability")
+    add("--soft-labels", action="store_true", help="a column p_LABEL for each label: its probability")
+    add("--compute-dtype", choices=("fp32", "bf16", "int8"),
+        help="of matrix products while sentences are written (default: as the model is trained)")  # fmt: skip
+    tries = "give a label up after N samples per sentence asked for (default: 10)"
+    add("--most-tries", type=float, default=10.0, metavar="N", help=tries)
     add("--workers", type=int, default=1, metavar="N",
         help="processes that write sentences (default: 1); more machines: scripts/generate.py")  # fmt: skip
     add("--allow-fewer", action="store_true", help="go on with fewer sentences where a label falls short")

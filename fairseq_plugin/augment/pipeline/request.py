@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_plugin.augment.filters.options import FilterOptions
+from fairseq_plugin.augment.jobs.quota import Limits
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled import parquet
 
@@ -33,7 +34,10 @@ class AugmentRequest:
         temperature, top_k, top_p: of sampling; no top_k: every token may come.
         max_len: most tokens of a sentence.
         form: of the new set's files; None: the source's own.
-        scores: a column more, with each sentence's log probability.
+        scores: columns more: each sentence's log probability, and the probability of its label.
+        soft_labels: columns more: the probability of every label.
+        most_tries: samples per sentence asked for, after which a label is given up.
+        compute_dtype: of the products while sentences are written; None: as the model was trained.
         workers: processes that write sentences.
         filters: which sentences are accepted.
         allow_fewer: go on with fewer new sentences where a label falls short.
@@ -60,6 +64,9 @@ class AugmentRequest:
     max_len: int = 100
     form: str | None = None
     scores: bool = False
+    soft_labels: bool = False
+    most_tries: float = 10.0
+    compute_dtype: str | None = None
     workers: int = 1
     filters: FilterOptions = field(default_factory=FilterOptions)
     allow_fewer: bool = False
@@ -88,6 +95,7 @@ class AugmentRequest:
         for flag, value in (("top-k", self.top_k), ("max-len", self.max_len), ("workers", self.workers)):
             if value is not None and value < 1:
                 raise UserError(f"--{flag} {value} must be at least 1")
+        Limits(most_tries=self.most_tries)
         if self.form == parquet.FORMAT:
             parquet.require_pyarrow()
         for flag, path in (("--valid", self.valid), ("--test", self.test)):

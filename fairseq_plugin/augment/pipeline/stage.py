@@ -49,6 +49,7 @@ class Stage:
         log: where everything it says is kept; None: it speaks for itself.
         watcher: makes the watcher of its lines; needs a log.
         statuses: exit statuses that are an answer, not a failure.
+        modules: folder of a person's own Python modules that the command imports.
     """
 
     title: str
@@ -59,6 +60,7 @@ class Stage:
     log: Path | None = None
     watcher: Callable[[], Watcher] | None = None
     statuses: tuple[int, ...] = (0,)
+    modules: Path | None = None
 
     def is_finished(self) -> bool:
         """Whether this very command has run on these very files and its results are whole."""
@@ -130,7 +132,7 @@ class Runner:
     def _run_aloud(self, stage: Stage) -> int:
         is_silent = self.stream is None
         done = subprocess.run(
-            stage.command, cwd=ROOT, env=_environment(), stdin=subprocess.DEVNULL,
+            stage.command, cwd=ROOT, env=_environment(stage.modules), stdin=subprocess.DEVNULL,
             capture_output=is_silent, text=True,
         )  # fmt: skip
         if is_silent and done.returncode not in stage.statuses:
@@ -144,7 +146,7 @@ class Runner:
         watcher = stage.watcher() if stage.watcher is not None else None
         with atomic_write(stage.log) as log:
             process = subprocess.Popen(
-                stage.command, cwd=ROOT, env=_environment(), stdin=subprocess.DEVNULL,
+                stage.command, cwd=ROOT, env=_environment(stage.modules), stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
             )  # fmt: skip
             assert process.stdout is not None
@@ -174,10 +176,13 @@ class Runner:
         return f"{what}; everything it said is in {stage.log}; its last words:\n{told}"
 
 
-def _environment() -> Mapping[str, str]:
+def _environment(modules: Path | None) -> Mapping[str, str]:
     # The stock commands greet everybody with warnings about Hydra; errors and logs are not warnings. Threads
     # that wait without spinning: on a machine with other work, training is ten times faster so.
-    return {"OMP_WAIT_POLICY": "passive", **os.environ, "PYTHONWARNINGS": "ignore"}
+    given = {"OMP_WAIT_POLICY": "passive", **os.environ, "PYTHONWARNINGS": "ignore"}
+    if modules is not None:  # only then: a file there could stand before a package of the same name
+        given["PYTHONPATH"] = os.pathsep.join(filter(None, [str(modules), os.environ.get("PYTHONPATH")]))
+    return given
 
 
 def python(script: str, *words: object) -> tuple[str, ...]:

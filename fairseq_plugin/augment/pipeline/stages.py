@@ -16,7 +16,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairseq_plugin.augment.filters.flags import words_of
@@ -102,6 +102,7 @@ class Stages:
             sampling_topk=self.request.top_k or -1,
             sampling_topp=self.request.top_p,
             max_len_b=self.request.max_len,
+            compute_dtype=self.request.compute_dtype,
         )
 
     def job_folder(self, settings: Settings) -> Path:
@@ -191,7 +192,10 @@ class Stages:
 
     def generate(self) -> Stage:
         """New sentences of each label, until as many as asked for are accepted."""
-        request, settings = self.request, self.settings
+        request, settings, filters = self.request, self.settings, self.request.filters
+        is_file = filters.teacher is not None and Path(filters.teacher).is_file()
+        if is_file:  # the command runs elsewhere
+            filters = replace(filters, teacher=str(Path(str(filters.teacher)).resolve()))
         return Stage(
             f"Write new sentences until enough are accepted, per label: {request.per_label}",
             python(
@@ -209,20 +213,29 @@ class Stages:
                     max_len_b=settings.max_len_b,
                     format=request.form,
                     scores=request.scores,
+                    soft_labels=request.soft_labels,
+                    compute_dtype=request.compute_dtype,
+                    most_tries=None if request.most_tries == 10 else f"{request.most_tries:g}",
                     workers=request.workers,
                     allow_fewer=request.allow_fewer,
                 ),
-                *words_of(request.filters),
+                *words_of(filters),
             ),
+            modules=Path.cwd() if filters.predicate or (filters.teacher and not is_file) else None,
         )
 
     def judge(self) -> Stage:
-        """Does a classifier of the real rows agree with the new labels?"""
+        """Do a classifier of the real rows, and the model by Bayes' rule, agree with the new labels?"""
         return Stage(
-            "Ask an independent classifier, trained on the real set, whether it agrees with the labels",
+            "Ask two judges about the labels: a classifier trained on the real rows, and the model itself",
             python(
                 "judge_agreement.py",
-                *flags(data=self.data, samples=self.augmented, json=self.run / "judge.json"),
+                *flags(
+                    data=self.data,
+                    samples=self.augmented,
+                    path=self.checkpoint,
+                    json=self.run / "judge.json",
+                ),
             ),
         )
 

@@ -55,6 +55,15 @@ def test_a_status_that_is_an_answer_is_returned(tmp_path):
     assert run(stage(tmp_path, "raise SystemExit(3)", statuses=(0, 3)))[0] == 3
 
 
+def test_a_persons_own_modules_are_found_where_the_stage_says_and_only_there(tmp_path):
+    (tmp_path / "my_rules.py").write_text("answer = 42")
+    code = "import my_rules; print('show', my_rules.answer)"
+    status, said = run(stage(tmp_path, code, watcher=Shouting, modules=tmp_path))
+    assert status == 0 and "SHOW 42" in said
+    with pytest.raises(UserError, match="No module named 'my_rules'"):
+        run(stage(tmp_path, code))
+
+
 @pytest.fixture
 def counting(tmp_path):
     """A stage that appends a line to its output whenever it runs."""
