@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fairseq_plugin.files import atomic_write
 
@@ -21,6 +22,21 @@ def is_sealed(content: Mapping[str, object], written: bytes) -> bool:
     to.
     """
     return content.get(KEY) == _digest(content) and written == _text(content).encode("utf-8")
+
+
+def read_sealed(path: str | Path) -> dict[str, Any] | None:
+    """What :func:`write_sealed` wrote to a file, the digest included; None where the file is not as written.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    written = Path(path).read_bytes()
+    try:
+        content = json.loads(written)
+        is_whole = isinstance(content, dict) and is_sealed(content, written)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
+        return None
+    return content if is_whole else None
 
 
 def _text(content: Mapping[str, object]) -> str:

@@ -23,7 +23,7 @@ from fairseq_plugin.sampling.request import Continuation, DecodingRequest
 from fairseq_plugin.storage.dictionary import EOS
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
 from fairseq_plugin.storage.sample_file import SampleLine
-from fairseq_plugin.storage.sealed import is_sealed, write_sealed
+from fairseq_plugin.storage.sealed import read_sealed, write_sealed
 
 NAME = "job.json"
 UNITS = "units"
@@ -217,12 +217,7 @@ def _require_same(path: Path, made_with: MadeWith) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    written = path.read_bytes()
-    try:
-        stated = json.loads(written)
-    except (ValueError, RecursionError):
-        stated = None
-    if not isinstance(stated, dict) or not is_sealed(stated, written):
+    if (stated := read_sealed(path)) is None:
         raise UserError(f"{path} is damaged: its digest is not its own; restore it, or name another folder")
     if stated.get("format") != FORMAT or stated.get("version") != VERSION:
         raise UserError(f"{path} is not a job of this version ({FORMAT!r}, {VERSION}); name another folder")

@@ -7,7 +7,6 @@ saved/
 """
 
 import functools
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +24,7 @@ from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import label_name
 from fairseq_plugin.storage.folders import Place, whole_folder
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
-from fairseq_plugin.storage.sealed import is_sealed, write_sealed
+from fairseq_plugin.storage.sealed import read_sealed, write_sealed
 
 NAME, DATA, CHECKPOINT = "augmenter.json", "data", "checkpoint.pt"
 FORMAT, VERSION = "augmenter", 1
@@ -169,14 +168,10 @@ def _digests(folder: Path) -> dict[str, str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        written = (path / NAME).read_bytes()
+        content = read_sealed(path / NAME)
     except OSError as error:
         raise UserError(f"{path} is no saved Augmenter: {NAME} cannot be read ({error.strerror})") from error
-    try:
-        content = json.loads(written)
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict) or not is_sealed(content, written):
+    if content is None:
         raise UserError(f"{path / NAME} is damaged: its digest is not its own; restore it, or save again")
     if (content.get("format"), content.get("version")) != (FORMAT, VERSION):
         raise UserError(f"{path / NAME} is not of this version ({FORMAT!r}, {VERSION}); save again")

@@ -4,7 +4,6 @@ A stage that has finished leaves a mark: the command, and the digests of what it
 stage is not run again; one that was killed has no mark, and its command goes on where it was.
 """
 
-import json
 import os
 import shlex
 import subprocess
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write, sha256
-from fairseq_plugin.storage.sealed import is_sealed, write_sealed
+from fairseq_plugin.storage.sealed import KEY, read_sealed, write_sealed
 
 ROOT = Path(__file__).resolve().parents[3]
 _LAST_LINES = 15  # of a command that failed without an error line of its own
@@ -67,10 +66,9 @@ class Stage:
         if self.mark is None or not self.mark.is_file():
             return False
         try:
-            written = self.mark.read_bytes()
-            stated = json.loads(written)
-            return is_sealed(stated, written) and stated == {**self._facts(), "sha256": stated["sha256"]}
-        except (OSError, ValueError, KeyError, AttributeError):
+            stated = read_sealed(self.mark)
+            return stated is not None and stated == {**self._facts(), KEY: stated[KEY]}
+        except OSError:  # a file of the stage is gone
             return False
 
     def finish(self) -> None:

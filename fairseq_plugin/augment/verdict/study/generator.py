@@ -3,7 +3,6 @@
 It sees ``train.jsonl`` and ``valid.jsonl`` of the draw. Nothing of it is trained or sampled twice.
 """
 
-import json
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -24,7 +23,7 @@ from fairseq_plugin.augment.verdict.study.request import StudyRequest
 from fairseq_plugin.augment.verdict.study.splits import ALL, Split, write_split
 from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.storage.sealed import is_sealed, write_sealed
+from fairseq_plugin.storage.sealed import read_sealed, write_sealed
 
 _PREPARE_AND_TRAIN = 2  # the first stages
 _UNUSED = ("checkpoint_last.pt", "train.log")  # of a training: only its best checkpoint is needed
@@ -170,9 +169,7 @@ class Generator:
     def _seconds(self) -> float | None:
         """Of the training; None where it is not done."""
         try:
-            written = self._note.read_bytes()
-            stated = json.loads(written)
-        except (OSError, ValueError):
+            stated = read_sealed(self._note)
+        except OSError:
             return None
-        whole = is_sealed(stated, written) and self._stages().checkpoint.is_file()
-        return float(stated["seconds"]) if whole else None
+        return float(stated["seconds"]) if stated and self._stages().checkpoint.is_file() else None

@@ -6,7 +6,6 @@
 ``right`` has a digit for each held-out row, 1 where the answer is its label.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.storage.sealed import is_sealed, write_sealed
+from fairseq_plugin.storage.sealed import read_sealed, write_sealed
 
 FORMAT, VERSION = "verdict point", 1
 
@@ -110,12 +109,7 @@ def read_point(folder: Path, key: Key, study: str) -> Point | None:
     path = folder / key.path
     if not path.is_file():
         return None
-    written = path.read_bytes()
-    try:
-        stated = json.loads(written)
-    except (ValueError, RecursionError):
-        stated = None
-    if not isinstance(stated, dict) or not is_sealed(stated, written):
+    if (stated := read_sealed(path)) is None:
         raise UserError(f"{path} is damaged: its digest is not its own; remove it, and it is made again")
     head = {"format": FORMAT, "version": VERSION, "study": study, "key": asdict(key)}
     if {name: stated.get(name) for name in head} != head:

@@ -26,7 +26,7 @@ from fairseq_plugin.augment.verdict.study.request import StudyRequest
 from fairseq_plugin.augment.verdict.study.splits import LabelledSet, Split, draw_split, read_set
 from fairseq_plugin.augment.verdict.study.yardstick import Yardstick, agreement
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.storage.sealed import is_sealed, write_sealed
+from fairseq_plugin.storage.sealed import read_sealed, write_sealed
 
 NAME = "study.json"
 FORMAT, VERSION = "verdict study", 1
@@ -73,12 +73,7 @@ class Study:
             place.parent.mkdir(parents=True, exist_ok=True)
             write_sealed(place, {"format": FORMAT, "version": VERSION, "facts": self.facts})
             return
-        written = place.read_bytes()
-        try:
-            stated = json.loads(written)
-            theirs = stated["facts"] if is_sealed(stated, written) else None
-        except (ValueError, KeyError, TypeError, RecursionError):
-            theirs = None
+        theirs = (read_sealed(place) or {}).get("facts")
         if not isinstance(theirs, dict):
             raise UserError(f"{place} is not a study of this version, or damaged; name another --to")
         differing = [name for name in self.facts if theirs.get(name) != self.facts[name]]
