@@ -1,11 +1,10 @@
 """Which samples are accepted: the one place where filters are asked, for whole sets and for streams alike."""
 
-import bisect
 import math
-from array import array
 from collections.abc import Callable, Sequence
 
 from fairseq_plugin.augment.filters.chain import Candidate, FilterChain, tally
+from fairseq_plugin.augment.filters.sample_ids import SampleIds
 from fairseq_plugin.reports.tally import Tally
 
 SURPLUS, LESS_CONFIDENT = "surplus", "less_confident"
@@ -59,21 +58,20 @@ class Acceptance:
         self.num_added, self.num_accepted = 0, 0
         self._names: list[str | None] = [None, *self.reasons]
         self._codes = {name: code for code, name in enumerate(self._names)}
-        # By label: ids, ascending, and the code of what became of each.
-        self._ids = [array("q") for _ in labels]
+        self._ids = SampleIds(len(labels))
+        # By label: the code of what became of each.
         self._found = [bytearray() for _ in labels]
 
     def add(self, candidates: Sequence[Candidate]) -> None:
         """Judge more samples, those of each label in the order of their ids."""
         for one, reason in zip(candidates, self._filters.check(candidates), strict=True):
-            assert not self._ids[one.label] or self._ids[one.label][-1] < one.id, "ids ascend in each label"
-            self._ids[one.label].append(one.id)
+            self._ids.add(one.id)
             self._found[one.label].append(self._codes[reason])
             self.num_accepted += reason is None
         self.num_added += len(candidates)
         for sample_id, reason in self._filters.revoked:
             self.num_accepted -= self.reason(sample_id) is None
-            label, place = self._place(sample_id)
+            label, place = self._ids.place(sample_id)
             self._found[label][place] = self._codes[reason]
 
     def reason(self, sample_id: int) -> str | None:
@@ -82,7 +80,7 @@ class Acceptance:
         Raises:
             KeyError: it was not added.
         """
-        label, place = self._place(sample_id)
+        label, place = self._ids.place(sample_id)
         return self._names[self._found[label][place]]
 
     def limit(self) -> None:
@@ -93,7 +91,7 @@ class Acceptance:
             number = len(accepted) if self._asked is None else self._asked[label]
             if self._keep_best is not None and self._confidence is not None:
                 number = min(number, math.ceil(len(accepted) * self._keep_best - 1e-9))
-                sure = [self._confidence(self._ids[label][place]) for place in accepted]
+                sure = [self._confidence(self._ids.of(label, place)) for place in accepted]
                 accepted = [accepted[i] for i in sorted(range(len(sure)), key=lambda i: (-sure[i], i))]
             for place in accepted[number:]:
                 found[place] = self._codes[reason]
@@ -104,10 +102,3 @@ class Acceptance:
         labels = [label for label, found in enumerate(self._found) for _ in found]
         verdicts = [self._names[code] for found in self._found for code in found]
         return tally(labels, verdicts, self._labels, list(self.reasons))
-
-    def _place(self, sample_id: int) -> tuple[int, int]:
-        label = sample_id % len(self._labels)  # sample k of label i of L has the id k * L + i
-        place = bisect.bisect_left(self._ids[label], sample_id)
-        if place == len(self._ids[label]) or self._ids[label][place] != sample_id:
-            raise KeyError(sample_id)
-        return label, place

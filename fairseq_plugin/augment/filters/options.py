@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fairseq_plugin.augment.filters.acceptance import Acceptance
 from fairseq_plugin.augment.filters.chain import KEYS, Filter, FilterChain
 from fairseq_plugin.augment.filters.invented_words import AUTO, OFF, InventedWords, has_spaces
 from fairseq_plugin.augment.filters.near_duplicates import LEAST_NEAR, NEAR, NearDuplicates
@@ -146,6 +147,21 @@ def make_filters(
     if options.near_duplicates is not None:
         filters.append(NearDuplicates(compared, options.near_duplicates))
     return FilterChain(filters, notes)
+
+
+def make_acceptance(
+    options: FilterOptions,
+    real: Mapping[str, Examples],
+    source: SourceSpec,
+    codec: Codec,
+    labels: Sequence[str],
+    fidelity: LabelFidelity | None = None,
+    asked: Sequence[int] | None = None,
+) -> Acceptance:
+    """What the options accept; see :func:`make_filters`, and for ``asked`` :class:`Acceptance`."""
+    chain = make_filters(options, real, source, codec, labels, fidelity)
+    confidence = fidelity.opinions.confidence if fidelity and options.keep_best is not None else None
+    return Acceptance(chain, labels, asked, options.keep_best, confidence)
 
 
 def _invented_words(

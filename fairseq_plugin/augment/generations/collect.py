@@ -12,7 +12,7 @@ from pathlib import Path
 from fairseq_plugin.augment.augmented_set import RECORD, Options, SetRecord, is_augmented_set
 from fairseq_plugin.augment.filters.acceptance import Acceptance
 from fairseq_plugin.augment.filters.chain import Candidate
-from fairseq_plugin.augment.filters.options import make_filters
+from fairseq_plugin.augment.filters.options import make_acceptance
 from fairseq_plugin.augment.filters.text_filters import SPLITS
 from fairseq_plugin.augment.generations.gather import Generation, gather
 from fairseq_plugin.augment.generations.read import Sample
@@ -68,9 +68,7 @@ def collect(
     find_training_log(options.train_log, None)  # a slip in its name is said before anything is written
     real = {split: read_texts(data, split) for split in SPLITS if split in manifest.splits}
     fidelity = _fidelity(options, generation, data, path, device)
-    chain = make_filters(options, real, manifest.source, codec, names, fidelity)
-    confidence = fidelity.opinions.confidence if fidelity and options.keep_best is not None else None
-    acceptance = Acceptance(chain, names, None, options.keep_best, confidence)
+    acceptance = make_acceptance(options, real, manifest.source, codec, names, fidelity)
     candidates = [
         candidate_of(sample, label, manifest.source.keep_whitespace)
         for label, sample in zip(generation.labels, generation.samples, strict=True)

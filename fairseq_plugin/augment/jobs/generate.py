@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from fairseq_plugin.augment.augmented_set import RECORD, Options, SetRecord, is_augmented_set, stated_record
-from fairseq_plugin.augment.filters.acceptance import Acceptance, num_to_accept
+from fairseq_plugin.augment.filters.acceptance import num_to_accept
 from fairseq_plugin.augment.filters.chain import Candidate
-from fairseq_plugin.augment.filters.options import FilterOptions, make_filters
+from fairseq_plugin.augment.filters.options import FilterOptions, make_acceptance
 from fairseq_plugin.augment.filters.text_filters import SPLITS
 from fairseq_plugin.augment.generations.collect import versions
 from fairseq_plugin.augment.jobs.executors import Executor
@@ -172,9 +172,7 @@ def make_samples(
         load = partial(BayesJudge.load, request.checkpoint, request.data, request.device)
         fidelity = request.filters.fidelity(names, load)
     real = {split: read_texts(request.data, split) for split in SPLITS if split in manifest.splits}
-    chain = make_filters(request.filters, real, text_spec(spec), codec, names, fidelity)
-    confidence = fidelity.opinions.confidence if fidelity and keep_best is not None else None
-    acceptance = Acceptance(chain, names, asked, keep_best, confidence)
+    acceptance = make_acceptance(request.filters, real, text_spec(spec), codec, names, fidelity, asked)
     del real
     job = open_job(request.to, request.data, request.checkpoint, request.settings)
     rows = NewRows(job, codec, manifest, spec, acceptance, columns, fidelity and fidelity.opinions)

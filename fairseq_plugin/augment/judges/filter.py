@@ -4,7 +4,6 @@ Shape legend: N samples, L labels.
 """
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_plugin.augment.filters.chain import Candidate
+from fairseq_plugin.augment.filters.sample_ids import SampleIds
 
 
 class LabelProbabilities(Protocol):
@@ -31,17 +31,17 @@ class Opinions:
     """The probabilities of the labels of samples: 4 bytes each, and 8 for a sample's id.
 
     Args:
-        num_labels: L; sample ``k`` of label ``i`` has the id ``k * L + i``.
+        num_labels: L.
     """
 
     def __init__(self, num_labels: int) -> None:
-        self._ids = [array("q") for _ in range(num_labels)]
+        self._ids = SampleIds(num_labels)
         self._values = [array("f") for _ in range(num_labels)]
 
     def add(self, candidates: Sequence[Candidate], probability_NL: NDArray[np.float64]) -> None:
         """Remember answers; the samples of each label come in the order of their ids."""
         for one, probability_L in zip(candidates, probability_NL, strict=True):
-            self._ids[one.label].append(one.id)
+            self._ids.add(one.id)
             self._values[one.label].extend(probability_L)
 
     def of(self, sample_id: int) -> NDArray[np.float32]:
@@ -50,17 +50,13 @@ class Opinions:
         Raises:
             KeyError: it was not added.
         """
-        num_labels = len(self._ids)
-        label = sample_id % num_labels
-        place = bisect_left(self._ids[label], sample_id)
-        if place == len(self._ids[label]) or self._ids[label][place] != sample_id:
-            raise KeyError(sample_id)
+        num_labels, (label, place) = len(self._values), self._ids.place(sample_id)
         own = self._values[label][place * num_labels : (place + 1) * num_labels]
         return np.array(own, dtype=np.float32)
 
     def confidence(self, sample_id: int) -> float:
         """p(its own label | text) of a sample."""
-        return float(self.of(sample_id)[sample_id % len(self._ids)])
+        return float(self.of(sample_id)[sample_id % len(self._values)])
 
 
 class LabelFidelity:

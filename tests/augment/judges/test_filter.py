@@ -44,5 +44,5 @@ def test_opinions_take_the_bytes_they_say():
     opinions, number = Opinions(3), 1000
     candidates = [Candidate(3 * n + 1, 1, "", "", 1, True) for n in range(number)]
     opinions.add(candidates, np.full((number, 3), 1 / 3))
-    held = sum(part.buffer_info()[1] * part.itemsize for part in (*opinions._ids, *opinions._values))
+    held = sum(part.buffer_info()[1] * part.itemsize for part in (*opinions._ids._ids, *opinions._values))
     assert held == number * (8 + 3 * 4)
