@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
+from fairseq_plugin.augment.jobs.quota import MOST_TRIES
 from fairseq_plugin.augment.jobs.row_files import FORMATS
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.pipeline.stage import Runner
@@ -76,8 +77,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--soft-labels", action="store_true", help="a column p_LABEL for each label: its probability")
     add("--compute-dtype", choices=("fp32", "bf16", "int8"),
         help="of matrix products while sentences are written (default: as the model is trained)")  # fmt: skip
-    tries = "give a label up after N samples per sentence asked for (default: 10)"
-    add("--most-tries", type=float, default=10.0, metavar="N", help=tries)
+    tries = f"give a label up after N samples per sentence asked for (default: {MOST_TRIES:g})"
+    add("--most-tries", type=float, default=MOST_TRIES, metavar="N", help=tries)
     add("--workers", type=int, default=1, metavar="N",
         help="processes that write sentences (default: 1); more machines: scripts/generate.py")  # fmt: skip
     add("--allow-fewer", action="store_true", help="go on with fewer sentences where a label falls short")
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with FolderLock(request.to / "augment", what=request.to):
         for stage in stages:
             status = max(status, runner.run(stage))  # only the verdict has another one than 0
-            if stage.title.startswith("Prepare"):
+            if stage.prepares:
                 for line in stages.plan().warnings:
                     runner.say(line)
     sentence, _, _ = stages.verdict_log.read_text("utf-8").partition("\n")

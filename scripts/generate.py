@@ -24,7 +24,7 @@ from fairseq_plugin.augment.jobs.executors import Executor, Processes, Rank, Ran
 from fairseq_plugin.augment.jobs.generate import Generated, GenerateRequest, generate
 from fairseq_plugin.augment.jobs.job import Settings
 from fairseq_plugin.augment.jobs.progress import JobBar
-from fairseq_plugin.augment.jobs.quota import Limits
+from fairseq_plugin.augment.jobs.quota import MOST_TRIES, Limits
 from fairseq_plugin.augment.jobs.ray_executor import RayActors
 from fairseq_plugin.augment.jobs.row_files import FORMATS
 from fairseq_plugin.errors import UserError, plain_errors
@@ -68,8 +68,8 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 
 def _add_acceptance(parser: argparse.ArgumentParser) -> None:
     add = add_filter_flags(parser).add_argument
-    tries = "give a label up after N samples per row asked for (default: 10)"
-    add("--most-tries", type=float, default=10.0, metavar="N", help=tries)
+    tries = f"give a label up after N samples per row asked for (default: {MOST_TRIES:g})"
+    add("--most-tries", type=float, default=MOST_TRIES, metavar="N", help=tries)
     add("--allow-fewer", action="store_true", help="write the set although a label fell short")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.reports.tally import Counts, Tally
 
+MOST_TRIES = 10.0
 _HEADROOM = 1.05  # more than the accept share asks for, so that few labels need another round
 _MOST_GROWTH = 4  # times what there is: an accept share of few samples is not to be trusted with more
 # What to change where most samples are rejected for this reason.
@@ -33,7 +34,7 @@ class Limits:
         after: ... once there are so many of a label.
     """
 
-    most_tries: float = 10.0
+    most_tries: float = MOST_TRIES
     least_share: float = 0.01
     after: int = 2000
 

@@ -27,8 +27,8 @@ from fairseq_plugin.augment.notebook.frames import (
 )
 from fairseq_plugin.augment.notebook.python_names import arguments_named, in_python
 from fairseq_plugin.augment.notebook.sample_rows import NewFrameRows, sample_rows
+from fairseq_plugin.augment.notebook.train_model import train_model
 from fairseq_plugin.augment.notebook.trained import Trained
-from fairseq_plugin.augment.pipeline.model_stages import train_model
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.augment.verdict.quick import QuickVerdict, describe, judge_rows

@@ -47,11 +47,10 @@ def train_model(stages: Stages, verbose: bool, stacklevel: int) -> Manifest:
         )
     runner = Runner(sys.stdout if verbose else None)
     for stage in stages.model():
-        is_preparation = stage.log is None
-        if is_preparation:  # it speaks for itself, which a notebook does not show
+        if stage.prepares:  # it speaks for itself, which a notebook does not show
             stage = replace(stage, log=stages.request.to / "prepare.log", watcher=_Everything)
         runner.run(stage)
-        if is_preparation:
+        if stage.prepares:
             told = [*left_out(Manifest.load(stages.data).rejected), *stages.plan().warnings]
             for line in told:
                 line = in_python(line.replace("--from GPT2_FOLDER", "pretrained=FOLDER"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_plugin.augment.filters.options import FilterOptions
-from fairseq_plugin.augment.jobs.quota import Limits
+from fairseq_plugin.augment.jobs.quota import MOST_TRIES, Limits
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled import parquet
 
@@ -65,7 +65,7 @@ class AugmentRequest:
     form: str | None = None
     scores: bool = False
     soft_labels: bool = False
-    most_tries: float = 10.0
+    most_tries: float = MOST_TRIES
     compute_dtype: str | None = None
     workers: int = 1
     filters: FilterOptions = field(default_factory=FilterOptions)

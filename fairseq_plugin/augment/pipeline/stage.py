@@ -49,6 +49,7 @@ class Stage:
         watcher: makes the watcher of its lines; needs a log.
         statuses: exit statuses that are an answer, not a failure.
         modules: folder of a person's own Python modules that the command imports.
+        prepares: it makes the data folder, so that afterwards its size is known.
     """
 
     title: str
@@ -60,6 +61,7 @@ class Stage:
     watcher: Callable[[], Watcher] | None = None
     statuses: tuple[int, ...] = (0,)
     modules: Path | None = None
+    prepares: bool = False
 
     def is_finished(self) -> bool:
         """Whether this very command has run on these very files and its results are whole."""

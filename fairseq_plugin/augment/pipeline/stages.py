@@ -21,6 +21,7 @@ from pathlib import Path
 
 from fairseq_plugin.augment.filters.flags import words_of
 from fairseq_plugin.augment.jobs.job import MadeWith, Settings
+from fairseq_plugin.augment.jobs.quota import MOST_TRIES
 from fairseq_plugin.augment.pipeline.plan import BATCH_TOKENS, BATCHES_PER_UPDATE, Plan, plan, vocabulary
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.pipeline.stage import Stage, Watcher, flags, python, short, stock
@@ -137,6 +138,7 @@ class Stages:
                 ),
                 *codec,
             ),
+            prepares=True,
         )
 
     def train(self) -> Stage:
@@ -215,7 +217,7 @@ class Stages:
                     scores=request.scores,
                     soft_labels=request.soft_labels,
                     compute_dtype=request.compute_dtype,
-                    most_tries=None if request.most_tries == 10 else f"{request.most_tries:g}",
+                    most_tries=None if request.most_tries == MOST_TRIES else f"{request.most_tries:g}",
                     workers=request.workers,
                     allow_fewer=request.allow_fewer,
                 ),

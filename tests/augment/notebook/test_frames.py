@@ -17,7 +17,7 @@ from fairseq_plugin.augment.notebook.frames import (
     write_table,
 )
 from fairseq_plugin.augment.notebook.python_names import in_python
-from fairseq_plugin.augment.pipeline.model_stages import left_out
+from fairseq_plugin.augment.notebook.train_model import left_out
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.guess import guess_source
 from fairseq_plugin.labelled.rows import read_raw_rows

@@ -7,7 +7,7 @@ close to real text in *all* of them is good, and more diverse than real text is 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fairseq_plugin.augment.verdict.study.yardstick import Yardstick, agreement
+from fairseq_plugin.augment.verdict.study.yardstick import Yardstick
 from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.reports.self_bleu import self_bleu
 from fairseq_plugin.reports.statistics import copied_lengths, distinct_n, draw, novelty, take_words, words
@@ -58,7 +58,7 @@ def measure_quality(
     for name, rows in sets.items():
         taken = take_words(texts[name], num_words, seed)
         found[name] = Quality(
-            fidelity=agreement(yardstick.judge, rows),
+            fidelity=yardstick.share(rows) or 0.0,
             distinct=tuple(distinct_n(taken, n) for n in (1, 2, 3)),
             self_bleu=self_bleu(draw(texts[name], num_sentences, seed)),
             copied=novelty(copied_lengths(own_train, texts[name])).whole or 0.0,

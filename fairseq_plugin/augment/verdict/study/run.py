@@ -24,7 +24,7 @@ from fairseq_plugin.augment.verdict.study.generator import Drawn, Generator, wan
 from fairseq_plugin.augment.verdict.study.points import Key, Point, read_point, write_point
 from fairseq_plugin.augment.verdict.study.request import StudyRequest
 from fairseq_plugin.augment.verdict.study.splits import LabelledSet, Split, draw_split, read_set
-from fairseq_plugin.augment.verdict.study.yardstick import Yardstick, agreement
+from fairseq_plugin.augment.verdict.study.yardstick import Yardstick
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.sealed import read_sealed, write_sealed
 
@@ -143,7 +143,8 @@ class Study:
     def _fidelity(self, drawn: Drawn) -> dict[str, float]:
         """How often a judge that has read many real rows agrees with the new labels; for the report alone."""
         used = drawn.filtered
-        fidelity = {"fidelity": agreement(self._yardstick.judge, used)} if used else {}
+        share = self._yardstick.share(used)
+        fidelity = {} if share is None else {"fidelity": share}
         return {
             **fidelity,
             "fidelity_of_real": self._yardstick.accuracy,

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from fairseq_plugin.augment.judges.words import Judge, train_judge
+from fairseq_plugin.augment.judges.words import Judge, agree, train_judge
 from fairseq_plugin.augment.verdict.study.splits import LabelledSet
 from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.reports.statistics import draw
@@ -18,10 +16,12 @@ class Yardstick:
 
     Attributes:
         judge: of the whole training set.
+        labels: their names.
         accuracy: on the rows that measure, in [0, 1]: no agreement means more than this.
     """
 
     judge: Judge
+    labels: list[str]
     accuracy: float
 
     @classmethod
@@ -29,10 +29,10 @@ class Yardstick:
         """Train it."""
         rows = draw(whole.pool, _MOST, seed=1)
         judge = train_judge([text for _, text in rows], [label for label, _ in rows])
-        return cls(judge, agreement(judge, whole.test))
+        accuracy = agree(judge, whole.test, whole.labels).share
+        assert accuracy is not None, "a set has rows that measure"
+        return cls(judge, whole.labels, accuracy)
 
-
-def agreement(judge: Judge, rows: Examples) -> float:
-    """Share of rows, at least one, whose label the judge gives too."""
-    judged = np.asarray(judge.predict([text for _, text in rows]))
-    return float((judged == np.array([label for label, _ in rows])).mean())
+    def share(self, rows: Examples) -> float | None:
+        """Of rows, those whose label the judge gives too; None for no rows."""
+        return agree(self.judge, rows, self.labels).share
