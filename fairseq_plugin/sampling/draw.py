@@ -4,10 +4,10 @@ Many samples may draw from one slot's logits, each its own token (``members``): 
 once.
 
 Legend: B slots, M members (samples that draw; those of one slot one behind the other), V vocabulary, N blocks
-of it, C symbols of a block, K candidates kept by top-k or top-p, O slots that still need more of them.
+of it, C symbols of a block, K candidates kept by top-k or top-p, O slots with a wide nucleus.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -23,12 +23,13 @@ from fairseq_plugin.sampling.inverse_cdf import (
     whole_blocks,
 )
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
+from fairseq_plugin.sampling.nucleus import outside_nucleus
 
 # Logits divided by the least one stay inside the range of float32; from the greatest one on all tokens are
 # alike.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
-# The nucleus is looked for among so many of the best symbols first.
-_FIRST_CANDIDATES = 64
+# The nucleus is looked for among so many of the best symbols; where they do not reach it, it is wide.
+_FEW = 64
 # Gumbel noise of so many symbols at once.
 _NOISE_AT_ONCE = 1 << 22
 
@@ -111,12 +112,15 @@ def draw(
     if _keeps_all(sampling, logits_BV):
         blocks = blocks or block_probabilities(logits_BV, sampling.temperature)
         return draw_of_all(logits_BV, blocks, sampling.temperature, uniform_M, members)
-    probs_BK, symbols_BK = _candidates(logits_BV, sampling, blocks)
+    probs_BK, symbols_BK, wide_B = _candidates(logits_BV, sampling, blocks)
     symbols_BK, order_BK = symbols_BK.sort(-1)  # K of them, not V
     picked_M = first_above(probs_BK.gather(-1, order_BK).cumsum(-1), uniform_M, members)
-    if members is None:
-        return symbols_BK.gather(-1, picked_M.unsqueeze(-1)).squeeze(-1)
-    return symbols_BK[members.rows(picked_M.device), picked_M]
+    row_M = _rows(logits_BV, members)
+    tokens_M = symbols_BK[row_M, picked_M]
+    if wide_B is not None:
+        wide = _Wide(logits_BV, wide_B, row_M, sampling, members)
+        tokens_M[wide.of_M] = draw(wide.logits_OV, uniform_M[wide.of_M], wide.sampling, wide.members)
+    return tokens_M
 
 
 def draw_gumbel(
@@ -148,21 +152,25 @@ def draw_gumbel(
     """
     if logits_BV.device.type == "cpu":
         require_drawable(drawable(logits_BV))
-    device = logits_BV.device
-    row_M = torch.arange(len(logits_BV), device=device) if members is None else members.rows(device)
+    row_M, wide_B = _rows(logits_BV, members), None
     if _keeps_all(sampling, logits_BV):
         scores_BK, symbols_BK = logits_BV / sampling.temperature, None
     else:
-        probs_BK, symbols_BK = _candidates(whole_blocks(logits_BV), sampling)
+        probs_BK, symbols_BK, wide_B = _candidates(whole_blocks(logits_BV), sampling)
         scores_BK = probs_BK.log()
-    drawn, all_symbols = [], torch.arange(logits_BV.shape[1], device=device)
+    drawn, all_symbols = [], torch.arange(logits_BV.shape[1], device=logits_BV.device)
     at_once = max(_NOISE_AT_ONCE // scores_BK.shape[1], 1)
     for rows, ids, steps in zip(*(x.split(at_once) for x in (row_M, sample_ids_M, steps_M)), strict=True):
         symbols_MK = all_symbols.expand(len(rows), -1) if symbols_BK is None else symbols_BK[rows]
         u_MK = keyed_uniform(seed, ids.unsqueeze(1), steps.unsqueeze(1), symbols_MK)
         picked_M1 = (scores_BK[rows].double() - (-u_MK.log()).log()).argmax(-1, keepdim=True)
         drawn.append(symbols_MK.gather(1, picked_M1).squeeze(1))
-    return torch.cat(drawn)
+    tokens_M = torch.cat(drawn)
+    if wide_B is not None:
+        wide = _Wide(logits_BV, wide_B, row_M, sampling, members)
+        ids_M, steps_M = sample_ids_M[wide.of_M], steps_M[wide.of_M]
+        tokens_M[wide.of_M] = draw_gumbel(wide.logits_OV, seed, ids_M, steps_M, wide.sampling, wide.members)
+    return tokens_M
 
 
 def drawable(logits_BV: torch.Tensor) -> torch.Tensor:
@@ -180,13 +188,49 @@ def _keeps_all(sampling: Sampling, logits_BV: torch.Tensor) -> bool:
     return not 0 < sampling.top_k < logits_BV.shape[-1] and sampling.top_p == 1
 
 
+def _rows(logits_BV: torch.Tensor, members: Members | None) -> torch.Tensor:
+    """The slot of every member."""
+    device = logits_BV.device
+    return torch.arange(len(logits_BV), device=device) if members is None else members.rows(device)
+
+
 def _candidates(
     logits_BV: torch.Tensor, sampling: Sampling, blocks: Blocks | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What top-k and top-p leave of whole blocks: probabilities ``(B, K)`` and symbols."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """What top-k and top-p leave of whole blocks.
+
+    Returns:
+        probabilities ``(B, K)``, symbols, and which slots have a wide nucleus, of which this is but a part;
+        ``None`` where no slot has.
+    """
     if 0 < sampling.top_k < logits_BV.shape[-1]:
-        return _top_k(logits_BV, sampling)
+        return *_top_k(logits_BV, sampling), None
     return _top_p(logits_BV, sampling, blocks or block_probabilities(logits_BV, sampling.temperature))
+
+
+class _Wide:
+    """The slots with a wide nucleus: all outside of it forbidden, they draw as without top-p.
+
+    Attributes:
+        logits_OV, sampling, members: theirs.
+        of_M: which of all members they are.
+    """
+
+    def __init__(
+        self,
+        logits_BV: torch.Tensor,
+        wide_B: torch.Tensor,
+        row_M: torch.Tensor,
+        sampling: Sampling,
+        members: Members | None,
+    ) -> None:
+        logits_OV, self.of_M = logits_BV[wide_B], wide_B[row_M]
+        outside_OV = outside_nucleus(logits_OV, sampling.temperature, sampling.top_p)
+        self.logits_OV = logits_OV.masked_fill_(outside_OV, -torch.inf)
+        self.sampling = replace(sampling, top_p=1.0)
+        self.members = members
+        if members is not None:
+            self.members = Members([members.counts[slot] for slot in wide_B.nonzero().squeeze(1).tolist()])
 
 
 def _best(logits_BV: torch.Tensor, maxima_BN: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -214,28 +258,18 @@ def _top_k(logits_BV: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, t
     return probs_BK, symbols_BK
 
 
-def _top_p(logits_BV: torch.Tensor, sampling: Sampling, blocks: Blocks) -> tuple[torch.Tensor, torch.Tensor]:
-    """The nucleus of ``p`` among ever more of the best symbols, only for the slots that still need more."""
-    num_slots, num_symbols = logits_BV.shape
-    p, maxima_BN = sampling.top_p, block_maxima(logits_BV)
-    probs_BK = logits_BV.new_zeros(num_slots, 0, dtype=torch.float64)
-    symbols_BK = torch.zeros(num_slots, 0, dtype=torch.int64, device=logits_BV.device)
-    open_slots = torch.arange(num_slots, device=logits_BV.device)
-    k = _FIRST_CANDIDATES
-    while len(open_slots):
-        k = min(k, num_symbols)
-        everyone = len(open_slots) == num_slots
-        some_OV, maxima_ON = (x if everyone else x[open_slots] for x in (logits_BV, maxima_BN))
-        values_OK, best_OK = _best(some_OV, maxima_ON, k)
-        mass_OK = (values_OK / sampling.temperature - blocks.lse_R[open_slots].unsqueeze(1)).exp().double()
-        probs_BK = torch.nn.functional.pad(probs_BK, (0, k - probs_BK.shape[1]))
-        symbols_BK = torch.nn.functional.pad(symbols_BK, (0, k - symbols_BK.shape[1]))
-        probs_BK[open_slots] = _outside_nucleus_to_zero(mass_OK, p)
-        symbols_BK[open_slots] = best_OK
-        # The last symbols together reach 1 only up to rounding: with all of them there is nothing to add.
-        open_slots = open_slots[mass_OK.sum(-1) < p] if k < num_symbols else open_slots[:0]
-        k *= 4
-    return probs_BK, symbols_BK
+def _top_p(
+    logits_BV: torch.Tensor, sampling: Sampling, blocks: Blocks
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """The nucleus of ``p`` among the best symbols, and which slots need more of them."""
+    k = min(_FEW, logits_BV.shape[-1])
+    values_BK, symbols_BK = _best(logits_BV, block_maxima(logits_BV), k)
+    mass_BK = (values_BK / sampling.temperature - blocks.lse_R.unsqueeze(1)).exp().double()
+    # The last symbols together reach 1 only up to rounding: with all of them there is nothing to add.
+    wide_B = mass_BK.sum(-1) < sampling.top_p if k < logits_BV.shape[-1] else None
+    if wide_B is not None and not wide_B.any():
+        wide_B = None
+    return _outside_nucleus_to_zero(mass_BK, sampling.top_p), symbols_BK, wide_B
 
 
 def _outside_nucleus_to_zero(probs_BK: torch.Tensor, p: float) -> torch.Tensor:
