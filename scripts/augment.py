@@ -22,8 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
-from fairseq_plugin.augment.jobs.quota import MOST_TRIES
-from fairseq_plugin.augment.jobs.row_files import FORMATS
+from fairseq_plugin.augment.jobs.flags import add_output_flags
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.pipeline.stage import Runner
 from fairseq_plugin.augment.pipeline.stages import Stages
@@ -72,18 +71,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--top-k", type=int, metavar="K", help="of sampling: draw from the K most probable tokens")
     add("--top-p", type=float, default=0.95, help="of sampling, in (0, 1] (default: 0.95)")
     add("--max-len", type=int, default=100, metavar="N", help="most tokens of a sentence (default: 100)")
-    add("--format", dest="form", choices=FORMATS, help="of the new set (default: the source's own)")
-    add("--scores", action="store_true", help="columns more: log_probability and label_probability")
-    add("--soft-labels", action="store_true", help="a column p_LABEL for each label: its probability")
-    add("--compute-dtype", choices=("fp32", "bf16", "int8"),
-        help="of matrix products while sentences are written (default: as the model is trained)")  # fmt: skip
-    tries = f"give a label up after N samples per sentence asked for (default: {MOST_TRIES:g})"
-    add("--most-tries", type=float, default=MOST_TRIES, metavar="N", help=tries)
     add("--workers", type=int, default=1, metavar="N",
         help="processes that write sentences (default: 1); more machines: scripts/generate.py")  # fmt: skip
-    add("--allow-fewer", action="store_true", help="go on with fewer sentences where a label falls short")
     add("--overwrite", action="store_true",
         help="where files or settings differ from those of an earlier run in --to, start again")  # fmt: skip
+    add_output_flags(parser)
     add_filter_flags(parser)
     return parser
 

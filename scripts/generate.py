@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fairseq_plugin.augment.filters.acceptance import LESS_CONFIDENT, SURPLUS
 from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
 from fairseq_plugin.augment.jobs.executors import Executor, Processes, Rank, Ranks, ThisProcess
+from fairseq_plugin.augment.jobs.flags import add_output_flags
 from fairseq_plugin.augment.jobs.generate import Generated, GenerateRequest, generate
 from fairseq_plugin.augment.jobs.job import Settings
 from fairseq_plugin.augment.jobs.progress import JobBar
-from fairseq_plugin.augment.jobs.quota import MOST_TRIES, Limits
+from fairseq_plugin.augment.jobs.quota import Limits
 from fairseq_plugin.augment.jobs.ray_executor import RayActors
-from fairseq_plugin.augment.jobs.row_files import FORMATS
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.reports.display import percent, visible
 from fairseq_plugin.storage.lock import FolderLock
@@ -48,8 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
     what = "accepted rows: N of each label, LABEL=100,LABEL=50, or train:TOTAL for train's proportions"
     add("--per-label", required=True, metavar="N", help=what)
     _add_sampling(parser)
-    _add_acceptance(parser)
-    _add_output(parser)
+    add_filter_flags(parser)
+    rows_per_file = {"type": int, "default": 1_000_000, "metavar": "N", "help": "default: 1,000,000"}
+    add_output_flags(parser).add_argument("--rows-per-file", **rows_per_file)
     _add_workers(parser)
     return parser
 
@@ -62,24 +63,6 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     top_p = "keep the most probable tokens that together reach P, in (0, 1]"
     add("--sampling-topp", type=float, default=-1.0, metavar="P", help=top_p)
     add("--max-len-b", type=int, default=200, metavar="N", help="most tokens of a sentence (default: 200)")
-    dtype = "of matrix products; int8: on CPUs only (default: as the model was trained)"
-    add("--compute-dtype", choices=("fp32", "bf16", "int8"), help=dtype)
-
-
-def _add_acceptance(parser: argparse.ArgumentParser) -> None:
-    add = add_filter_flags(parser).add_argument
-    tries = f"give a label up after N samples per row asked for (default: {MOST_TRIES:g})"
-    add("--most-tries", type=float, default=MOST_TRIES, metavar="N", help=tries)
-    add("--allow-fewer", action="store_true", help="write the set although a label fell short")
-
-
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("the rows").add_argument
-    add("--format", choices=FORMATS, help="default: the source's own, with all its columns")
-    scores = "log_probability of the sentence given its label (nats), label_probability by the model (Bayes)"
-    add("--scores", action="store_true", help=f"two columns more: {scores}")
-    add("--soft-labels", action="store_true", help="a column p_LABEL for each label: its probability")
-    add("--rows-per-file", type=int, default=1_000_000, metavar="N", help="default: 1,000,000")
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +107,7 @@ def request_of(args: argparse.Namespace) -> GenerateRequest:
         filters=filter_options_of(args),
         limits=Limits(most_tries=args.most_tries),
         unit_size=args.unit_size,
-        form=args.format,
+        form=args.form,
         scores=args.scores,
         soft_labels=args.soft_labels,
         device=args.device,

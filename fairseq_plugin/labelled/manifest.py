@@ -67,11 +67,19 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that was read: base name, SHA-256 and number of records."""
+    """A file that was read.
+
+    Attributes:
+        path: its base name.
+        sha256: of its bytes.
+        rows: number of records.
+        folder: name of the folder that it lay in; empty in manifests of earlier versions.
+    """
 
     path: str
     sha256: str
     rows: int
+    folder: str = ""
 
 
 @dataclass
@@ -110,13 +118,15 @@ class Manifest:
     files: dict[str, str] = field(default_factory=dict)
 
     def data_name(self, folder: str | os.PathLike[str]) -> str:
-        """What a person calls the data: the training file's name, or its folder's where that tells nothing.
+        """What a person calls the data: the training file's name, or a folder's where that tells nothing.
 
         Args:
-            folder: the prepared folder, whose name, or whose parent's, stands in for that of the source's.
+            folder: the prepared folder. Its name comes next; then that of the folder the training file lay
+                in, and that of the prepared folder's parent.
         """
-        place = Path(folder).resolve()
-        names = [Path(self.source_files["train"].path).stem, place.name, place.parent.name, place.name]
+        place, source = Path(folder).resolve(), self.source_files["train"]
+        prepared = place.name.partition("-from-")[0]  # data-from-gpt2: of scripts/augment.py --from
+        names = [Path(source.path).stem, prepared, source.folder, place.parent.name]
         return next((name for name in names if name and name.lower() not in _SAY_NOTHING), place.name)
 
     def label(self, name: str) -> Label:

@@ -127,7 +127,8 @@ def _read_splits(
     for split, path in paths.items():
         raw[split] = read_raw_rows(path, spec, request.max_bytes)
         num_records = len(raw[split][0]) + len(raw[split][1])
-        files[split] = SourceFile(Path(path).name, sha256(path), num_records)
+        folder = Path(path).resolve().parent.name
+        files[split] = SourceFile(Path(path).name, sha256(path), num_records, folder)
     if not spec.keep_whitespace:
         spec.suffix = shared_suffix(raw["train"][0])
     rows, rejected = {}, {}

@@ -84,5 +84,7 @@ def test_data_is_called_as_a_person_calls_it(tmp_path):
     manifest = Manifest.load(data)
     assert manifest.data_name(data) == "reviews"
     assert manifest.data_name(tmp_path / "sst2") == "sst2"
+    assert manifest.data_name(tmp_path / "out" / "data") == "reviews"  # where augment.py prepares it
+    assert manifest.data_name(tmp_path / "out" / "data-from-gpt2") == "reviews"
     manifest.source_files["train"] = type(manifest.source_files["train"])("my.tsv", "", 0)
     assert manifest.data_name(data) == "my"

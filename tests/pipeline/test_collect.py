@@ -319,3 +319,18 @@ def test_labels_that_the_model_doubts_are_rejected_and_a_missing_model_is_named(
     kept = {text for (label, text), own in zip(texts, judged) if label == own}
     assert {text for text, _ in rows_of(tmp_path / "out", data)} == kept
     assert record.counts.total.reasons["doubtful_label"] == len(texts) - len(kept)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({}, "--path .*: add --judge-threshold or --keep-best, or leave it out"),
+        ({"teacher": "rules:f", "keep_best": 0.5}, "--path .*--teacher; give one of the two"),
+    ],
+)
+def test_a_model_that_no_rule_asks_is_not_passed_over_in_silence(data, tmp_path, options, error):
+    results = write_generation(tmp_path / "r", data, every_reason(data))
+    asked = Options(**ANY_WORDS, **options, report=False, binary=False)
+    with pytest.raises(UserError, match=error):
+        collect([results], data, tmp_path / "out", asked, path=tmp_path / "model.pt")
+    assert not (tmp_path / "out").exists()

@@ -1,24 +1,22 @@
 """Generated samples -> an augmented set in the source's own format, with its record and report."""
 
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 from fairseq_plugin.augment.augmented_set import RECORD, Options, SetRecord, is_augmented_set
+from fairseq_plugin.augment.candidates import candidate_of
 from fairseq_plugin.augment.filters.acceptance import Acceptance
-from fairseq_plugin.augment.filters.chain import Candidate
 from fairseq_plugin.augment.filters.options import make_acceptance
 from fairseq_plugin.augment.filters.text_filters import SPLITS
 from fairseq_plugin.augment.generations.gather import Generation, gather
-from fairseq_plugin.augment.generations.read import Sample
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.augment.judges.filter import LabelFidelity
 from fairseq_plugin.augment.set_report import rejected_texts, write_report
+from fairseq_plugin.augment.versions import versions
 from fairseq_plugin.augment.write_sets import other_columns, write_sets
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
@@ -97,9 +95,15 @@ def _fidelity(
 ) -> LabelFidelity | None:
     """The judge of labels, if one is asked for."""
     if not options.need_probabilities:
-        if options.teacher is not None:
-            raise UserError(f"--teacher {options.teacher}: add --judge-threshold or --keep-best")
+        for flag, given in (("--teacher", options.teacher), ("--path", path)):
+            if given is not None:
+                raise UserError(
+                    f"{flag} {given} judges labels, which no rule asks for: add --judge-threshold or "
+                    "--keep-best, or leave it out"
+                )
         return None
+    if path is not None and options.teacher is not None:
+        raise UserError(f"--path {path}: the labels are judged by --teacher; give one of the two")
     facts = generation.facts
     if path is None and options.teacher is None and not Path(facts.checkpoint[0]).is_file():
         raise UserError(
@@ -122,19 +126,6 @@ def _look_at(destination: str | Path, overwrite: bool) -> Place:
             "yourself"
         )
     return place
-
-
-def candidate_of(sample: Sample, label: int, keep_whitespace: bool) -> Candidate:
-    """What filters look at; white space goes where it does in real rows."""
-    return Candidate(
-        id=sample.id,
-        label=label,
-        text=sample.text if keep_whitespace else sample.text.strip(),
-        symbols=sample.symbols,
-        num_tokens=sample.num_tokens,
-        ended=sample.ended,
-        score=sample.score,
-    )
 
 
 def _record(
@@ -172,17 +163,6 @@ def _record(
         versions=versions(),
         other_columns=other_columns(manifest, options),
     )
-
-
-def versions() -> dict[str, str | None]:
-    """Of Python and the packages that decide a result."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in ("fairseq-scalegrad", "fairseq-fixed", "torch", "numpy", "scikit-learn"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
 
 
 def _statistics(measured: Facts) -> dict[str, object]:

@@ -16,7 +16,6 @@ from fairseq_plugin.augment.filters.acceptance import num_to_accept
 from fairseq_plugin.augment.filters.chain import Candidate
 from fairseq_plugin.augment.filters.options import FilterOptions, make_acceptance
 from fairseq_plugin.augment.filters.text_filters import SPLITS
-from fairseq_plugin.augment.generations.collect import versions
 from fairseq_plugin.augment.jobs.executors import Executor
 from fairseq_plugin.augment.jobs.fill import Filled, Progress, fill
 from fairseq_plugin.augment.jobs.job import Settings, open_job
@@ -28,6 +27,7 @@ from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.augment.judges.score_columns import ScoreColumns
 from fairseq_plugin.augment.label_counts import MAX_SAMPLES, samples_per_label
 from fairseq_plugin.augment.set_report import rejected_texts
+from fairseq_plugin.augment.versions import versions
 from fairseq_plugin.augment.write_sets import other_columns
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled import parquet

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fairseq_plugin.augment.candidates import candidate_of
 from fairseq_plugin.augment.filters.acceptance import Acceptance
 from fairseq_plugin.augment.filters.chain import Candidate
-from fairseq_plugin.augment.generations.collect import candidate_of
 from fairseq_plugin.augment.generations.results import sample_of
 from fairseq_plugin.augment.jobs.fill import in_order
 from fairseq_plugin.augment.jobs.job import Job

@@ -11,8 +11,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
+from fairseq_plugin.augment.jobs.quota import MOST_TRIES
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.augment.judges.score_examples import score_examples
 from fairseq_plugin.augment.notebook.frames import (
@@ -26,7 +27,7 @@ from fairseq_plugin.augment.notebook.frames import (
     write_table,
 )
 from fairseq_plugin.augment.notebook.python_names import arguments_named, in_python
-from fairseq_plugin.augment.notebook.sample_rows import NewFrameRows, sample_rows
+from fairseq_plugin.augment.notebook.sample_rows import NewFrameRows, SampleOptions, sample_rows
 from fairseq_plugin.augment.notebook.train_model import train_model
 from fairseq_plugin.augment.notebook.trained import Trained
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
@@ -159,6 +160,7 @@ class Augmenter:
         seed: int | None = None,
         soft_labels: bool = False,
         filters: Mapping[str, Any] | None = None,
+        most_tries: float = MOST_TRIES,
     ) -> "DataFrame":
         """New rows: exactly so many of each label, whole and new (no copy of a real row, none twice).
 
@@ -173,6 +175,7 @@ class Augmenter:
             soft_labels: a column more for each label, ``p_LABEL``: its probability given the text.
             filters: see :class:`~fairseq_plugin.augment.filters.options.FilterOptions`, such as
                 ``{"judge_threshold": 0.8}``; None: the defaults.
+            most_tries: samples per row asked for, after which a label falls short, in [1, 1000].
 
         Returns:
             Columns as in the rows given to :meth:`fit`; ``log_probability``, of the sentence and its end
@@ -182,36 +185,27 @@ class Augmenter:
         Raises:
             UserError: unknown labels, a label that fell short, or pandas is not installed.
         """
-        found = self._sample(n, labels, allow_fewer, seed, soft_labels, filters)
+        options = SampleOptions(
+            allow_fewer=allow_fewer,
+            seed=seed,
+            soft_labels=soft_labels,
+            filters=filters,
+            most_tries=most_tries,
+        )
+        found = self._sample(n, labels, options)
         return to_frame(found.rows, self._known().columns, found.more)
 
     def sample_rows(
-        self,
-        n: N,
-        labels: Sequence[LabelValue] | None = None,
-        allow_fewer: bool = False,
-        seed: int | None = None,
-        soft_labels: bool = False,
-        filters: Mapping[str, Any] | None = None,
+        self, n: N, labels: Sequence[LabelValue] | None = None, **options: Unpack[SampleOptions]
     ) -> list[dict[str | int, object]]:
-        """:meth:`sample` as a list of dicts, without pandas."""
-        return self._sample(n, labels, allow_fewer, seed, soft_labels, filters).rows
+        """:meth:`sample` as a list of dicts, without pandas; it takes the same arguments."""
+        return self._sample(n, labels, options).rows
 
-    def _sample(
-        self,
-        n: N,
-        labels: Sequence[LabelValue] | None,
-        allow_fewer: bool,
-        seed: int | None,
-        soft_labels: bool,
-        filters: Mapping[str, Any] | None,
-    ) -> NewFrameRows:
+    def _sample(self, n: N, labels: Sequence[LabelValue] | None, options: SampleOptions) -> NewFrameRows:
         with arguments_named():
             trained = self._known()
             asked = trained.asked(n, labels)
-            found = sample_rows(
-                trained, asked, allow_fewer, seed, soft_labels, filters or {}, self.device, self.verbose
-            )
+            found = sample_rows(trained, asked, options, self.device, self.verbose)
         if found.shortage:
             told = f"kept {len(found.rows):,} of {sum(asked.values()):,} asked: {found.shortage}"
             warnings.warn(in_python(told), stacklevel=3)

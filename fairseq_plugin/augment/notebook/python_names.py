@@ -31,6 +31,7 @@ _NAMES = {
     "label-column": "label_column",
     "valid": "valid",
     "allow-fewer": "allow_fewer=True",
+    "most-tries": "most_tries",
     **{name.replace("_", "-"): name for name in _FILTERS},
     "overwrite": "overwrite=True",
 }

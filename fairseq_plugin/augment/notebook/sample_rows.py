@@ -2,17 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from fairseq_plugin.augment.augmented_set import read_synthetic
 from fairseq_plugin.augment.filters.options import FilterOptions
 from fairseq_plugin.augment.jobs.executors import ThisProcess
 from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate
 from fairseq_plugin.augment.jobs.progress import JobBar
+from fairseq_plugin.augment.jobs.quota import MOST_TRIES, Limits
 from fairseq_plugin.augment.notebook.trained import Trained
 from fairseq_plugin.augment.pipeline.stage import ROOT
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.lock import FolderLock
+
+
+class SampleOptions(TypedDict, total=False):
+    """How rows are drawn and which are accepted; see :meth:`.augmenter.Augmenter.sample`."""
+
+    allow_fewer: bool
+    seed: int | None
+    soft_labels: bool
+    filters: Mapping[str, Any] | None
+    most_tries: float
 
 
 @dataclass(frozen=True)
@@ -33,10 +44,7 @@ class NewFrameRows:
 def sample_rows(
     trained: Trained,
     asked: Mapping[str, int],
-    allow_fewer: bool,
-    seed: int | None,
-    soft_labels: bool,
-    filters: Mapping[str, Any],
+    options: SampleOptions,
     device: str,
     show_bar: bool,
 ) -> NewFrameRows:
@@ -45,26 +53,30 @@ def sample_rows(
     Args:
         trained: the model.
         asked: rows of each label, by name.
-        allow_fewer, seed, soft_labels, filters: see :meth:`.augmenter.Augmenter.sample`.
+        options: see the class.
         device: where to compute.
         show_bar: whether to show a bar.
 
     Raises:
         UserError: labels that fell short, or an unknown filter.
     """
-    settings = trained.stages.settings if seed is None else replace(trained.stages.settings, seed=seed)
+    settings, seed = trained.stages.settings, options.get("seed")
+    if seed is not None:
+        settings = replace(settings, seed=seed)
+    soft_labels = options.get("soft_labels", False)
     request = GenerateRequest(
         data=trained.data,
         checkpoint=trained.checkpoint,
         to=ROOT / trained.stages.job_folder(settings),
         per_label=asked,
         settings=settings,
-        filters=_filters(filters),
+        filters=_filters(options.get("filters") or {}),
+        limits=Limits(most_tries=options.get("most_tries", MOST_TRIES)),
         form="jsonl",
         scores=True,
         soft_labels=soft_labels,
         device=device,
-        allow_fewer=allow_fewer,
+        allow_fewer=options.get("allow_fewer", False),
     )
     more, made = trained.score_columns(soft_labels), []
     bar = JobBar(always=show_bar)

@@ -12,9 +12,7 @@ Everything is below ``to``::
         steps/                marks of finished stages, and what each command said
 """
 
-import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,20 +20,17 @@ from pathlib import Path
 from fairseq_plugin.augment.filters.flags import words_of
 from fairseq_plugin.augment.jobs.job import MadeWith, Settings
 from fairseq_plugin.augment.jobs.quota import MOST_TRIES
+from fairseq_plugin.augment.pipeline.earlier_run import begin_run, check_source
 from fairseq_plugin.augment.pipeline.plan import BATCH_TOKENS, BATCHES_PER_UPDATE, Plan, plan, vocabulary
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.pipeline.stage import Stage, Watcher, flags, python, short, stock
 from fairseq_plugin.augment.pipeline.training_progress import TrainingProgress
 from fairseq_plugin.augment.verdict.quick import EXIT_STATUS
-from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
-from fairseq_plugin.storage.sealed import write_sealed
 
 TASK = ("--user-dir", "fairseq_plugin", "--task", "conditional_augmentation")
 _MAX_TOKENS = 256  # of a row, for a model from scratch: gpt2_tiny has so many positions
-_OURS = ("checkpoints", "generated", "augmented", "judge.json", "verdict.json", "steps")
 
 
 @dataclass(frozen=True)
@@ -78,14 +73,19 @@ class Stages:
         yield self.report()
 
     def model(self) -> Iterator[Stage]:
-        """Those of them that end with a trained model."""
+        """Those of them that end with a trained model whose perplexity is known."""
+        yield from self.training()
+        yield self.perplexity()
+
+    def training(self) -> Iterator[Stage]:
+        """Those of them that make the model; none where data and a checkpoint are given."""
         if self.request.data is None:
-            self._check_source()
+            check_source(self.request, self.data)
             yield self.prepare()
-        self._begin_run()
+        train = [] if self.request.path is not None else list(self.train().command)
+        begin_run(self.run, self.data, train, self.request.overwrite)
         if self.request.path is None:
             yield self.train()
-        yield self.perplexity()
 
     def plan(self) -> Plan:
         """How the prepared data is trained on."""
@@ -294,42 +294,6 @@ class Stages:
             log=steps / f"{name}.log",
             watcher=watcher,
         )
-
-    # -- what an earlier run has left ----------------------------------------------------------------------
-
-    def _check_source(self) -> None:
-        """The files must be those that an earlier run prepared."""
-        if self.request.overwrite or not (self.data / MANIFEST).is_file():
-            return
-        known = Manifest.load(self.data).source_files
-        for split, path in self.request.files().items():
-            if split in known and known[split].sha256 != sha256(path):
-                raise UserError(
-                    f"{path} has changed since {self.data} was prepared from it: give --overwrite to start "
-                    "again with it (the earlier results go), or another --to"
-                )
-
-    def _begin_run(self) -> None:
-        """Note what the run is made from; what an earlier one made from something else goes or is named."""
-        place = self.run / "steps" / "run.json"
-        train = [] if self.request.path is not None else list(self.train().command)
-        now = {"manifest": sha256(self.data / MANIFEST), "train": train}
-        try:
-            before = json.loads(place.read_text("utf-8"))
-        except (OSError, ValueError):
-            before = now  # a new run, or one whose note is lost: every command checks for itself
-        if before.get("manifest") != now["manifest"] and not self.request.overwrite:
-            raise UserError(
-                f"{self.run} holds results of other data than {self.data} now is: give --overwrite to "
-                "replace them, or another --to"
-            )
-        if self.request.overwrite and (before.get("manifest"), before.get("train")) != tuple(now.values()):
-            for name in _OURS:
-                path = self.run / name
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        for folder in (place.parent, self.run / "checkpoints"):  # fairseq writes its log before it makes it
-            folder.mkdir(parents=True, exist_ok=True)
-        write_sealed(place, now)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from fairseq_plugin.augment.augmented_set import read_synthetic
+from fairseq_plugin.augment.candidates import candidate_of
 from fairseq_plugin.augment.filters.options import make_filters
-from fairseq_plugin.augment.generations.collect import candidate_of
 from fairseq_plugin.augment.generations.results import sample_of
 from fairseq_plugin.augment.jobs.executors import Rank, Ranks, ThisProcess
 from fairseq_plugin.augment.jobs.fill import fill

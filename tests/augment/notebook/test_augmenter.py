@@ -52,7 +52,7 @@ def test_the_package_hands_it_out():
         getattr(fairseq_plugin, "Augmentor")  # noqa: B009
 
 
-def test_its_page_names_every_argument_and_its_example_is_python():
+def test_its_page_names_every_argument():
     page = (ROOT / "docs" / "python.md").read_text("utf-8")
     methods = (
         Augmenter,
@@ -61,7 +61,39 @@ def test_its_page_names_every_argument_and_its_example_is_python():
     named = {name for method in methods for name in inspect.signature(method).parameters} - {"self"}
     table = page[page.index("| call |") : page.index("## What holds")]
     assert named == {name for name in named if re.search(rf"\b{name}\b", table)}
-    compile(re.search(r"```python\n(.*?)```", page, re.S)[1], "docs/python.md", "exec")
+
+
+@pytest.mark.slow
+def test_the_example_of_its_page_runs(tmp_path, monkeypatch):
+    """As it stands there, but for fewer passes over the rows and fewer new ones."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "python.md").read_text("utf-8")
+    code = re.search(r"```python\n(.*?)```", page, re.S)[1]
+    for there, here in (("seed=1", "seed=1, epochs=25, verbose=False"), ("500", "2, most_tries=60")):
+        assert there in code
+        code = code.replace(there, here)
+    made = make_reviews({"train": 300}, 3)["train"]
+    frame = pd.DataFrame({"text": [row.text for row in made], "label": [row.label for row in made]})
+    names = {"frame": frame}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        exec(compile(code, "docs/python.md", "exec"), names)
+    assert names["new"]["label"].value_counts().to_dict() == {"negative": 2, "positive": 2}
+    assert isinstance(names["model"], Augmenter) and (tmp_path / "reviews-model").is_dir()
+
+
+def test_how_many_samples_are_tried_is_the_callers_choice(augmenter):
+    with pytest.raises(UserError, match="^most_tries 0 must be from 1 to 1,000"):
+        augmenter.sample(3, most_tries=0)
+    hard = {"max_words": 8}
+    few = len(_kept(augmenter, most_tries=1, filters=hard))
+    assert few < len(_kept(augmenter, most_tries=10, filters=hard))
+
+
+def _kept(augmenter, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return augmenter.sample_rows(20, allow_fewer=True, **options)
 
 
 def test_exactly_n_of_each_label_come_in_the_users_own_columns(augmenter):

@@ -5,7 +5,6 @@ It sees ``train.jsonl`` and ``valid.jsonl`` of the draw. Nothing of it is traine
 
 import time
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.storage.sealed import read_sealed, write_sealed
 
-_PREPARE_AND_TRAIN = 2  # the first stages
 _UNUSED = ("checkpoint_last.pt", "train.log")  # of a training: only its best checkpoint is needed
 MOST_NEW = 20_000  # rows of a label; more make a study of all rows last for days
 _UNIT_SIZE = 2000
@@ -102,7 +100,7 @@ class Generator:
         began, source = time.monotonic(), self.folder / "source"
         write_split(source, split, self.labels)
         stages, runner = self._stages(), Runner(stream=None)
-        for stage in islice(stages, _PREPARE_AND_TRAIN):
+        for stage in stages.training():
             runner.run(stage)
         for name in _UNUSED:
             (stages.checkpoint.parent / name).unlink(missing_ok=True)
