@@ -17,7 +17,11 @@ _QUERIES_AT_ONCE = 128
 
 
 def causal_attention(
-    q_BHTK: torch.Tensor, k_BHTK: torch.Tensor, v_BHTK: torch.Tensor, dropout: float = 0.0
+    q_BHTK: torch.Tensor,
+    k_BHTK: torch.Tensor,
+    v_BHTK: torch.Tensor,
+    dropout: float = 0.0,
+    masked_BT: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """softmax(q k^T / sqrt(K), over the past and present) v, with dropout on the probabilities.
 
@@ -27,14 +31,25 @@ def causal_attention(
     Args:
         q_BHTK, k_BHTK, v_BHTK: queries, keys, values, of one dtype.
         dropout: probability in [0, 1).
+        masked_BT: bool, positions that no later one attends to; each still attends to itself.
 
     Returns:
         ``(B, H, T, K)``.
     """
+    visible_B1TT = None if masked_BT is None else _visible(masked_BT)
     on_cpu = q_BHTK.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
     if dropout == 0 or not on_cpu or torch.compiler.is_compiling():
-        return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
-    return _DropoutAttention.apply(q_BHTK, k_BHTK, v_BHTK, dropout)
+        return F.scaled_dot_product_attention(
+            q_BHTK, k_BHTK, v_BHTK, visible_B1TT, dropout_p=dropout, is_causal=visible_B1TT is None
+        )
+    return _DropoutAttention.apply(q_BHTK, k_BHTK, v_BHTK, dropout, visible_B1TT)
+
+
+def _visible(masked_BT: torch.Tensor) -> torch.Tensor:
+    """Which positions (last) each position (last but one) attends to: bool ``(B, 1, T, T)``."""
+    time = masked_BT.shape[1]
+    itself_TT = torch.eye(time, dtype=torch.bool, device=masked_BT.device)
+    return (~masked_BT[:, None, None] | itself_TT).tril()
 
 
 class _DropoutAttention(torch.autograd.Function):
@@ -42,14 +57,22 @@ class _DropoutAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, q_BHTK: torch.Tensor, k_BHTK: torch.Tensor, v_BHTK: torch.Tensor, dropout: float
+        ctx: Any,
+        q_BHTK: torch.Tensor,
+        k_BHTK: torch.Tensor,
+        v_BHTK: torch.Tensor,
+        dropout: float,
+        visible_B1TT: torch.Tensor | None,
     ) -> torch.Tensor:
         time, width = q_BHTK.shape[-2:]
         q_NTK = q_BHTK.reshape(-1, time, width) * width**-0.5
         k_NTK, v_NTK = k_BHTK.reshape(-1, time, width), v_BHTK.reshape(-1, time, width)
         with fast_fp32_products():
             scores_NTT = torch.bmm(q_NTK, k_NTK.transpose(1, 2))
-            scores_NTT += torch.full((time, time), -math.inf, dtype=scores_NTT.dtype).triu_(1)
+            if visible_B1TT is None:
+                scores_NTT += torch.full((time, time), -math.inf, dtype=scores_NTT.dtype).triu_(1)
+            else:
+                scores_NTT.view(*q_BHTK.shape[:3], time).masked_fill_(~visible_B1TT, -math.inf)
             p_NTT = torch.softmax(scores_NTT, dim=-1, out=scores_NTT)
             keep_NTT, ctx.scale = draw_keep(p_NTT.shape, dropout)
             y_NTK = torch.bmm(p_NTT * keep_NTT, v_NTK)
@@ -71,7 +94,7 @@ class _DropoutAttention(torch.autograd.Function):
             )
             dq_NTK = torch.bmm(dscores_NTT, k_NTK).mul_(q_NTK.shape[-1] ** -0.5)
             dk_NTK = torch.bmm(dscores_NTT.transpose(1, 2), q_NTK)
-        return *(d.view(dy_BHTK.shape) for d in (dq_NTK, dk_NTK, dv_NTK)), None
+        return *(d.view(dy_BHTK.shape) for d in (dq_NTK, dk_NTK, dv_NTK)), None, None
 
 
 def cached_attention(

@@ -6,7 +6,7 @@ and V = 50,257 the full logits and their gradient would take 1.6 GB; here 0.1 GB
 are those of plain cross-entropy, so are the costs; positions that are not scored are left out on the CPU.
 
 What happens to a chunk's logits is in :mod:`fairseq_plugin.core.position_rules`, the objectives are in
-:mod:`fairseq_plugin.core.scale_grad_rule` and :mod:`fairseq_plugin.core.unlikelihood_rule`. Per position:
+the files ``core/*_rule.py``. Per position:
 
     m = max z;  p = softmax(z);  log p_v = z_v - m + log p_max       # p_max = 1 / sum exp(z - m)
     G = p * dense;  G[y], G[seen] = their exact values               # dloss/dz
@@ -110,9 +110,10 @@ def loss_from_hidden(
     num_symbols = weight_VD.size(0) if layer.num_symbols is None else layer.num_symbols
     _check_inputs(hidden_BTD, weight_VD, target_BT, ignore_index, num_symbols, chunk_size)
     product_dtype = layer.product_dtype or _product_dtype(hidden_BTD, weight_VD)
+    scored = scored_positions(target_BT, seen_BT, ignore_index, num_symbols)
     job = _Job(
-        scored=scored_positions(target_BT, seen_BT, ignore_index, num_symbols),
-        rule=rule,
+        scored=scored,
+        rule=rule.for_batch(scored),
         num_symbols=num_symbols,
         banned=layer.banned,
         chunk_size=chunk_size or _default_chunk_size(hidden_BTD.device.type, product_dtype),

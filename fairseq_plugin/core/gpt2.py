@@ -122,6 +122,7 @@ class GPT2(nn.Module):
         cache: KVCache | None = None,
         positions_BT: torch.Tensor | None = None,
         lengths_B: torch.Tensor | None = None,
+        masked_LBT: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Read tokens.
 
@@ -133,6 +134,8 @@ class GPT2(nn.Module):
             cache: with B slots; the tokens continue its samples. Inference only.
             positions_BT: int64 positions in the text, where they are not 0, 1, 2, ...; not with a cache.
             lengths_B: with a cache, how many tokens of each slot count (all, if left out).
+            masked_LBT: bool, without a cache: positions that no later one attends to, for each layer
+                (:mod:`~fairseq_plugin.core.repetition_dropout`).
 
         Returns:
             hidden_BTD, the last layer after ``ln_f``.
@@ -148,7 +151,7 @@ class GPT2(nn.Module):
             self._head_cast.forget()  # a fused loss never calls logits
         if positions_BT is None:
             positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
-        return self._blocks(tokens_BT, positions_BT)
+        return self._blocks(tokens_BT, positions_BT, masked_LBT=masked_LBT)
 
     @torch.no_grad()
     def read_alternatives(self, tokens_SN: torch.Tensor, cache: KVCache) -> tuple[torch.Tensor, Step]:
@@ -211,10 +214,12 @@ class GPT2(nn.Module):
         positions_BT: torch.Tensor,
         cache: KVCache | None = None,
         step: Step | None = None,
+        masked_LBT: torch.Tensor | None = None,
     ) -> torch.Tensor:
         x_BTD = self.drop(self.wte(tokens_BT) + self.wpe(positions_BT))
         for layer, block in enumerate(self.h):
-            x_BTD = block(x_BTD, self.compute_dtype, layer, cache, step)
+            masked_BT = None if masked_LBT is None else masked_LBT[layer]
+            x_BTD = block(x_BTD, self.compute_dtype, layer, cache, step, masked_BT)
         return self.ln_f(x_BTD)
 
 
@@ -229,9 +234,15 @@ class Block(nn.Module):
         self.mlp = MLP(config)
 
     def forward(
-        self, x_BTD: torch.Tensor, dtype: torch.dtype, layer: int, cache: KVCache | None, step: Step | None
+        self,
+        x_BTD: torch.Tensor,
+        dtype: torch.dtype,
+        layer: int,
+        cache: KVCache | None,
+        step: Step | None,
+        masked_BT: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        x_BTD = x_BTD + self.attn(self.ln_1(x_BTD).to(dtype), layer, cache, step)
+        x_BTD = x_BTD + self.attn(self.ln_1(x_BTD).to(dtype), layer, cache, step, masked_BT)
         return x_BTD + self.mlp(self.ln_2(x_BTD).to(dtype))
 
 
@@ -246,7 +257,12 @@ class Attention(nn.Module):
         self.drop = Dropout(config.dropout)
 
     def forward(
-        self, x_BTD: torch.Tensor, layer: int, cache: KVCache | None = None, step: Step | None = None
+        self,
+        x_BTD: torch.Tensor,
+        layer: int,
+        cache: KVCache | None = None,
+        step: Step | None = None,
+        masked_BT: torch.Tensor | None = None,
     ) -> torch.Tensor:
         batch, time, width = x_BTD.shape
         heads = (batch, time, self.n_head, width // self.n_head)
@@ -255,7 +271,7 @@ class Attention(nn.Module):
         )
         if cache is None or step is None:
             dropout = self.dropout if self.training else 0.0
-            y_BHTK = causal_attention(q_BHTK, k_BHTK, v_BHTK, dropout)
+            y_BHTK = causal_attention(q_BHTK, k_BHTK, v_BHTK, dropout, masked_BT)
         else:
             k_BHAK, v_BHAK = cache.write(layer, step, k_BHTK, v_BHTK)
             y_BHTK = cached_attention(q_BHTK.to(k_BHAK.dtype), k_BHAK, v_BHAK, step.mask_S1NA).to(x_BTD.dtype)

@@ -65,7 +65,7 @@ def loss_from_logits(
     logits_NV = logits_BTV.reshape(-1, num_symbols)
     if rule.is_likelihood and not want_predictions:
         return _cross_entropy(logits_NV, scored), None
-    results = _LogitsLoss.apply(logits_NV, scored, rule, want_predictions)
+    results = _LogitsLoss.apply(logits_NV, scored, rule.for_batch(scored), want_predictions)
     return collect(results, scored, target_BT, ignore_index)
 
 

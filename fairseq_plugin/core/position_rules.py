@@ -13,7 +13,7 @@ candidates for "seen" per position. All losses in nats.
 """
 
 import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 
@@ -55,6 +55,7 @@ class Positions(NamedTuple):
     """What a rule may know of C positions.
 
     Attributes:
+        index_C: int64, the flat positions ``b * T + t``.
         target_C: int64, y; 0 where a position is not scored.
         tokens_CU, seen_CU: candidates and whether each is seen at the position.
         y_seen_C: whether the target is among the seen tokens.
@@ -65,8 +66,11 @@ class Positions(NamedTuple):
             rounds to 1; None unless the rule ``needs_rest``.
         num_allowed: symbols that have a probability, one number or one per position ``(C,)``; None unless the
             rule ``needs_allowed``.
+        margin_CU: z of the candidates minus z_y, exact where probabilities have rounded to 0; None unless the
+            rule ``needs_margins``.
     """
 
+    index_C: torch.Tensor
     target_C: torch.Tensor
     tokens_CU: torch.Tensor
     seen_CU: torch.Tensor
@@ -77,6 +81,7 @@ class Positions(NamedTuple):
     p_max_C: torch.Tensor
     rest_C: torch.Tensor | None
     num_allowed: int | torch.Tensor | None
+    margin_CU: torch.Tensor | None
 
 
 class PositionLoss(NamedTuple):
@@ -92,28 +97,6 @@ class PositionLoss(NamedTuple):
     dense_C: torch.Tensor | None = None
     at_y_C: torch.Tensor | None = None
     at_seen_CU: torch.Tensor | None = None
-
-
-class Rule(Protocol):
-    """An objective, applied to each position on its own.
-
-    Attributes:
-        is_likelihood: it is maximum likelihood under its settings; loss and gradient are then to be bit-equal
-            to cross-entropy where logits are given.
-        needs_rest: it reads ``Positions.rest_C``, one more pass over the block.
-        needs_allowed: it reads ``Positions.num_allowed``.
-    """
-
-    @property
-    def is_likelihood(self) -> bool: ...
-
-    @property
-    def needs_rest(self) -> bool: ...
-
-    @property
-    def needs_allowed(self) -> bool: ...
-
-    def __call__(self, positions: Positions, want_gradient: bool) -> PositionLoss: ...
 
 
 class Scored(NamedTuple):
@@ -134,6 +117,61 @@ class Scored(NamedTuple):
         if self.target_N.device.type == "cpu":
             return self.scored_N.nonzero().squeeze(1)
         return torch.arange(self.target_N.numel(), device=self.target_N.device)
+
+
+class Rule:
+    """An objective, applied to each position on its own.
+
+    Attributes:
+        is_likelihood: it is maximum likelihood under its settings; loss and gradient are then to be bit-equal
+            to cross-entropy where logits are given.
+        needs_rest: it reads ``Positions.rest_C``, one more pass over the block.
+        needs_allowed: it reads ``Positions.num_allowed``.
+        needs_margins: it reads ``Positions.margin_CU``.
+    """
+
+    @property
+    def is_likelihood(self) -> bool:
+        return False
+
+    @property
+    def needs_rest(self) -> bool:
+        return False
+
+    @property
+    def needs_allowed(self) -> bool:
+        return False
+
+    @property
+    def needs_margins(self) -> bool:
+        return False
+
+    def for_batch(self, scored: Scored) -> "Rule":
+        """The rule that is applied to the blocks of one batch, in order; called once a batch."""
+        return self
+
+    def __call__(self, positions: Positions, want_gradient: bool) -> PositionLoss:
+        """The loss and its gradient at some positions of the batch."""
+        raise NotImplementedError
+
+
+def likelihood(positions: Positions, want_gradient: bool) -> PositionLoss:
+    """Maximum likelihood: what every objective is under its neutral setting."""
+    if not want_gradient:
+        return PositionLoss(-positions.logp_y_C)
+    one_C = torch.ones_like(positions.logp_y_C)
+    return PositionLoss(-positions.logp_y_C, one_C, positions.logp_y_C.exp() - 1.0, positions.p_seen_CU)
+
+
+class LikelihoodRule(Rule):
+    """Maximum likelihood and nothing else."""
+
+    @property
+    def is_likelihood(self) -> bool:
+        return True
+
+    def __call__(self, positions: Positions, want_gradient: bool) -> PositionLoss:
+        return likelihood(positions, want_gradient)
 
 
 class BlockResult(NamedTuple):
@@ -177,6 +215,7 @@ def block_to_gradient(
     y_seen_C = (is_y_CU & seen_CU).any(dim=1)
 
     z_y_C1 = z_CV.gather(1, target_C[:, None])
+    margin_CU = z_CV.gather(1, tokens_CU) - z_y_C1 if rule.needs_margins else None
     rank_C = (z_CV > z_y_C1).sum(dim=1) + 1 if want_predictions else None
     argmax_C1 = arg_max(z_CV)[:, None]
     top_C1 = z_CV.gather(1, argmax_C1)
@@ -186,6 +225,7 @@ def block_to_gradient(
     if z_CV.device.type == "cpu":
         refuse_impossible_targets(logp_y_C, target_C)
     positions = Positions(
+        positions_C,
         target_C,
         tokens_CU,
         seen_CU,
@@ -196,6 +236,7 @@ def block_to_gradient(
         p_max_C1[:, 0],
         _rest(z_CV, argmax_C1, p_max_C1) if rule.needs_rest else None,
         num_allowed,
+        margin_CU,
     )
     answer = rule(positions, want_gradient)
     if want_gradient:

@@ -23,16 +23,41 @@ def repeated_ngrams(tokens_KL: torch.Tensor, n: int) -> torch.Tensor:
     Raises:
         ValueError: n below 1.
     """
+    return _same_ngrams(tokens_KL, n).tril(-1).any(dim=2)
+
+
+def recurring_ngrams(tokens_KL: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find the n-grams that occur more than once in their text, overlapping ones included.
+
+    Args:
+        tokens_KL, n: as for :func:`repeated_ngrams`.
+
+    Returns:
+        ``(first_KM, recurs_KM)``: int64, where the n-gram that starts there started first; bool, whether it
+        occurs again anywhere in the text.
+
+    Raises:
+        ValueError: n below 1.
+    """
+    same_KMM = _same_ngrams(tokens_KL, n)
+    if not same_KMM.numel():
+        return same_KMM.new_zeros(same_KMM.shape[:2], dtype=torch.int64), same_KMM.new_zeros(
+            same_KMM.shape[:2]
+        )
+    return same_KMM.int().argmax(dim=2), same_KMM.sum(dim=2) > 1
+
+
+def _same_ngrams(tokens_KL: torch.Tensor, n: int) -> torch.Tensor:
+    """Whether the n-grams that start at two places are the same: bool ``(K, M, M)``."""
     if n < 1:
         raise ValueError(f"n {n}: an n-gram has at least 1 token")
     num_texts, length = tokens_KL.shape
-    if length < n:
-        return torch.zeros(num_texts, 0, dtype=torch.bool, device=tokens_KL.device)
-    ngrams_KMn = tokens_KL.unfold(1, n, 1)
-    same_KMM = torch.ones(num_texts, *[length - n + 1] * 2, dtype=torch.bool, device=tokens_KL.device)
-    for i in range(n):  # not all n tokens at once: K x M x M x n
-        same_KMM &= ngrams_KMn[:, :, None, i] == ngrams_KMn[:, None, :, i]
-    return same_KMM.tril(-1).any(dim=2)
+    num_ngrams = max(length - n + 1, 0)
+    same_KMM = torch.ones(num_texts, num_ngrams, num_ngrams, dtype=torch.bool, device=tokens_KL.device)
+    for i in range(n if num_ngrams else 0):  # not all n tokens at once: K x M x M x n
+        ith_KM = tokens_KL[:, i : i + num_ngrams]
+        same_KMM &= ith_KM[:, :, None] == ith_KM[:, None]
+    return same_KMM
 
 
 def mark_repeats(tokens_KL: torch.Tensor, n: int) -> torch.Tensor:
@@ -41,8 +66,13 @@ def mark_repeats(tokens_KL: torch.Tensor, n: int) -> torch.Tensor:
     Returns:
         bool ``(K, L)``.
     """
-    repeats_KM = repeated_ngrams(tokens_KL, n)
-    marks_KL = torch.zeros_like(tokens_KL, dtype=torch.bool)
-    for i in range(n if repeats_KM.size(1) else 0):
-        marks_KL[:, i : i + repeats_KM.size(1)] |= repeats_KM
+    return spread(repeated_ngrams(tokens_KL, n), n, tokens_KL.size(1))
+
+
+def spread(starts_KM: torch.Tensor, n: int, length: int) -> torch.Tensor:
+    """Mark the n tokens from each start on: bool ``(..., M)`` -> bool ``(..., length)``."""
+    num_ngrams = starts_KM.size(-1)
+    marks_KL = torch.zeros(*starts_KM.shape[:-1], length, dtype=torch.bool, device=starts_KM.device)
+    for i in range(n if num_ngrams else 0):
+        marks_KL[..., i : i + num_ngrams] |= starts_KM
     return marks_KL

@@ -38,7 +38,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fairseq_plugin.core.position_rules import PositionLoss, Positions
+from fairseq_plugin.core.position_rules import PositionLoss, Positions, Rule
 
 # 1 / gamma and its products with probabilities stay far inside the range of float32.
 SMALLEST_GAMMA = 1e-30
@@ -72,7 +72,7 @@ def check_gamma(flag: str, gamma: float) -> None:
 
 
 @dataclass(frozen=True)
-class ScaleGradRule:
+class ScaleGradRule(Rule):
     """The module's formulas.
 
     Args:
@@ -86,8 +86,6 @@ class ScaleGradRule:
 
     gamma: float
     eps: float = 0.0
-
-    needs_rest = False
 
     def __post_init__(self) -> None:
         check_settings(self.gamma, self.eps)

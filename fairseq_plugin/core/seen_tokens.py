@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import torch
 
+LARGEST = torch.iinfo(torch.int64).max
+
 
 class SeenTokens(NamedTuple):
     """The distinct tokens of every text, in order of first occurrence.
@@ -24,11 +26,15 @@ class SeenTokens(NamedTuple):
         first_BU: int64 ``(B, U)``, position of the token's first occurrence, 0 .. T-1; T in unused places,
             which is therefore seen nowhere.
         num_positions: T.
+        seen_BT: int64 ``(B, T)``, the tokens in their places.
+        ignore_index: in ``seen_BT``, what adds nothing.
     """
 
     tokens_BU: torch.Tensor
     first_BU: torch.Tensor
     num_positions: int
+    seen_BT: torch.Tensor
+    ignore_index: int
 
     def at(self, positions_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The candidates and the mask of what is seen at flat positions ``b * T + t``.
@@ -47,6 +53,16 @@ class SeenTokens(NamedTuple):
             num_seen = int((first_BU < time_N.max()).sum(1).max())
             tokens_BU, first_BU = tokens_BU[:, :num_seen], first_BU[:, :num_seen]
         return tokens_BU.index_select(0, text_N), first_BU.index_select(0, text_N) < time_N[:, None]
+
+    def places(self) -> torch.Tensor:
+        """Where in its text's list of distinct tokens each token stands: int64 ``(B, T)``, U for none."""
+        num_listed = self.tokens_BU.size(1)
+        unused_BU = self.first_BU >= self.num_positions
+        ordered_BU, order_BU = self.tokens_BU.masked_fill(unused_BU, LARGEST).sort(dim=1)
+        if not num_listed:
+            return torch.full_like(self.seen_BT, num_listed)
+        found_BT = torch.searchsorted(ordered_BU, self.seen_BT.contiguous()).clamp_(max=num_listed - 1)
+        return order_BU.gather(1, found_BT).masked_fill_(self.seen_BT == self.ignore_index, num_listed)
 
 
 def list_seen_tokens(seen_BT: torch.Tensor, ignore_index: int, num_symbols: int) -> SeenTokens:
@@ -74,7 +90,7 @@ def list_seen_tokens(seen_BT: torch.Tensor, ignore_index: int, num_symbols: int)
     if tokens_BT.device.type == "cpu" and tokens_BT.numel():
         check_tokens(tokens_BT, num_symbols, "seen token")
         num_kept = int((first_BT < num_positions).sum(1).max())
-    return SeenTokens(tokens_BT[:, :num_kept], first_BT[:, :num_kept], num_positions)
+    return SeenTokens(tokens_BT[:, :num_kept], first_BT[:, :num_kept], num_positions, seen_BT, ignore_index)
 
 
 def check_tokens(tokens: torch.Tensor, num_symbols: int, what: str) -> None:

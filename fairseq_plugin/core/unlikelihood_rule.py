@@ -38,7 +38,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fairseq_plugin.core.position_rules import PositionLoss, Positions
+from fairseq_plugin.core.position_rules import PositionLoss, Positions, Rule, likelihood
 
 # 1 - p is taken as at least this; far above the smallest float32, so that alpha / (1 - p) stays finite.
 SMALLEST_REST = 2.0**-100
@@ -57,7 +57,7 @@ def check_alpha(alpha: float) -> None:
 
 
 @dataclass(frozen=True)
-class UnlikelihoodRule:
+class UnlikelihoodRule(Rule):
     """Token level: likelihood of the target, unlikelihood of the text's earlier targets.
 
     Args:
@@ -68,8 +68,6 @@ class UnlikelihoodRule:
     """
 
     alpha: float = 1.0
-
-    needs_allowed = False
 
     def __post_init__(self) -> None:
         check_alpha(self.alpha)
@@ -85,7 +83,7 @@ class UnlikelihoodRule:
     def __call__(self, positions: Positions, want_gradient: bool) -> PositionLoss:
         """The loss and its gradient; at alpha = 0 cross-entropy's."""
         if self.alpha == 0.0:
-            return self._likelihood(positions, want_gradient)
+            return likelihood(positions, want_gradient)
         candidate_CU = positions.seen_CU & (positions.tokens_CU != positions.target_C[:, None])
         is_top_CU = positions.tokens_CU == positions.argmax_C[:, None]
         top_C = (candidate_CU & is_top_CU).any(dim=1)  # the most probable token is a candidate
@@ -105,20 +103,14 @@ class UnlikelihoodRule:
         at_seen_CU = p_CU * (1.0 + self.alpha * (1.0 - others_CU))
         return PositionLoss(loss_C, dense_C, positions.logp_y_C.exp() * dense_C - 1.0, at_seen_CU)
 
-    def _likelihood(self, positions: Positions, want_gradient: bool) -> PositionLoss:
-        if not want_gradient:
-            return PositionLoss(-positions.logp_y_C)
-        one_C = torch.ones_like(positions.logp_y_C)
-        return PositionLoss(-positions.logp_y_C, one_C, positions.logp_y_C.exp() - 1.0, positions.p_seen_CU)
-
 
 @dataclass(frozen=True)
-class PenaltyRule:
+class PenaltyRule(Rule):
     """Sequence level: unlikelihood of the target, nothing else. Seen tokens play no part."""
 
-    is_likelihood = False
-    needs_rest = True
-    needs_allowed = False
+    @property
+    def needs_rest(self) -> bool:
+        return True
 
     def __call__(self, positions: Positions, want_gradient: bool) -> PositionLoss:
         """The loss and its gradient."""

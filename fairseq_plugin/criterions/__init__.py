@@ -1,3 +1,3 @@
 """Losses for ``--criterion``; importing this package registers them."""
 
-from fairseq_plugin.criterions import scale_grad, unlikelihood  # noqa: F401
+from fairseq_plugin.criterions import contrastive_token, scale_grad, unlikelihood  # noqa: F401

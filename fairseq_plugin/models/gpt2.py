@@ -26,6 +26,7 @@ from fairseq_plugin.models.gpt2_config import (
     codec_of,
     end_id,
     network_config,
+    repetition_dropout_of,
     sizes_of,
     write_back,
 )
@@ -64,7 +65,9 @@ class GPT2LanguageModel(FairseqLanguageModel):
         config = network_config(len(task.source_dictionary), sizes, cfg.dropout)
         check_task(task, cfg, config)
         dtype = torch.bfloat16 if str(cfg.compute_dtype) == "bf16" and bf16_works(cfg) else None
-        model = cls(GPT2Decoder(task.source_dictionary, GPT2(config, dtype), end_id(task), codec_of(task)))
+        dropped = repetition_dropout_of(cfg, config.n_layer, task.source_dictionary.pad())
+        gpt2 = GPT2(config, dtype)
+        model = cls(GPT2Decoder(task.source_dictionary, gpt2, end_id(task), codec_of(task), dropped))
         if cfg.pretrained_model:
             symbols, eos = task.source_dictionary.symbols, task.source_dictionary.eos()
             report = load_weights(

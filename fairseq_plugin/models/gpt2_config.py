@@ -12,7 +12,9 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 
 from fairseq_plugin.core.bf16 import why_not_bf16
 from fairseq_plugin.core.gpt2 import GPT2Config
-from fairseq_plugin.errors import UserError
+from fairseq_plugin.core.repetition_dropout import check_repetition_dropout
+from fairseq_plugin.errors import UserError, addressed_to_the_user
+from fairseq_plugin.models.repetition_dropout import RepetitionDropout
 from fairseq_plugin.pretrained.hf_folder import read_sizes
 from fairseq_plugin.pretrained.vocabulary import guess_end_id
 from fairseq_plugin.text.base import META, Codec
@@ -46,6 +48,16 @@ class GPT2ModelConfig(FairseqDataclass):
         default=None, metadata={"help": "longest text in tokens, >= 1 (default: by --arch)"}
     )
     dropout: float = field(default=0.1, metadata={"help": "dropout probability everywhere, in [0, 1)"})
+    repetition_dropout: float = field(
+        default=0.0,
+        metadata={
+            "help": "probability in [0, 1] with which a layer does not attend to an n-gram that comes back "
+            "in the sample, in training; 0 = off, 0.6 as published"
+        },
+    )
+    repetition_ngram: int = field(
+        default=2, metadata={"help": "length in tokens of the n-grams of --repetition-dropout, >= 1"}
+    )
     layer_norm_epsilon: float = field(default=1e-5, metadata={"help": "added to variances, > 0"})
     pretrained_model: Optional[str] = field(
         default=None,
@@ -140,6 +152,15 @@ def codec_of(task: Any) -> Codec | None:
     settings = getattr(task, "args", None) or getattr(task, "cfg", None)  # fairseq's older tasks, and newer
     folder = utils.split_paths(getattr(settings, "data", None) or "")[0]
     return load_codec(folder) if folder and (Path(folder) / META).is_file() else None
+
+
+def repetition_dropout_of(cfg: Any, num_layers: int, pad: int) -> RepetitionDropout:
+    """The drawer of ``--repetition-dropout``; a setting out of range names its flag."""
+    rate, n = cfg.repetition_dropout, cfg.repetition_ngram
+    with addressed_to_the_user(ValueError):
+        check_repetition_dropout(rate, n)
+    common = getattr(cfg.__dict__.get("_parent"), "common", None)
+    return RepetitionDropout(rate, n, num_layers, getattr(common, "seed", 1), pad)
 
 
 def bf16_works(cfg: Any) -> bool:

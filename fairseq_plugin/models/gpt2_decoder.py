@@ -3,7 +3,6 @@
 Legend: B batch, T time, D width, V vocabulary.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from fairseq_plugin.core.chunked_loss import OutputLayer
 from fairseq_plugin.core.gpt2 import GPT2, KVCache
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.models.gpt2_heads import symbols_of_data
+from fairseq_plugin.models.repetition_dropout import RepetitionDropout
 from fairseq_plugin.pretrained.vocabulary import banned_symbols, fingerprint
 from fairseq_plugin.text.base import Codec
 
@@ -30,6 +30,7 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         gpt2: the network, one logit per symbol.
         end_id: token id that ``</s>`` stands for; a second symbol for it is banned. ``None``: it has none.
         codec: the tokenizer of the dictionary's ids, if it is known.
+        repetition_dropout: what attention does not see in training; default: it sees everything.
     """
 
     gpt2: GPT2
@@ -37,9 +38,15 @@ class GPT2Decoder(FairseqIncrementalDecoder):
     dictionary_fingerprint: torch.Tensor
 
     def __init__(
-        self, dictionary: Dictionary, gpt2: GPT2, end_id: int | None = None, codec: Codec | None = None
+        self,
+        dictionary: Dictionary,
+        gpt2: GPT2,
+        end_id: int | None = None,
+        codec: Codec | None = None,
+        repetition_dropout: RepetitionDropout | None = None,
     ) -> None:
         super().__init__(dictionary)
+        self.repetition_dropout = repetition_dropout
         self.gpt2 = gpt2
         banned = banned_symbols(dictionary.symbols, dictionary.nspecial, dictionary.eos(), end_id)
         gpt2.banned = torch.tensor(banned, dtype=torch.int64)
@@ -116,8 +123,10 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         # Not in training on a GPU: reading the tokens back would make every update wait for the device.
         if not self.training or prev_output_tokens.device.type == "cpu":
             self._refuse_unknown(prev_output_tokens)
-        read = self.gpt2 if self.training else functools.partial(self._read_padded, read=self.gpt2)
-        return read(prev_output_tokens)
+        if not self.training:
+            return self._read_padded(prev_output_tokens, read=self.gpt2)
+        drop = self.repetition_dropout
+        return self.gpt2(prev_output_tokens, masked_LBT=None if drop is None else drop(prev_output_tokens))
 
     def output_layer(self, features: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         """Logits ``(..., V)`` of hidden states."""

@@ -34,7 +34,8 @@ TASKS = frozenset(
 )
 CRITERIONS = frozenset(
     (
-        "scale_grad unlikelihood cross_entropy label_smoothed_cross_entropy adaptive_loss sentence_prediction"
+        "scale_grad unlikelihood contrastive_token ditto "
+        "cross_entropy label_smoothed_cross_entropy adaptive_loss sentence_prediction"
     ).split()
 )
 

@@ -3,6 +3,7 @@
 import torch
 
 from fairseq_plugin.core.chunked_loss import OutputLayer, loss_from_hidden
+from fairseq_plugin.core.contrastive_token_rule import ContrastiveTokenRule
 from fairseq_plugin.core.logits_loss import loss_from_logits
 from fairseq_plugin.core.scale_grad_rule import ScaleGradRule
 from fairseq_plugin.core.unlikelihood_rule import PenaltyRule, UnlikelihoodRule
@@ -30,6 +31,15 @@ def unlikelihood_loss(logits, target, seen=None, *, alpha=1.0, ignore_index):
 
 def fused_unlikelihood_loss(hidden, weight, target, seen=None, *, alpha=1.0, **options):
     return fused_loss(UnlikelihoodRule(alpha), hidden, weight, target, seen, **options)
+
+
+def contrastive_loss(logits, target, seen=None, *, ignore_index, **settings):
+    rule = ContrastiveTokenRule(**settings)
+    return loss_from_logits(logits, target, seen, rule=rule, ignore_index=ignore_index)[0]
+
+
+def fused_contrastive_loss(hidden, weight, target, seen=None, *, ct=None, **options):
+    return fused_loss(ContrastiveTokenRule(**(ct or {})), hidden, weight, target, seen, **options)
 
 
 def penalty_loss(logits, token, marks):

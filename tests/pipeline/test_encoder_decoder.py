@@ -45,8 +45,8 @@ def pairs(tmp_path_factory, run_stock):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
-    [("scale_grad", "--gamma", 0.5), ("unlikelihood", "--alpha", 0.5)],
-    ids=["scale_grad", "unlikelihood"],
+    [("scale_grad", "--gamma", 0.5), ("unlikelihood", "--alpha", 0.5), ("contrastive_token",)],
+    ids=["scale_grad", "unlikelihood", "contrastive_token"],
 )
 def test_a_stock_transformer_learns_to_summarise(pairs, run_stock, tmp_path, words):
     done = run_stock("fairseq-train", pairs, *TINY, "--save-dir", tmp_path, "--criterion", *words)

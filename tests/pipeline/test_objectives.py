@@ -27,6 +27,8 @@ SEQUENCE = (
     "--criterion unlikelihood --sequence-share 0.5 --sequence-prefix 4 --sequence-continuation 20 "
     "--sequence-ngram 2"
 ).split()
+CONTRASTIVE = "--criterion contrastive_token --ct-length 0.5".split()
+REPETITION_DROPOUT = "--criterion scale_grad --gamma 0.2 --repetition-dropout 0.6".split()
 STOPPING = "--dropout 0.1 --max-update 40 --save-interval-updates 10 --update-freq 2 --log-interval 1".split()
 
 GLOO = (
@@ -85,9 +87,14 @@ def test_a_resumed_training_ends_in_the_same_bits(text, tmp_path, model, objecti
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_weights_of_one_with_sequence_level_updates(text, tmp_path):  # noqa: F811
+@pytest.mark.parametrize(
+    ("model", "objective"),
+    [(GPT2, SEQUENCE), (GPT2, CONTRASTIVE), (TRANSFORMER, CONTRASTIVE), (GPT2, REPETITION_DROPOUT)],
+    ids=["sequence", "contrastive", "transformer_lm-contrastive", "repetition-dropout"],
+)
+def test_two_processes_train_the_weights_of_one(text, tmp_path, model, objective):  # noqa: F811
     address = f"tcp://127.0.0.1:{free_port()}"
-    words = (*GPT2, *SEQUENCE, "--max-update", 20)
+    words = (*model, *objective, "--max-update", 20)
     finish(
         start(text, tmp_path / "one", *words, "--update-freq", 2),
         *(
