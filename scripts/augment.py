@@ -29,6 +29,7 @@ from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.reports.display import visible
 from fairseq_plugin.storage.lock import FolderLock
+from fairseq_plugin.text.table import isolated
 
 SHOWN_ROWS = 9
 
@@ -118,7 +119,8 @@ def first_lines(path: Path) -> list[str]:
     """The first lines of a file of rows, as a terminal can show them."""
     with open(path, encoding="utf-8", newline="\n") as stream:
         lines = islice(stream, SHOWN_ROWS)
-        return ["  " + "\t".join(map(visible, line.rstrip("\r\n").split("\t"))) for line in lines]
+        rows = (map(visible, line.rstrip("\r\n").split("\t")) for line in lines)
+        return ["  " + "\t".join(map(isolated, row)) for row in rows]
 
 
 if __name__ == "__main__":

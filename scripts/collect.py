@@ -21,6 +21,7 @@ from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_option
 from fairseq_plugin.augment.generations.collect import collect
 from fairseq_plugin.errors import plain_errors
 from fairseq_plugin.reports.display import percent, visible
+from fairseq_plugin.text.table import isolated
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -67,9 +68,10 @@ def summary(record: SetRecord, destination: str | Path) -> list[str]:
         if count
     ]
     lines += [
-        f"  label {visible(name)}: kept {own.kept:,} of {own.generated:,}"
+        f"  label {isolated(visible(name))}: kept {own.kept:,} of {own.generated:,}"
         for name, own in record.counts.labels.items()
     ]
+    lines += record.notes
     for name, own in record.files.items():
         marked = f", {own.marked:,} of them marked with ' for spreadsheets" if own.marked else ""
         lines.append(f"{Path(destination) / name}: {own.rows:,} rows{marked}")

@@ -30,6 +30,7 @@ from fairseq_plugin.augment.jobs.ray_executor import RayActors
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.reports.display import percent, visible
 from fairseq_plugin.storage.lock import FolderLock
+from fairseq_plugin.text.table import isolated
 
 EXECUTORS = ("local", "ranks", "ray")
 
@@ -129,9 +130,10 @@ def summary(found: Generated, rows_to: Path) -> list[str]:
         if count
     ]
     lines += [
-        f"  label {visible(name)}: {own.kept:,} of {own.generated:,}"
+        f"  label {isolated(visible(name))}: {own.kept:,} of {own.generated:,}"
         for name, own in record.counts.labels.items()
     ]
+    lines += record.notes
     if found.shortage:
         lines.append(found.shortage)
     if found.folder is None:

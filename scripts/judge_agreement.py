@@ -23,6 +23,7 @@ from fairseq_plugin.augment.judges.words import Judged, describe, judge_samples
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.reports.display import percent, short, visible
+from fairseq_plugin.text.table import isolated
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -61,11 +62,15 @@ def report(judged: Judged) -> list[str]:
     if judged.by_model is not None:
         lines.append(f"real rows whose label the model does not believe: {len(judged.doubtful):,}")
         lines += [
-            f"  {visible(row.label)} {percent(row.probability)}, rather {visible(row.judged)}: "
-            f"{visible(short(row.text, 100))}"
+            f"  {_shown(row.label)} {percent(row.probability)}, rather {_shown(row.judged)}: "
+            f"{_shown(short(row.text, 100))}"
             for row in judged.doubtful[:10]
         ]
     return lines
+
+
+def _shown(text: str) -> str:
+    return isolated(visible(text))
 
 
 @plain_errors()

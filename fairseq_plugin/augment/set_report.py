@@ -161,5 +161,6 @@ def _provenance(record: SetRecord) -> list[tuple[str, object]]:
     ]
     took = f"{record.tokens:,} in {record.seconds} s of {len(record.runs)} run(s), added up"
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items() if version)
-    started = ", ".join(str(run["started"]) for run in record.runs)
-    return [*lines, ("tokens", took), ("started", started), ("versions", versions)]
+    started = ", ".join(str(run["started"]) for run in record.runs if run["started"])
+    lines += [("tokens", took), *([("started", started)] if started else [])]
+    return [*lines, ("versions", versions)]

@@ -3,6 +3,7 @@
 import html
 import itertools
 import math
+import re
 from collections.abc import Sequence
 
 # Zero-width and direction marks, line and paragraph separator, byte order mark.
@@ -22,8 +23,19 @@ def escape(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Show controls, invisible characters and marks that turn the reading direction as symbols."""
-    return "".join(map(_visible, text))
+    """Show controls, invisible characters and marks that turn the reading direction as symbols.
+
+    A joiner stays as it is where it belongs to the spelling: inside an emoji, and after a letter of a script
+    that joins (Persian, Hindi).
+    """
+    shown = "".join(map(_visible, text))
+    return _SPELT_JOINER.sub(lambda found: chr(int(found[1], 16)), shown) if "U+200" in shown else shown
+
+
+# After a letter or mark of Arabic, Syriac, Indic or South-East Asian scripts, Mongolian, or a pictograph.
+_SPELT_JOINER = re.compile(
+    "(?<=[\u0600-\u07bf\u0900-\u109f\u1780-\u18af\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])⟨U\\+(200[CD])⟩"
+)
 
 
 def _visible(char: str) -> str:

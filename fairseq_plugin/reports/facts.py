@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fairseq_plugin.reports import statistics
 from fairseq_plugin.reports.statistics import DistinctPair, Novelty, Words
+from fairseq_plugin.text.words import words
 
 MEASURED = 200_000  # kept sentences that are looked at; more would change no digit that is shown
 NOVELTY_SENTENCES = 20_000  # sentences per side whose copied runs are measured
@@ -105,10 +106,10 @@ def measure(labels: Sequence[str], real: Mapping[str, Examples], kept: Examples,
     kept = statistics.draw(kept, MEASURED, seed)
     yardstick = next(split for split in YARDSTICKS if real.get(split))
     held_out = {yardstick: real[yardstick]} if yardstick != "train" else {}
-    train = [statistics.words(text) for _, text in real["train"]]
+    train = [words(text) for _, text in real["train"]]
     return Facts(
         yardstick=yardstick,
-        lengths=_lengths(train, [statistics.words(text) for _, text in kept]),
+        lengths=_lengths(train, [words(text) for _, text in kept]),
         distinct=_distinct(labels, real[yardstick], kept, seed),
         novelty=_novelty(train, held_out, kept, seed),
         neighbours=_neighbours(real["train"], held_out, kept, seed),
@@ -132,9 +133,8 @@ def _distinct(labels: Sequence[str], real: Examples, kept: Examples, seed: int) 
     for examples in (real, kept):
         by_label: dict[int | None, list[Words]] = {None: []}
         for label, text in examples:
-            words = statistics.words(text)
-            by_label[None].append(words)
-            by_label.setdefault(label, []).append(words)
+            by_label[None].append(own := words(text))
+            by_label.setdefault(label, []).append(own)
         sides.append(by_label)
     names = {None: None, **dict(enumerate(labels))}
     return [
@@ -151,7 +151,7 @@ def _novelty(
         side: statistics.draw(examples, NOVELTY_SENTENCES, seed)
         for side, examples in {"synthetic": kept, **held_out}.items()
     }
-    queries = [statistics.words(text) for examples in sides.values() for _, text in examples]
+    queries = [words(text) for examples in sides.values() for _, text in examples]
     copied = statistics.copied_lengths(train, queries)
     found = {}
     for side, examples in sides.items():

@@ -91,7 +91,8 @@ def render(report: Report) -> str:
         f"<style>{STYLE}</style></head>\n<body><main>\n"
         + "\n".join(section for section in body if section)
         + "\n<footer>Words are runs of letters and digits, or single other characters, without regard to "
-        "case. Every subset is drawn with the generation's seed: the same input gives the same page.</footer>"
+        "case; in scripts without spaces (Chinese, say) each character. Every subset is drawn with the "
+        "generation's seed: the same input gives the same page.</footer>"
         "\n</main></body></html>\n"
     )
 

@@ -1,14 +1,12 @@
 """Lengths, distinct-n, novelty and nearest neighbours of a generated set beside the real one.
 
-All of it is counted in *words*: a run of letters and digits, or a single other visible character
-(one Chinese or Japanese character is one word), without regard to case. Words, not model tokens, so that sets
-made with different tokenizers can be compared. No n-gram crosses the end of a sentence.
+All of it is counted in *words* (:mod:`fairseq_plugin.text.words`), without regard to case: not in model
+tokens, so that sets made with different tokenizers can be compared. No n-gram crosses the end of a sentence.
 
 Shape legend: N sentences, T words over all sentences.
 """
 
 import random
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,10 +16,6 @@ from numpy.typing import NDArray
 
 Words = Sequence[str]  # of one sentence
 T = TypeVar("T")
-
-_WORD = re.compile(
-    r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]"
-)
 
 
 @dataclass(frozen=True)
@@ -52,15 +46,6 @@ class Novelty:
     longest_max: int | None
     with_new_word: float | None
     whole: float | None
-
-
-def words(text: str) -> list[str]:
-    """The words of a text.
-
-    >>> words("It's GOOD!")
-    ['it', "'", 's', 'good', '!']
-    """
-    return _WORD.findall(text.casefold())
 
 
 def take_words(sentences: Sequence[Words], num_words: int, seed: int) -> list[Words]:

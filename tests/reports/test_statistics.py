@@ -82,13 +82,6 @@ def test_words_are_taken_as_whole_sentences_but_for_the_last(sentences, num_word
         assert any(sentence[: len(taken[-1])] == taken[-1] for sentence in left)
 
 
-def test_words_of_any_script():
-    assert statistics.words("It's GOOD!") == ["it", "'", "s", "good", "!"]
-    assert statistics.words("好电影 ok") == ["好", "电", "影", "ok"]
-    assert statistics.words("Straße 12\t\n") == ["strasse", "12"]
-    assert statistics.words(" \n") == []
-
-
 @given(st.lists(st.integers(0, 200), min_size=1), st.lists(st.integers(0, 90), min_size=1))
 def test_a_histogram_loses_no_sentence(left, right):
     edges, shares = statistics.histogram({"left": left, "right": right})

@@ -5,20 +5,16 @@ small training set does not make good sentences look invented.
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from fairseq_plugin.augment.filters.chain import Candidate
 from fairseq_plugin.reports.display import percent
-from fairseq_plugin.reports.statistics import words
+from fairseq_plugin.text.words import words
 
 AUTO, OFF = "auto", "off"
 HELD_OUT = 0.95  # of real held-out sentences pass
 _ENOUGH = 100  # valid sentences: the rarest 5 % are five or more
-
-# Kana, Han, Thai, Lao, Tibetan, Myanmar, Khmer: written without spaces between words.
-_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]")
 
 
 def spelled(text: str) -> list[str]:
@@ -34,15 +30,6 @@ def invented_share(text: str, known: Collection[str]) -> float:
     """Share of a text's words that are not known, in [0, 1]; 0 for a text without words."""
     found = spelled(text)
     return sum(word not in known for word in found) / len(found) if found else 0.0
-
-
-def has_spaces(texts: Sequence[str]) -> bool:
-    """Whether most letters of some texts are of scripts that have spaces between words."""
-    letters = unspaced = 0
-    for text in texts:
-        letters += sum(map(str.isalpha, text))
-        unspaced += len(_UNSPACED.findall(text))
-    return 2 * unspaced <= letters
 
 
 def usual_share(train: Sequence[str], valid: Sequence[str]) -> tuple[float, str]:

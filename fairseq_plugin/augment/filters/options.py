@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fairseq_plugin.augment.filters.acceptance import Acceptance
 from fairseq_plugin.augment.filters.chain import KEYS, Filter, FilterChain
-from fairseq_plugin.augment.filters.invented_words import AUTO, OFF, InventedWords, has_spaces
+from fairseq_plugin.augment.filters.invented_words import AUTO, OFF, InventedWords
 from fairseq_plugin.augment.filters.near_duplicates import LEAST_NEAR, NEAR, NearDuplicates
 from fairseq_plugin.augment.filters.text_filters import (
     Bounds,
@@ -23,6 +23,7 @@ from fairseq_plugin.augment.judges.teacher import load_teacher
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.source import SourceSpec
 from fairseq_plugin.text.codec import Codec
+from fairseq_plugin.text.words import has_spaces
 
 Examples = Sequence[tuple[int, str]]  # label index and text of each
 

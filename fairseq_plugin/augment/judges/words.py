@@ -23,6 +23,8 @@ from fairseq_plugin.reports.display import percent, visible
 from fairseq_plugin.reports.opinions import Calibration, DoubtfulRow
 from fairseq_plugin.reports.statistics import draw
 from fairseq_plugin.storage.manifest import NAME
+from fairseq_plugin.text.table import cells, isolated, left, right
+from fairseq_plugin.text.words import words
 
 CLASSIFIER = "TF-IDF, logistic regression"
 
@@ -203,7 +205,9 @@ def word_pairs(num_texts: int) -> "TfidfVectorizer":
     return TfidfVectorizer(
         ngram_range=(1, 2),
         sublinear_tf=True,
-        token_pattern=r"(?u)\b\w+\b|[^\w\s]",
+        tokenizer=words,
+        token_pattern=None,  # pyright: ignore[reportArgumentType]  (not said in its types)
+        lowercase=False,  # words() does
         min_df=2 if num_texts > 5000 else 1,
     )
 
@@ -242,14 +246,13 @@ def agreement(
 
 def describe(agreement: Agreement, names: Sequence[str]) -> list[str]:
     """Lines of text: the share overall and per label, and the confusion table."""
-    names = [visible(name) for name in names]
-    width = max(8, *(len(name) for name in names)) + 2
+    names = [isolated(visible(name)) for name in names]
+    width = max(8, *map(cells, names)) + 2
     lines = [f"  all{'':{width - 3}}{percent(agreement.share):>9}  of {agreement.rows:,} rows"]
     for name, own in zip(names, agreement.by_label.values()):
-        lines.append(f"  {name:<{width}}{percent(own.share):>9}  of {own.rows:,} rows")
-    lines.append(
-        f"  given \\ judged{'':{max(0, width - 14)}}" + "".join(f"{name:>{width}}" for name in names)
-    )
+        lines.append(f"  {left(name, width)}{percent(own.share):>9}  of {own.rows:,} rows")
+    heads = "".join(right(name, width) for name in names)
+    lines.append(f"  given \\ judged{'':{max(0, width - 14)}}{heads}")
     for name, counts in zip(names, agreement.confusion):
-        lines.append(f"  {name:<{max(width, 14)}}" + "".join(f"{count:>{width},}" for count in counts))
+        lines.append(f"  {left(name, max(width, 14))}" + "".join(f"{count:>{width},}" for count in counts))
     return lines

@@ -4,11 +4,13 @@ A sentence is changed in one of four ways, drawn at random: words are replaced b
 inserted, pairs of words change places, or words are deleted. Synonyms are those of WordNet, read by nltk,
 where both are installed. Without them nothing is replaced, and what is inserted is a word of the sentence.
 
-Words are what spaces separate: a sentence in a language without spaces comes back as it is.
+Words are what spaces separate; in a language without spaces (Chinese, say) they are its characters.
 """
 
 import random
 from collections.abc import Callable
+
+from fairseq_plugin.text.words import has_spaces, words_as_written
 
 CHANGED = 0.1  # of the words; the paper's alpha for all but the smallest sets
 
@@ -39,13 +41,13 @@ def change(text: str, seed: int, sample: int, synonyms: Synonyms | None = None) 
         seed, sample: the change depends on these two and the text alone.
         synonyms: see :func:`wordnet_synonyms`.
     """
-    words = text.split()
+    words, between = (text.split(), " ") if has_spaces([text]) else (words_as_written(text), "")
     if len(words) < 2:
         return text
     generator = random.Random(f"{seed} {sample} {text}")  # a text seeds through SHA-512: the same everywhere
     num_changes = max(1, round(CHANGED * len(words)))
     ways = [_insert, _swap, _delete] if synonyms is None else [_replace, _insert, _swap, _delete]
-    return " ".join(generator.choice(ways)(words, num_changes, generator, synonyms or _none))
+    return between.join(generator.choice(ways)(words, num_changes, generator, synonyms or _none))
 
 
 def _none(_: str) -> list[str]:

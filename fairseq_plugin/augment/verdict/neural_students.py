@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fairseq_plugin.augment.verdict.students import only_label
 from fairseq_plugin.augment.write_sets import Examples
-from fairseq_plugin.reports.statistics import words
+from fairseq_plugin.text.words import words
 
 BATCH = 32  # texts of an update
 PASSES = 10  # over the rows of an arm

@@ -5,7 +5,6 @@ import pytest
 from fairseq_plugin.augment.filters.chain import Candidate
 from fairseq_plugin.augment.filters.invented_words import (
     InventedWords,
-    has_spaces,
     invented_share,
     spelled,
     usual_share,
@@ -48,23 +47,6 @@ def test_a_given_share_is_the_limit_itself():
     texts = ["a film", "a filmy", "filmy"]
     assert check(texts, TRAIN, [], 0.5) == [None, None, "invented_words"]
     assert check(texts, TRAIN, [], 1.0) == [None, None, None]
-
-
-@pytest.mark.parametrize(
-    ("text", "has"),
-    [
-        ("这部电影很好", False),
-        ("この映画はとても良い", False),
-        ("หนังเรื่องนี้ดีมาก", False),
-        ("이 영화는 정말 좋다", True),
-        ("фильм очень хорош", True),
-        ("a film called 你好", True),
-        ("1984", True),
-        ("", True),
-    ],
-)
-def test_scripts_without_spaces_are_told_apart(text, has):
-    assert has_spaces([text]) is has
 
 
 @pytest.mark.parametrize("name", ["sst2", "atis"])

@@ -12,6 +12,7 @@ from fairseq_plugin.augment.judges.words import LabelAgreement, agree, describe,
 from fairseq_plugin.augment.set_report import rewrite_report
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
+from fairseq_plugin.text.table import cells
 from tests.augment.made_generation import ANY_WORDS, Made, make_data, write_generation
 from tests.augment.made_job import train_model
 
@@ -134,3 +135,18 @@ def test_a_set_of_other_data_or_a_changed_file_is_refused(world, tmp_path):
     (folder / "train.tsv").write_text("sentence\tlabel\n")
     with pytest.raises(UserError, match="changed since"):
         judge_samples(world / "data", folder)
+
+
+def test_a_label_is_known_by_a_word_of_a_language_without_spaces():
+    """In whole clauses as words it would never be met again."""
+    texts = [f"{before}{word}{after}" for word in ("好", "坏") for before in "这那哪" for after in "吗呢吧"]
+    judge = train_judge(texts, [0] * 9 + [1] * 9)
+    assert list(judge.predict(["我觉得很好", "我觉得很坏"])) == [0, 1]
+
+
+def test_the_table_of_labels_stands_straight_in_any_script():
+    names = ["好评", "差评", "neutral"]
+    found = agree(Fixed([0, 1, 2]), [(0, "x"), (1, "x"), (2, "x")], names)
+    *shares, head, first, second, third = describe(found, names)
+    assert len({cells(line) for line in (head, first, second, third)}) == 1
+    assert len({cells(line.partition("%")[0]) for line in shares}) == 1

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from fairseq_plugin.augment.verdict.study.yardstick import Yardstick
 from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.reports.self_bleu import self_bleu
-from fairseq_plugin.reports.statistics import copied_lengths, distinct_n, draw, novelty, take_words, words
+from fairseq_plugin.reports.statistics import copied_lengths, distinct_n, draw, novelty, take_words
+from fairseq_plugin.text.words import words
 
 REAL = "real"
 

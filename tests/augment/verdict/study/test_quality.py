@@ -7,7 +7,7 @@ import pytest
 from fairseq_plugin.augment.verdict.study.quality import REAL, measure_quality
 from fairseq_plugin.augment.verdict.study.splits import read_set
 from fairseq_plugin.augment.verdict.study.yardstick import Yardstick
-from fairseq_plugin.reports.statistics import words
+from fairseq_plugin.text.words import words
 from tests.augment.verdict.study.made_study import sentences, write_set
 
 
