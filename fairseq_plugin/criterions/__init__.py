@@ -1,3 +1,8 @@
 """Losses for ``--criterion``; importing this package registers them."""
 
-from fairseq_plugin.criterions import contrastive_token, scale_grad, unlikelihood  # noqa: F401
+from fairseq_plugin.criterions import (  # noqa: F401
+    contrastive_token,
+    ditto,
+    scale_grad,
+    unlikelihood,
+)

@@ -8,7 +8,7 @@ Legend: K texts, N prefix tokens, L continuation tokens, S = N + L, V vocabulary
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,20 +20,13 @@ from omegaconf import II
 from fairseq_plugin.core.repeated_ngrams import mark_repeats, repeated_ngrams
 from fairseq_plugin.core.unlikelihood_rule import PenaltyRule, UnlikelihoodRule, check_alpha
 from fairseq_plugin.criterions.greedy import continue_greedily, unwrapped
-from fairseq_plugin.criterions.position_loss import PositionLossConfig, PositionLossCriterion, at_least_one
+from fairseq_plugin.criterions.mixed_updates import MixedUpdates
+from fairseq_plugin.criterions.position_loss import PositionLossConfig, at_least_one
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.sampling.keyed_random import keyed_uniform
 
 logger = logging.getLogger(__name__)
 
-# The random number with this key decides whether an update is sequence-level; prefix i has key i + 1.
-_COIN = 0
 _NO_TOKEN = -1
-# Logged in every training batch of a run with sequence-level updates. One worker may give its token-level
-# loss where another does not, and fairseq sums the workers' values *by place*, tensors and numbers apart:
-# every batch must log the same keys, in one order, of the same kinds.
-_SEQUENCE_TENSORS = ("sequence_loss", "sequence_repeated")
-_SEQUENCE_NUMBERS = ("sequence_tokens", "sequence_ngrams", "sequence_fallbacks")
 
 
 @dataclass
@@ -68,7 +61,7 @@ class UnlikelihoodCriterionConfig(PositionLossConfig):
 
 
 @register_criterion("unlikelihood", dataclass=UnlikelihoodCriterionConfig)
-class UnlikelihoodCriterion(PositionLossCriterion):
+class UnlikelihoodCriterion(MixedUpdates):
     """Unlikelihood loss in training, the true negative log-likelihood in validation.
 
     A share of the updates is sequence-level: up to ``--sequence-prefixes`` stretches of ``--sequence-prefix``
@@ -93,6 +86,7 @@ class UnlikelihoodCriterion(PositionLossCriterion):
     """
 
     rule_loss = "unlikelihood_loss"
+    kind, kind_tensors, kind_numbers = "sequence", ("repeated",), ("ngrams",)
 
     def __init__(self, task: Any, cfg: Any) -> None:
         super().__init__(task, cfg)
@@ -103,10 +97,7 @@ class UnlikelihoodCriterion(PositionLossCriterion):
     def check_flags(self) -> None:
         cfg = self.cfg
         check_alpha(cfg.alpha)
-        if not 0.0 <= cfg.sequence_share <= 1.0:
-            raise ValueError(
-                f"--sequence-share {cfg.sequence_share}: must be in [0, 1], a share of the updates"
-            )
+        super().check_flags()
         for name in ("prefix", "continuation", "ngram", "prefixes"):
             value = getattr(cfg, f"sequence_{name}")
             if value < 1:
@@ -120,29 +111,7 @@ class UnlikelihoodCriterion(PositionLossCriterion):
     def rule(self) -> UnlikelihoodRule:
         return self._rule
 
-    def batch_loss(
-        self, model: torch.nn.Module, sample: Mapping[str, Any]
-    ) -> tuple[torch.Tensor, int, dict[str, Any]]:
-        if not self.training or self.cfg.sequence_share == 0.0:
-            return super().batch_loss(model, sample)
-        self._check_model(model)
-        update = self.updates.require("--sequence-share")
-        fallback = 0
-        if self.is_sequence_level(update):
-            prefix_KN = self.prefixes(sample["net_input"]["src_tokens"], update)
-            if prefix_KN is not None:
-                return self._sequence_loss(model, sample, prefix_KN)
-            fallback = 1
-        loss, sample_size, log = super().batch_loss(model, sample)
-        log |= dict.fromkeys(_SEQUENCE_TENSORS, torch.zeros_like(log["loss"]))
-        log |= dict.fromkeys(_SEQUENCE_NUMBERS, 0) | {"sequence_fallbacks": fallback}
-        return loss, sample_size, log
-
     # -- sequence level -----------------------------------------------------------------------------------
-
-    def is_sequence_level(self, update: int) -> bool:
-        """Whether the update after ``update`` others is sequence-level: a matter of (seed, update) alone."""
-        return self._uniform([_COIN], update).item() < self.cfg.sequence_share
 
     def prefixes(self, src_tokens_BT: torch.Tensor, update: int) -> torch.Tensor | None:
         """Stretches of consecutive tokens of the batch's texts, cut from each text's start, none padded.
@@ -165,16 +134,15 @@ class UnlikelihoodCriterion(PositionLossCriterion):
                 )
                 self._told_of_short_texts = True
             return None
-        order = self._uniform(range(1, len(found) + 1), update).argsort().tolist()
+        order = self.uniform(range(1, len(found) + 1), update).argsort().tolist()
         return torch.stack([found[i] for i in sorted(order[: self.cfg.sequence_prefixes])])
 
-    def _uniform(self, keys: Iterable[int], update: int) -> torch.Tensor:
-        keys_K = torch.tensor(list(keys))
-        return keyed_uniform(self.cfg.seed, keys_K, torch.full_like(keys_K, update))
-
-    def _sequence_loss(
-        self, model: torch.nn.Module, sample: Mapping[str, Any], prefix_KN: torch.Tensor
-    ) -> tuple[torch.Tensor, int, dict[str, Any]]:
+    def other_loss(
+        self, model: Any, sample: Mapping[str, Any], update: int
+    ) -> tuple[torch.Tensor, int, dict[str, Any]] | None:
+        prefix_KN = self.prefixes(sample["net_input"]["src_tokens"], update)
+        if prefix_KN is None:
+            return None
         cfg = self.cfg
         try:
             written_KL = continue_greedily(
@@ -197,23 +165,11 @@ class UnlikelihoodCriterion(PositionLossCriterion):
 
         repeats_KM = repeated_ngrams(written_KL, cfg.sequence_ngram)
         sample_size = len(written_KL) if cfg.sentence_avg else written_KL.numel()
-        # In the order of a token-level batch, see _SEQUENCE_TENSORS.
-        log: dict[str, Any] = {"loss": parts.loss.detach()}
-        scored = ("nll_loss", self.rule_loss, "num_correct", "num_novel", "num_scored")
-        log |= dict.fromkeys(scored, torch.zeros_like(parts.num_scored))
-        log |= {
-            "ntokens": written_KL.numel(),
-            "nsentences": len(written_KL),
-            "sample_size": sample_size,
-            "sequence_loss": parts.loss.detach(),
-            "sequence_repeated": repeats_KM.sum(),
-            "sequence_tokens": written_KL.numel(),
-            "sequence_ngrams": repeats_KM.numel(),
-            "sequence_fallbacks": 0,
-        }
+        values = {"repeated": repeats_KM.sum(), "ngrams": repeats_KM.numel()}
+        log = self.other_log(parts.loss, sample_size, (written_KL.numel(), len(written_KL)), values)
         return parts.loss, sample_size, log
 
-    def _check_model(self, model: Any) -> None:
+    def check_model(self, model: Any) -> None:
         """Refuse a model that cannot continue its own texts, at the first batch."""
         if self._model_checked:
             return
@@ -234,28 +190,6 @@ class UnlikelihoodCriterion(PositionLossCriterion):
         self._model_checked = True
 
     @classmethod
-    def reduce_metrics(cls, logging_outputs: Sequence[Mapping[str, Any]]) -> None:
-        """Combine the logging values of all batches and workers into the meters of the class's docstring."""
-        super().reduce_metrics(logging_outputs)
-        if not any("sequence_tokens" in log for log in logging_outputs):
-            return
-
-        def total(key: str) -> Any:  # a tensor, or a number of the host
-            return sum(log.get(key, 0) for log in logging_outputs)
-
-        num_tokens = total("sequence_tokens")
-        if num_tokens:
-            loss = total("sequence_loss") / num_tokens / math.log(2)
-            metrics.log_scalar("sequence_loss", loss, num_tokens, round=4)
-            repeats = total("sequence_repeated") / at_least_one(total("sequence_ngrams"))
-            metrics.log_scalar("sequence_repeats", repeats, num_tokens, round=4)
-        metrics.log_scalar_sum("sequence_fallbacks", total("sequence_fallbacks"))
-
-    @classmethod
-    def log_tokens(
-        cls, logging_outputs: Sequence[Mapping[str, Any]], total: Callable[[str], Any], num_tokens: Any
-    ) -> None:
-        """Sequence-level updates scored no token: they must not weigh in, nor show a 0."""
-        num_tokens = num_tokens - total("sequence_tokens")
-        if num_tokens or not total("sequence_tokens"):
-            super().log_tokens(logging_outputs, total, num_tokens)
+    def log_kind(cls, total: Callable[[str], Any], num_tokens: int) -> None:
+        repeats = total("repeated") / at_least_one(total("ngrams"))
+        metrics.log_scalar("sequence_repeats", repeats, num_tokens, round=4)

@@ -16,6 +16,7 @@ from fairseq.models import (
 )
 
 from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.datasets.task_codec import codec_of
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.models.gpt2_config import (
     ARCHITECTURES,
@@ -23,7 +24,6 @@ from fairseq_plugin.models.gpt2_config import (
     bf16_works,
     check_block_length,
     check_task,
-    codec_of,
     end_id,
     network_config,
     repetition_dropout_of,

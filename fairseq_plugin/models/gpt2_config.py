@@ -3,11 +3,9 @@
 import logging
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Optional
 
 import torch
-from fairseq import utils
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 
 from fairseq_plugin.core.bf16 import why_not_bf16
@@ -17,8 +15,6 @@ from fairseq_plugin.errors import UserError, addressed_to_the_user
 from fairseq_plugin.models.repetition_dropout import RepetitionDropout
 from fairseq_plugin.pretrained.hf_folder import read_sizes
 from fairseq_plugin.pretrained.vocabulary import guess_end_id
-from fairseq_plugin.text.base import META, Codec
-from fairseq_plugin.text.codec import load_codec
 
 logger = logging.getLogger(__name__)
 
@@ -143,15 +139,6 @@ def end_id(task: Any) -> int | None:
     if hasattr(task, "codec_end_id"):
         return task.codec_end_id
     return guess_end_id(task.source_dictionary.symbols)
-
-
-def codec_of(task: Any) -> Codec | None:
-    """The tokenizer of a task's data: the task knows, or its folder holds it; None elsewhere."""
-    if hasattr(task, "codec"):
-        return task.codec
-    settings = getattr(task, "args", None) or getattr(task, "cfg", None)  # fairseq's older tasks, and newer
-    folder = utils.split_paths(getattr(settings, "data", None) or "")[0]
-    return load_codec(folder) if folder and (Path(folder) / META).is_file() else None
 
 
 def repetition_dropout_of(cfg: Any, num_layers: int, pad: int) -> RepetitionDropout:

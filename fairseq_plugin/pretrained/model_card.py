@@ -11,9 +11,9 @@ from fairseq_plugin.text.byte_level import END_OF_TEXT
 NAME = "README.md"
 _MOST_PROMPTS = 20
 # Their loss in validation is the mean negative log-likelihood in bits, so a perplexity follows from it.
-_LIKELIHOOD_CRITERIONS = ("cross_entropy", "scale_grad", "unlikelihood", "contrastive_token")
+_LIKELIHOOD_CRITERIONS = ("cross_entropy", "scale_grad", "unlikelihood", "contrastive_token", "ditto")
 _SETTINGS = {
-    "criterion": ("gamma", "gamma_schedule", "alpha", "ct_weight", "sentence_avg"),
+    "criterion": ("gamma", "gamma_schedule", "alpha", "ct_weight", "ditto_share", "sentence_avg"),
     "optimizer": ("weight_decay",),
     "optimization": ("lr", "update_freq", "clip_norm"),
     "dataset": ("max_tokens", "batch_size"),

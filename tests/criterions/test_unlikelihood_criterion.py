@@ -182,9 +182,9 @@ def test_dropout_is_off_while_writing_and_on_in_the_gradient_pass(lm_task, build
 def test_updates_and_prefixes_depend_on_seed_and_update_alone(lm_task, build):
     settings = SEQUENCE | {"sequence_share": 0.5, "sequence_prefixes": 2}
     one, other = build_criterion(lm_task, **settings), build_criterion(lm_task, seed=2, **settings)
-    coins = [one.is_sequence_level(update) for update in range(400)]
-    assert 150 < sum(coins) < 250 and coins == [one.is_sequence_level(update) for update in range(400)]
-    assert coins != [other.is_sequence_level(update) for update in range(400)]
+    coins = [one.is_other_update(update) for update in range(400)]
+    assert 150 < sum(coins) < 250 and coins == [one.is_other_update(update) for update in range(400)]
+    assert coins != [other.is_other_update(update) for update in range(400)]
     tokens = torch.arange(4, 28).view(2, 12)
     chosen = {tuple(one.prefixes(tokens, update).flatten().tolist()) for update in range(40)}
     assert all(len(prefixes) == 8 for prefixes in chosen) and 5 < len(chosen) <= 15  # of 6, 2 at a time
@@ -198,8 +198,8 @@ def test_updates_and_prefixes_depend_on_seed_and_update_alone(lm_task, build):
 def test_a_share_of_one_and_of_zero_mean_always_and_never(lm_task):
     always = build_criterion(lm_task, **SEQUENCE)
     never = build_criterion(lm_task, **SEQUENCE | {"sequence_share": 0.0})
-    assert all(always.is_sequence_level(update) for update in range(200))
-    assert not any(never.is_sequence_level(update) for update in range(200))
+    assert all(always.is_other_update(update) for update in range(200))
+    assert not any(never.is_other_update(update) for update in range(200))
 
 
 def test_nothing_repeated_gives_zero_with_a_graph(lm_task):

@@ -10,7 +10,7 @@ import pytest
 EXPECTED = {
     "task": ["conditional_augmentation", "open_ended_generation"],
     "arch": ["distilgpt2", "gpt2", "gpt2_large", "gpt2_medium", "gpt2_mini", "gpt2_tiny", "gpt2_xl"],
-    "criterion": ["contrastive_token", "scale_grad", "unlikelihood"],
+    "criterion": ["contrastive_token", "ditto", "scale_grad", "unlikelihood"],
     "optimizer": ["fused_adamw"],
     "bpe": ["exact"],
 }

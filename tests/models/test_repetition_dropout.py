@@ -81,7 +81,12 @@ def test_rate_zero_leaves_the_bits_of_a_training_step_as_they_were():
 
 @pytest.mark.parametrize(
     ("name", "more"),
-    [("scale_grad", {"gamma": 0.2}), ("unlikelihood", {"seed": 1}), ("contrastive_token", {})],
+    [
+        ("scale_grad", {"gamma": 0.2}),
+        ("unlikelihood", {"seed": 1}),
+        ("contrastive_token", {}),
+        ("ditto", {"seed": 1}),
+    ],
 )
 def test_every_criterion_goes_with_it_and_the_trainers_update_decides(name, more):
     task = build_lm_task()

@@ -29,6 +29,7 @@ SEQUENCE = (
 ).split()
 CONTRASTIVE = "--criterion contrastive_token --ct-length 0.5".split()
 REPETITION_DROPOUT = "--criterion scale_grad --gamma 0.2 --repetition-dropout 0.6".split()
+DITTO = "--criterion ditto".split()
 STOPPING = "--dropout 0.1 --max-update 40 --save-interval-updates 10 --update-freq 2 --log-interval 1".split()
 
 GLOO = (
@@ -89,8 +90,14 @@ def test_a_resumed_training_ends_in_the_same_bits(text, tmp_path, model, objecti
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "objective"),
-    [(GPT2, SEQUENCE), (GPT2, CONTRASTIVE), (TRANSFORMER, CONTRASTIVE), (GPT2, REPETITION_DROPOUT)],
-    ids=["sequence", "contrastive", "transformer_lm-contrastive", "repetition-dropout"],
+    [
+        (GPT2, SEQUENCE),
+        (GPT2, CONTRASTIVE),
+        (TRANSFORMER, CONTRASTIVE),
+        (GPT2, REPETITION_DROPOUT),
+        (GPT2, DITTO),
+    ],
+    ids=["sequence", "contrastive", "transformer_lm-contrastive", "repetition-dropout", "ditto"],
 )
 def test_two_processes_train_the_weights_of_one(text, tmp_path, model, objective):  # noqa: F811
     address = f"tcp://127.0.0.1:{free_port()}"
