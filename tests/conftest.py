@@ -1,5 +1,7 @@
 """What every test shares: the repository, the stock commands in subprocesses, one thread, no network."""
 
+import atexit
+import functools
 import importlib.metadata
 import os
 import re
@@ -11,6 +13,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.warm_process import WarmProcess
 
 # The same examples on every run: a run that turns red does so for a change, not for a draw. Others come with
 # pytest --hypothesis-profile=default --hypothesis-seed=N.
@@ -94,7 +98,15 @@ def child_environment(**extra):
     return environment | {key: str(value) for key, value in extra.items()}
 
 
-def run(command, check=True, cwd=None, env=None, timeout=300, stdin=None):
+@functools.cache
+def warm_process():
+    """The process from which commands are forked, started when it is first needed."""
+    process = WarmProcess(child_environment())
+    atexit.register(process.close)
+    return process
+
+
+def run(command, check=True, cwd=None, env=None, timeout=300, stdin=None, fresh=False):
     """Run a command to its end.
 
     Args:
@@ -103,19 +115,30 @@ def run(command, check=True, cwd=None, env=None, timeout=300, stdin=None):
         cwd, timeout: as for ``subprocess.run``; seconds.
         env: variables in addition to :func:`child_environment`.
         stdin: text for the command's standard input; nothing if None.
+        fresh: in a new interpreter, with its own order of sets, and not in a fork (``warm_process.py``).
+            With variables of its own a command always has one.
 
     Returns:
         ``subprocess.CompletedProcess`` with text in ``stdout`` and ``stderr``.
     """
     command = [str(word) for word in command]
-    done = subprocess.run(
-        command, cwd=cwd, env=child_environment(**(env or {})), timeout=timeout, input=stdin or "",
-        capture_output=True, encoding="utf-8", errors="surrogateescape",
-    )  # fmt: skip
+    script = command[1:] if command[0] == sys.executable else command
+    if not (fresh or env or "FRESH_PROCESSES" in os.environ) and _is_python(script[0]):
+        done = warm_process().run(script, cwd or os.getcwd(), stdin or "", timeout)
+    else:
+        done = subprocess.run(
+            command, cwd=cwd, env=child_environment(**(env or {})), timeout=timeout, input=stdin or "",
+            capture_output=True, encoding="utf-8", errors="surrogateescape",
+        )  # fmt: skip
     if check and done.returncode:
         tail = (done.stdout + done.stderr)[-3000:]
         pytest.fail(f"{' '.join(command)}\nended with status {done.returncode}:\n{tail}")
     return done
+
+
+def _is_python(script):
+    """Whether it is a file of ours or a stock command of this environment, and not a word like ``-c``."""
+    return script.endswith(".py") or Path(script).parent == Path(sys.executable).parent
 
 
 @pytest.fixture(scope="session")
