@@ -126,7 +126,7 @@ def best_batch(pipe: Connection, name: str, count: int, searches: bool) -> tuple
 def measure(mode: str, args: argparse.Namespace) -> Rates:
     """One mode: the systems in turns."""
     top_k, top_p = MODES[mode]
-    pipes, left_out = start(args, Job(args.work, top_k, top_p, args.longest, args.threads, 0))
+    pipes, left_out = start(args, Job(args.work, top_k, top_p, args.shortest, args.longest, args.threads, 0))
     counts = {name: int(args.samples * SYSTEMS[name][1]) for name in pipes}
     best = {name: best_batch(pipe, name, counts[name], args.search) for name, pipe in pipes.items()}
     turns: dict[str, list[Rates]] = {name: [] for name in pipes}
@@ -197,6 +197,12 @@ def parse() -> argparse.Namespace:
     add("--systems", nargs="+", choices=sorted(SYSTEMS), default=list(SYSTEMS))
     add("--samples", type=int, default=2000, help="of a whole job")
     add("--rounds", type=int, default=3, help="counted turns, >= 1")
+    add(
+        "--shortest",
+        type=int,
+        default=8,
+        help="fewest new tokens: a model of 160 updates ends its texts early",
+    )
     add("--longest", type=int, default=64, help="most new tokens of a text")
     add("--threads", type=int, default=os.cpu_count(), help="threads per process")
     add(
@@ -223,7 +229,8 @@ def main() -> None:
     if args.linear:
         result["linear"] = linear_cost(args)
     else:
-        result |= {"samples": args.samples, "rounds": args.rounds, "longest": args.longest}
+        result |= {"samples": args.samples, "rounds": args.rounds}
+        result |= {"shortest": args.shortest, "longest": args.longest}
         result["runs"] = [measure(mode, args) for mode in args.modes]
     if args.no_write:
         return

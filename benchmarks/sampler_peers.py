@@ -31,7 +31,8 @@ class Job:
     Attributes:
         work: folder of ``sampler_model.sh``.
         top_k, top_p: how a token is drawn.
-        longest: most new tokens, the end token included.
+        shortest: fewest new tokens, the end token included.
+        longest: most of them.
         threads: of the processor.
         batch: texts at once, of the systems that take a batch; 0: the system's own choice.
     """
@@ -39,6 +40,7 @@ class Job:
     work: Path
     top_k: int
     top_p: float
+    shortest: int
     longest: int
     threads: int
     batch: int
@@ -95,7 +97,8 @@ def ours(job: Job, dtype: str = "fp32") -> Make:
     def make(count: int) -> Texts:
         nonlocal seed
         seed += 1
-        request, labels = DecodingRequest(method, EOS, job.longest, seed=seed), len(found.prompts)
+        labels = len(found.prompts)
+        request = DecodingRequest(method, EOS, job.longest, min_new=job.shortest, seed=seed)
         pool = SamplePool(found.gpt2, request, max(map(len, found.prompts)), job.batch or None)
         texts = Texts([], [])
         for one in pool.run((prompt, range(i, count, labels)) for i, prompt in enumerate(found.prompts)):
@@ -126,7 +129,8 @@ def our_fairseq_generate(job: Job) -> Make:
                 "--gen-subset", "augment", "--samples-per-label", count // 2,
                 "--sampling", "--beam", 1, "--nbest", 1,
                 "--sampling-topk", job.top_k or -1, "--sampling-topp", job.top_p if job.top_p < 1 else -1,
-                "--max-len-b", job.longest, "--batch-size", job.batch or 256, "--results-path", folder,
+                "--min-len", job.shortest, "--max-len-b", job.longest,
+                "--batch-size", job.batch or 256, "--results-path", folder,
             ]  # fmt: skip
             subprocess.run(list(map(str, words)), check=True, capture_output=True, cwd=ROOT)
             printed = (Path(folder) / "generate-augment.txt").read_text("utf-8").split("\n")
@@ -157,7 +161,12 @@ def stock_fairseq(job: Job) -> Make:
     strategy = search.Sampling(dictionary, job.top_k or -1, job.top_p if job.top_p < 1 else -1.0)
     length = len(prompts[0])
     generator = SequenceGenerator(
-        [model], dictionary, beam_size=1, max_len_b=job.longest + length - 1, search_strategy=strategy
+        [model],
+        dictionary,
+        beam_size=1,
+        min_len=job.shortest + length - 1,
+        max_len_b=job.longest + length - 1,
+        search_strategy=strategy,
     )
 
     def make(count: int) -> Texts:
@@ -190,7 +199,8 @@ def transformers_generate(job: Job) -> Make:
         for part_BT in _batches(prompts, count, job.batch or 64):
             found_BT = model.generate(
                 part_BT, attention_mask=torch.ones_like(part_BT), do_sample=True,
-                top_k=job.top_k, top_p=job.top_p, max_new_tokens=job.longest,
+                top_k=job.top_k, top_p=job.top_p, min_new_tokens=job.shortest,
+                max_new_tokens=job.longest,
                 pad_token_id=END, eos_token_id=END,
             )  # fmt: skip
             for tokens in found_BT[:, part_BT.shape[1] :].tolist():
@@ -215,7 +225,8 @@ def ctranslate2_float32(job: Job, dtype: str = "float32") -> Make:
         texts = Texts([], [])
         asked = [prompts[i % len(prompts)] for i in range(count)]
         found = generator.generate_batch(
-            asked, max_batch_size=job.batch or 128, max_length=job.longest, sampling_topk=job.top_k,
+            asked, max_batch_size=job.batch or 128, min_length=job.shortest,
+            max_length=job.longest, sampling_topk=job.top_k,
             sampling_topp=job.top_p, end_token=[END], include_prompt_in_result=False, return_end_token=True,
         )  # fmt: skip
         for one in found:

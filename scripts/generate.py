@@ -72,7 +72,7 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
     add("--executor", choices=EXECUTORS, default="local", help=place)
     workers = "processes (local; 1: this one) or actors (ray) (default: 1)"
     add("--workers", type=int, default=1, metavar="N", help=workers)
-    unit = "samples of a unit: what one worker makes at a time, and a kill loses (default: 1000)"
+    unit = "samples of a unit, the piece that a job remembers (default: 1000)"
     add("--unit-size", type=int, default=1000, metavar="N", help=unit)
     add("--device", default="cpu", help="cpu, or cuda: one for each worker (default: cpu)")
 

@@ -143,7 +143,8 @@ def end_id(task: Any) -> int | None:
 
 def repetition_dropout_of(cfg: Any, num_layers: int, pad: int) -> RepetitionDropout:
     """The drawer of ``--repetition-dropout``; a setting out of range names its flag."""
-    rate, n = cfg.repetition_dropout, cfg.repetition_ngram
+    # A checkpoint of an earlier version does not have them.
+    rate, n = getattr(cfg, "repetition_dropout", 0.0), getattr(cfg, "repetition_ngram", 2)
     with addressed_to_the_user(ValueError):
         check_repetition_dropout(rate, n)
     common = getattr(cfg.__dict__.get("_parent"), "common", None)

@@ -181,3 +181,12 @@ def test_a_pretrained_model_of_another_tokenizer_is_refused(data, tmp_path):
     folder, _ = pretrained_folder(tmp_path, vocab_size=20)
     with pytest.raises(SystemExit, match=r"11 token ids beyond the model's 20 rows|ordinary token"):
         build(data, *TINY, "--pretrained-model", folder)
+
+
+def test_a_configuration_of_an_earlier_version_still_builds(data):
+    """Its checkpoint does not know the flags that have come since."""
+    model, task, cfg = build(data)
+    older = OmegaConf.create({key: value for key, value in cfg.model.items() if "repetition" not in key})
+    OmegaConf.set_struct(older, True)
+    other = task.build_model(older)
+    assert other.state_dict().keys() == model.state_dict().keys()

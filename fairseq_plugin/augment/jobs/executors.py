@@ -1,6 +1,6 @@
 """Where units of work are made: in this process, in several on this machine, or in the ranks of a cluster.
 
-An executor only places units; :func:`~fairseq_plugin.augment.jobs.job.run_unit` makes them, and a unit's
+An executor only places units; :func:`~fairseq_plugin.augment.jobs.job.run_units` makes them, and a unit's
 file is the one truth on whether it is done. So a unit that is made twice, or by another executor, does no
 harm.
 """
@@ -19,12 +19,14 @@ from typing import Protocol
 
 import torch
 
-from fairseq_plugin.augment.jobs.job import Job, run_unit
+from fairseq_plugin.augment.jobs.job import Job, run_units
 from fairseq_plugin.augment.jobs.label_model import LabelModel
 from fairseq_plugin.augment.jobs.units import Unit, share_of
 from fairseq_plugin.errors import UserError
 
 MOST_DEATHS = 3  # of workers one after another, with no unit finished in between
+# Samples at once, of GPT-2 124M with its optimizer's state, and of the smallest models.
+_TOGETHER, _LARGE_CHECKPOINT, _MOST_TOGETHER = 1000, 1_500_000_000, 8000
 _LOOK_EVERY = 0.2  # seconds, for other ranks' units
 _PATIENCE = 10.0  # seconds without a new unit, after which a rank makes those of others
 
@@ -45,8 +47,30 @@ class Executor(Protocol):
         ...
 
 
+def made_together(job: Job, units: Sequence[Unit], num_workers: int = 1) -> Iterator[list[Unit]]:
+    """Cut units into runs that are sampled together.
+
+    The more samples at once, the more of their beginnings are read once: a model of a million parameters made
+    4,000 samples 1.35 times as fast at once as in four parts. But a kill loses what is not written yet, so
+    it is about half a minute's work, by the size of the checkpoint; and each worker gets four runs or more.
+    """
+    most = _TOGETHER * _LARGE_CHECKPOINT // max(job.checkpoint.stat().st_size, 1)
+    most = max(_TOGETHER, min(most, _MOST_TOGETHER))
+    if num_workers > 1:
+        most = min(most, sum(unit.count for unit in units) // (4 * num_workers))
+    some, count = [], 0
+    for unit in units:
+        if some and count + unit.count > most:
+            yield some
+            some, count = [], 0
+        some.append(unit)
+        count += unit.count
+    if some:
+        yield some
+
+
 class ThisProcess:
-    """One unit after another, here.
+    """One run of units after another, here.
 
     Args:
         device: where to compute.
@@ -57,15 +81,14 @@ class ThisProcess:
         self._model: LabelModel | None = None
 
     def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
-        for unit in units:
-            self.make(job, unit)
-            yield unit
+        for some in made_together(job, units):
+            yield from self.make(job, some)
 
-    def make(self, job: Job, unit: Unit) -> None:
-        """Make one unit; the model is read before the first."""
+    def make(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
+        """Make some units together; the model is read before the first."""
         if self._model is None:
             self._model = job.load_model(self._device)
-        run_unit(job, unit, self._model)
+        yield from run_units(job, units, self._model)
 
     def close(self) -> None:
         self._model = None
@@ -101,10 +124,11 @@ class Processes:
 
     def _run(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
         pool = self._pool = self._pool or self._start(job)
-        futures: dict[Future[None], Unit] = {pool.submit(_make, unit): unit for unit in units}
+        parts = made_together(job, units, self._num_workers)
+        futures: dict[Future[None], list[Unit]] = {pool.submit(_make, some): some for some in parts}
         for future in as_completed(futures):
             future.result()
-            yield futures[future]
+            yield from futures[future]
 
     def _start(self, job: Job) -> ProcessPoolExecutor:
         # "spawn": a forked child of a process with threads can hang, and CUDA does not survive a fork.
@@ -152,10 +176,11 @@ def _end_with_parent(alive: Connection) -> None:
         os._exit(0)
 
 
-def _make(unit: Unit) -> None:
+def _make(units: Sequence[Unit]) -> None:
     assert _worker is not None
     job, here = _worker
-    here.make(job, unit)
+    for _ in here.make(job, units):
+        pass
 
 
 def device_of(device: str, number: int) -> str:
@@ -232,11 +257,13 @@ class Ranks:
 
     def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
         told: set[Unit] = set()
-        for unit in share_of(units, self._rank.number, self._rank.size):
-            if not job.is_done(unit):  # else another rank has helped out
-                self._here.make(job, unit)
-            told.add(unit)
-            yield unit
+        own = share_of(units, self._rank.number, self._rank.size)
+        for some in made_together(job, own):
+            left = [unit for unit in some if not job.is_done(unit)]  # another rank may have helped out
+            yield from (unit for unit in some if unit not in left)
+            if left:
+                yield from self._here.make(job, left)
+            told.update(some)
         last_news = time.monotonic()
         while missing := [unit for unit in units if unit not in told]:
             news = [unit for unit in missing if job.is_done(unit)]
@@ -246,7 +273,9 @@ class Ranks:
                 yield from news
             elif time.monotonic() - last_news > self._patience:
                 # Owners go forwards; helpers begin at the end, each at another place.
-                self._here.make(job, missing[-1 - self._rank.number % len(missing)])
+                unit = missing[-1 - self._rank.number % len(missing)]
+                told.update(self._here.make(job, [unit]))
+                yield unit
             else:
                 time.sleep(_LOOK_EVERY)
 

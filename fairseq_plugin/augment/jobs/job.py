@@ -1,12 +1,12 @@
 """A job folder: what its samples depend on (``job.json``), and one file per finished unit of work.
 
-:func:`run_unit` is the one method that works; executors only decide where.
+:func:`run_units` is the one method that works; executors only decide where.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -229,33 +229,43 @@ def _brief(value: object) -> str:
     return shown if len(shown) <= 40 else f"{shown[:37]}..."
 
 
-def run_unit(job: Job, unit: Unit, model: LabelModel) -> None:
-    """Sample a unit and write its file.
+def run_units(job: Job, units: Sequence[Unit], model: LabelModel) -> Iterator[Unit]:
+    """Sample units together: what their samples share is read once, and slots are refilled to the last.
+
+    Yields:
+        Each unit, as soon as its file is written.
 
     Raises:
         UserError: the model's logits are damaged (the message names the samples), or the disk is full.
     """
-    began, ids = time.monotonic(), unit.ids(job.num_labels)
-    if ids[-1] > MAX_ID:
-        raise UserError(f"sample {ids[-1]} is beyond the last sample id, {MAX_ID:,}: ask for fewer samples")
-    with addressed_to_the_user(FloatingPointError):
-        lines = sorted(_sampled(job, unit, model), key=lambda line: line.id)
-    seconds = round(time.monotonic() - began, 3)
-    write_unit(job.units, unit, job.made_with.digest(), lines, seconds)
+    of_lengths: dict[int, list[Unit]] = {}
+    for unit in units:
+        last = unit.ids(job.num_labels)[-1]
+        if last > MAX_ID:
+            raise UserError(f"sample {last} is beyond the last sample id, {MAX_ID:,}: ask for fewer samples")
+        of_lengths.setdefault(min(job.settings.max_len_b, model.room(unit.label)), []).append(unit)
+    for max_new, own in of_lengths.items():
+        with addressed_to_the_user(FloatingPointError):
+            yield from _run(job, own, max_new, model)
 
 
-def _sampled(job: Job, unit: Unit, model: LabelModel) -> Iterator[SampleLine]:
-    """The lines of a unit, as its texts finish. What they share is read once for all of the unit."""
-    prompt, ids = model.prompts[unit.label], unit.ids(job.num_labels)
-    request = DecodingRequest(
-        job.settings.method(),
-        end=EOS,
-        max_new=min(job.settings.max_len_b, model.room(unit.label)),
-        seed=job.settings.seed,
-    )
-    slots = min(default_slots(model.gpt2, len(prompt) + request.max_new), unit.count)
-    for one in SamplePool(model.gpt2, request, len(prompt), slots).run([(prompt, ids)]):
-        yield _line(model, one.sample_id, one.continuation)
+def _run(job: Job, units: Sequence[Unit], max_new: int, model: LabelModel) -> Iterator[Unit]:
+    began = time.monotonic()
+    request = DecodingRequest(job.settings.method(), end=EOS, max_new=max_new, seed=job.settings.seed)
+    longest = max(len(model.prompts[unit.label]) for unit in units)
+    num_slots = min(default_slots(model.gpt2, longest + max_new), sum(unit.count for unit in units))
+    unit_of = {sample_id: unit for unit in units for sample_id in unit.ids(job.num_labels)}
+    lines: dict[Unit, list[SampleLine]] = {unit: [] for unit in units}
+    groups = [(model.prompts[unit.label], unit.ids(job.num_labels)) for unit in units]
+    for one in SamplePool(model.gpt2, request, longest, num_slots).run(groups):
+        unit = unit_of[one.sample_id]
+        lines[unit].append(_line(model, one.sample_id, one.continuation))
+        if len(lines[unit]) == unit.count:
+            whole = sorted(lines.pop(unit), key=lambda line: line.id)
+            now = time.monotonic()
+            write_unit(job.units, unit, job.made_with.digest(), whole, round(now - began, 3))
+            began = now  # the seconds of all units add up to those that passed
+            yield unit
 
 
 def _line(model: LabelModel, sample_id: int, found: Continuation) -> SampleLine:

@@ -25,7 +25,8 @@ class UnitActor:
 
     def make(self, unit: Unit) -> None:
         """Make a unit."""
-        self._here.make(self._job, unit)
+        for _ in self._here.make(self._job, [unit]):
+            pass
 
 
 class RayActors:

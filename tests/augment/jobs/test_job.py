@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from fairseq_plugin.augment.jobs.job import Settings, open_job, run_unit
+from fairseq_plugin.augment.jobs.job import Settings, open_job, run_units
 from fairseq_plugin.augment.jobs.label_model import load_label_model
 from fairseq_plugin.augment.jobs.units import ForeignUnit, Unit, cut_into_units
 from fairseq_plugin.core.int8 import why_not_int8
@@ -22,7 +22,7 @@ from tests.augment.made_job import train_model
 def samples(job, units):
     model = job.load_model()
     for unit in units:
-        run_unit(job, unit, model)
+        list(run_units(job, [unit], model))
     return {line.id: line for unit in units for line in job.read(unit).lines}
 
 
@@ -31,6 +31,21 @@ def test_a_sample_is_the_same_in_any_unit(parts, tmp_path):
     units = [*cut_into_units(0, 0, 60, 7), *cut_into_units(1, 0, 60, 11)]
     assert samples(parts.open(tmp_path / "b"), units[::-1]) == whole
     assert len({line.symbols for line in whole.values()}) > 20
+
+
+def test_units_that_are_made_together_read_what_they_share_once(parts, tmp_path):
+    alone, together, passes = parts.open(tmp_path / "a"), parts.open(tmp_path / "b"), []
+    units = [*cut_into_units(0, 0, 60, 20), *cut_into_units(1, 0, 60, 25)]
+    expected, model = samples(alone, units), together.load_model()
+    model.gpt2.register_forward_hook(lambda *_: passes.append(1))
+    assert sorted(run_units(together, units, model)) == sorted(units)
+    assert {line.id: line for unit in units for line in together.read(unit).lines} == expected
+    num_together = len(passes)
+    for unit in units:
+        together.read(unit)
+        unit.path(together.units).unlink()
+        list(run_units(together, [unit], model))
+    assert num_together < (len(passes) - num_together) / 2
 
 
 def test_a_sample_is_what_the_decoder_gives_for_its_id_alone(parts, tmp_path):
@@ -48,7 +63,7 @@ def test_what_all_samples_of_a_unit_share_is_read_once(parts, tmp_path):
     job, passes = dataclasses.replace(parts, settings=alike).open(tmp_path / "a"), []
     model = job.load_model()
     model.gpt2.register_forward_hook(lambda *_: passes.append(1))
-    run_unit(job, Unit(0, 0, 500), model)
+    list(run_units(job, [Unit(0, 0, 500)], model))
     assert len({line.symbols for line in job.read(Unit(0, 0, 500)).lines}) == 1
     assert len(passes) <= 30  # one text of at most 30 tokens
 
@@ -139,7 +154,7 @@ def test_damaged_logits_stop_the_job_and_name_the_samples(parts, tmp_path):
         model.gpt2.ln_f.weight[0] = float("nan")
     unit = Unit(3, 1, 4)
     with pytest.raises(UserError, match=r"sample.*\b7\b"):
-        run_unit(job, unit, model)
+        list(run_units(job, [unit], model))
     assert not job.is_done(unit)
 
 
