@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 
+from fairseq_plugin.core.allowed_symbols import AllowedSymbols
 from fairseq_plugin.core.cpu_products import fast_fp32_products
 from fairseq_plugin.core.loss_results import Results, collect, scored_positions, sum_blocks, times
 from fairseq_plugin.core.position_rules import (
@@ -78,6 +79,7 @@ def loss_from_hidden(
     *,
     rule: Rule,
     ignore_index: int,
+    allowed: AllowedSymbols | None = None,
     chunk_size: int | None = None,
     want_predictions: bool = False,
 ) -> tuple[LossParts, Predictions | None]:
@@ -95,6 +97,7 @@ def loss_from_hidden(
         seen_BT: int64 ``(B, T)``, the token that becomes seen after its position; default ``target_BT``.
         rule: the objective.
         ignore_index: usually the padding index.
+        allowed: the symbols over which each position's softmax is taken; default all.
         chunk_size: positions per product; default by device and type. V logits of so many are held.
         want_predictions: also give the most probable token and the target's rank at every position.
 
@@ -110,7 +113,7 @@ def loss_from_hidden(
     num_symbols = weight_VD.size(0) if layer.num_symbols is None else layer.num_symbols
     _check_inputs(hidden_BTD, weight_VD, target_BT, ignore_index, num_symbols, chunk_size)
     product_dtype = layer.product_dtype or _product_dtype(hidden_BTD, weight_VD)
-    scored = scored_positions(target_BT, seen_BT, ignore_index, num_symbols)
+    scored = scored_positions(target_BT, seen_BT, ignore_index, num_symbols, allowed)
     job = _Job(
         scored=scored,
         rule=rule.for_batch(scored),

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from fairseq_plugin.core.allowed_symbols import AllowedSymbols
 from fairseq_plugin.core.chunked_loss import (
     BLOCK_SIZE_CPU,
     CHUNK_SIZE_CUDA,
@@ -35,6 +36,7 @@ def loss_from_logits(
     *,
     rule: Rule,
     ignore_index: int,
+    allowed: AllowedSymbols | None = None,
     want_predictions: bool = False,
 ) -> tuple[LossParts, Predictions | None]:
     """A rule's loss of logits, summed over the scored positions. Differentiable once.
@@ -47,6 +49,7 @@ def loss_from_logits(
             default: ``target_BT``. Lets positions that are not scored count as seen, and the reverse.
         rule: the objective.
         ignore_index: usually the padding index.
+        allowed: the symbols over which each position's softmax is taken; default all.
         want_predictions: also give the most probable token and the target's rank at every position.
 
     Returns:
@@ -61,9 +64,9 @@ def loss_from_logits(
     num_symbols = logits_BTV.size(-1)
     if target_BT.device.type == "cpu":
         check_tokens(target_BT[target_BT != ignore_index], num_symbols, "target token")
-    scored = scored_positions(target_BT, seen_BT, ignore_index, num_symbols)
+    scored = scored_positions(target_BT, seen_BT, ignore_index, num_symbols, allowed)
     logits_NV = logits_BTV.reshape(-1, num_symbols)
-    if rule.is_likelihood and not want_predictions:
+    if rule.is_likelihood and not want_predictions and allowed is None:
         return _cross_entropy(logits_NV, scored), None
     results = _LogitsLoss.apply(logits_NV, scored, rule.for_batch(scored), want_predictions)
     return collect(results, scored, target_BT, ignore_index)

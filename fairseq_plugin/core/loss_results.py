@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from fairseq_plugin.core.allowed_symbols import AllowedSymbols
 from fairseq_plugin.core.position_rules import BlockResult, LossParts, Predictions, Scored
 from fairseq_plugin.core.seen_tokens import list_seen_tokens
 
@@ -17,11 +18,15 @@ Results = tuple[
 
 
 def scored_positions(
-    target_BT: torch.Tensor, seen_BT: torch.Tensor | None, ignore_index: int, num_symbols: int
+    target_BT: torch.Tensor,
+    seen_BT: torch.Tensor | None,
+    ignore_index: int,
+    num_symbols: int,
+    allowed: AllowedSymbols | None = None,
 ) -> Scored:
     """The positions of a batch; ``seen_BT`` as above."""
     seen = list_seen_tokens(target_BT if seen_BT is None else seen_BT, ignore_index, num_symbols)
-    return Scored(target_BT.reshape(-1), (target_BT != ignore_index).reshape(-1), seen)
+    return Scored(target_BT.reshape(-1), (target_BT != ignore_index).reshape(-1), seen, allowed)
 
 
 def collect(

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import torch
 
+from fairseq_plugin.core.allowed_symbols import AllowedSymbols
 from fairseq_plugin.core.arg_max import arg_max
 from fairseq_plugin.core.seen_tokens import SeenTokens
 
@@ -106,11 +107,13 @@ class Scored(NamedTuple):
         target_N: int64.
         scored_N: bool.
         seen: the seen tokens of the batch's samples.
+        allowed: the symbols over which each position's softmax is taken; None: all.
     """
 
     target_N: torch.Tensor
     scored_N: torch.Tensor
     seen: SeenTokens
+    allowed: AllowedSymbols | None = None
 
     def positions(self) -> torch.Tensor:
         """Those to visit. Leaving out what is not scored needs the count on the host: on CUDA, a wait."""
@@ -208,6 +211,10 @@ def block_to_gradient(
     Raises:
         ValueError: on the CPU, a target with probability 0.
     """
+    if scored.allowed is not None:
+        scored.allowed.forbid(z_CV, positions_C)
+        if rule.needs_allowed and num_allowed is not None:
+            num_allowed = scored.allowed.counts(positions_C, num_allowed)
     scored_C = scored.scored_N[positions_C]
     target_C = scored.target_N[positions_C].masked_fill_(~scored_C, 0)
     tokens_CU, seen_CU = scored.seen.at(positions_C)

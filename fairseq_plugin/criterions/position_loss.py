@@ -21,6 +21,7 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
 from omegaconf import II
 
+from fairseq_plugin.core.allowed_symbols import AllowedSymbols
 from fairseq_plugin.core.chunked_loss import loss_from_hidden
 from fairseq_plugin.core.distributed import refuse_lonely_worker
 from fairseq_plugin.core.logits_loss import loss_from_logits
@@ -98,7 +99,8 @@ class PositionLossCriterion(FairseqCriterion):
         Args:
             model: the fairseq model or its distributed wrapper.
             sample: batch with ``net_input``, ``target`` ``(B, T)``, ``ntokens`` and, for prompts,
-                ``prompt_target`` ``(B, T)``.
+                ``prompt_target`` ``(B, T)``; with ``allowed`` ``(2, B, T)`` (rows of a table), the softmax
+                is over the symbols from ``allowed[0]`` on, ``allowed[1]`` in number.
             reduce: must be true, the loss is a sum.
 
         Returns:
@@ -122,6 +124,7 @@ class PositionLossCriterion(FairseqCriterion):
             "rule": self.rule(),
             "want_predictions": not self.training,
             "ignore_index": self.padding_idx,
+            "allowed": _allowed(sample),
         }
         seen_BT = self._seen(sample, target_BT)
         parts, predictions = self.loss_of(fused, output, extra, target_BT, seen_BT, **settings)
@@ -252,6 +255,11 @@ class PositionLossCriterion(FairseqCriterion):
     def logging_outputs_can_be_summed() -> bool:
         """All values are sums, so workers exchange one list of numbers."""
         return True
+
+
+def _allowed(sample: Mapping[str, Any]) -> AllowedSymbols | None:
+    low_and_count_2BT = sample.get("allowed")
+    return None if low_and_count_2BT is None else AllowedSymbols(*low_and_count_2BT)
 
 
 def _perplexity(meters: Mapping[str, Any]) -> Any:

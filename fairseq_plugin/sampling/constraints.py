@@ -51,6 +51,19 @@ class Resumable(Protocol):
         ...
 
 
+@runtime_checkable
+class PartOfTheModel(Protocol):
+    """A constraint that the model was trained under: scores are taken after it, not before."""
+
+    @property
+    def part_of_the_model(self) -> bool: ...
+
+
+def is_part_of_the_model(constraint: Constraint) -> bool:
+    """Whether a constraint belongs to the distribution that losses and scores share."""
+    return isinstance(constraint, PartOfTheModel) and constraint.part_of_the_model
+
+
 # Makes a constraint for slots that begin with these prompts, on the device of the logits.
 ConstraintMaker = Callable[[Prompts, torch.device], Constraint]
 

@@ -27,7 +27,7 @@ from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.core.packed import packed_products
 from fairseq_plugin.core.prefix import PrefixStore
 from fairseq_plugin.sampling.branches import Group, Prompt, Text, Waiting, part
-from fairseq_plugin.sampling.constraints import Constraint, Resumable
+from fairseq_plugin.sampling.constraints import Constraint, Resumable, is_part_of_the_model
 from fairseq_plugin.sampling.draw import Sampling, draw, draw_gumbel
 from fairseq_plugin.sampling.inverse_cdf import Members, block_probabilities, whole_blocks
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
@@ -268,9 +268,13 @@ class SamplePool:
         """
         sampling, seed = self._request.method, self._request.seed
         assert isinstance(sampling, Sampling)
+        of_model = [one for one in constraints if is_part_of_the_model(one)]
+        others = [one for one in constraints if not is_part_of_the_model(one)]
+        for constraint in of_model:
+            constraint.forbid(logits_LV[:, : self._model.config.vocab_size])
         blocks = block_probabilities(logits_LV, 1.0)
         lse_B = blocks.lse_R
-        for constraint in constraints:
+        for constraint in others:
             constraint.forbid(logits_LV[:, : self._model.config.vocab_size])
         if chosen_B is not None:
             chosen_B = chosen_B.to(self._device)
@@ -286,7 +290,7 @@ class SamplePool:
             tokens_M = draw_gumbel(logits_LV, seed, ids_M, steps_M, sampling, members)
         else:
             uniform_M = keyed_uniform(seed, ids_M, steps_M).to(self._device)
-            known = blocks if sampling.temperature == 1 and not constraints and chosen_B is None else None
+            known = blocks if sampling.temperature == 1 and not others and chosen_B is None else None
             tokens_M = draw(logits_LV, uniform_M, sampling, members, known)
         return tokens_M.cpu(), (logits_LV[row_M, tokens_M] - lse_B[row_M]).cpu()
 

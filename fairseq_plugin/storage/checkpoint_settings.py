@@ -29,7 +29,8 @@ MODELS = frozenset(
 )
 TASKS = frozenset(
     (
-        "conditional_augmentation open_ended_generation language_modeling translation sentence_prediction"
+        "conditional_augmentation open_ended_generation table_rows language_modeling translation "
+        "sentence_prediction"
     ).split()
 )
 CRITERIONS = frozenset(

@@ -1,3 +1,3 @@
 """Adapters: fairseq tasks."""
 
-from fairseq_plugin.tasks import conditional_augmentation, open_ended_generation  # noqa: F401
+from fairseq_plugin.tasks import conditional_augmentation, open_ended_generation, table_rows  # noqa: F401

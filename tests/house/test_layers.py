@@ -21,6 +21,7 @@ LAYERS = {
     "datasets": 3,
     "pretrained": 3,
     "reports": 4,
+    "tables": 4.5,
     "augment": 5,
     "evaluation": 5,
     "bpe": 6,

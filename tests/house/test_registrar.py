@@ -8,7 +8,7 @@ import sys
 import pytest
 
 EXPECTED = {
-    "task": ["conditional_augmentation", "open_ended_generation"],
+    "task": ["conditional_augmentation", "open_ended_generation", "table_rows"],
     "arch": ["distilgpt2", "gpt2", "gpt2_large", "gpt2_medium", "gpt2_mini", "gpt2_tiny", "gpt2_xl"],
     "criterion": ["contrastive_token", "ditto", "scale_grad", "unlikelihood"],
     "optimizer": ["fused_adamw"],

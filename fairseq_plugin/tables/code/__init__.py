@@ -1,0 +1,1 @@
+"""From cells to symbols and back, and which symbols may come next."""

@@ -1,0 +1,61 @@
+"""Dates and times as whole numbers: days or seconds since 1970, by the form in which a column writes them.
+
+Only forms whose text comes back exactly are taken; anything else stays a category or a text.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+# Form -> seconds of one unit.
+FORMS = {
+    "%Y-%m-%d": 86_400,
+    "%Y/%m/%d": 86_400,
+    "%d.%m.%Y": 86_400,
+    "%d/%m/%Y": 86_400,
+    "%m/%d/%Y": 86_400,
+    "%Y-%m-%d %H:%M:%S": 1,
+    "%Y-%m-%dT%H:%M:%S": 1,
+    "%Y-%m-%dT%H:%M:%SZ": 1,
+    "%Y-%m-%d %H:%M": 60,
+    "%Y-%m-%dT%H:%M": 60,
+    "%H:%M:%S": 1,
+    "%H:%M": 60,
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHORTEST, _LONGEST = 5, 20  # characters of a cell in any of these forms
+
+
+def parse_date(cell: str, form: str) -> int | None:
+    """Units since 1970 of a cell, or None where the cell is not exactly in this form.
+
+    >>> parse_date("1970-01-03", "%Y-%m-%d"), parse_date("1970-1-3", "%Y-%m-%d")
+    (2, None)
+    """
+    if not _SHORTEST <= len(cell) <= _LONGEST:
+        return None
+    try:
+        moment = datetime.strptime(cell, form).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    if "%Y" not in form:  # a time of day
+        moment = moment.replace(year=1970)
+    seconds = (moment - _EPOCH) // timedelta(seconds=1)
+    units = seconds // FORMS[form]
+    return units if format_date(units, form) == cell else None
+
+
+def format_date(units: int, form: str) -> str:
+    """The cell of a moment; years have four digits."""
+    moment = _EPOCH + timedelta(seconds=units * FORMS[form])
+    return moment.strftime(form.replace("%Y", f"{moment.year:04d}"))
+
+
+def form_of(cells: Iterable[str]) -> str | None:
+    """The first form in which all of these cells are written, or None."""
+    left, has_cells = list(FORMS), False
+    for cell in cells:
+        has_cells = True
+        left = [form for form in left if parse_date(cell, form) is not None]
+        if not left:
+            return None
+    return left[0] if has_cells else None

@@ -1,0 +1,41 @@
+"""Rows of cells -> a CSV or TSV file that reads back equal here and in pandas."""
+
+import os
+from collections.abc import Iterable, Sequence
+
+from fairseq_plugin.files import atomic_write
+from fairseq_plugin.labelled.records import DELIMITERS
+
+
+def line_of(cells: Sequence[str], delimiter: str) -> str:
+    """A record without its line end; cells are quoted where they need it (RFC 4180).
+
+    >>> line_of(["a", "b,c"], ",")
+    'a,"b,c"'
+    """
+    if len(cells) == 1 and not cells[0]:
+        return '""'  # an empty line would be no row
+    special = (delimiter, '"', "\n", "\r", "\ufeff")
+    return delimiter.join(
+        '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in special) else cell
+        for cell in cells
+    )
+
+
+def write_table(
+    path: str | os.PathLike[str], names: Sequence[str] | None, rows: Iterable[Sequence[str]], form: str
+) -> None:
+    """Write a table; the file is whole under its name or absent.
+
+    Args:
+        path: of the file.
+        names: the header; None: none is written.
+        rows: cells of each row.
+        form: ``csv`` or ``tsv``.
+    """
+    delimiter = DELIMITERS[form]
+    with atomic_write(path) as stream:
+        if names is not None:
+            stream.write(line_of(names, delimiter) + "\n")
+        for row in rows:
+            stream.write(line_of(row, delimiter) + "\n")

@@ -1,0 +1,299 @@
+"""``--task table_rows``: learn the rows of a table and write new ones."""
+
+import dataclasses
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional, cast
+
+import torch
+from fairseq import utils
+from fairseq.data import Dictionary, FairseqDataset, data_utils
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask, register_task
+from omegaconf import II, MISSING, DictConfig
+
+from fairseq_plugin.core.distributed import refuse_lonely_worker
+from fairseq_plugin.datasets.prompts import Prompts
+from fairseq_plugin.datasets.table_rows import TableRows
+from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
+from fairseq_plugin.sampling.keyed_random import LARGEST_ID
+from fairseq_plugin.storage.data_identity import digest, identity
+from fairseq_plugin.storage.dictionary import NUM_SPECIALS, check_dictionary
+from fairseq_plugin.tables.cells import RowCells
+from fairseq_plugin.tables.code.rows import RANDOM
+from fairseq_plugin.tables.manifest import TableManifest, load_code, split_files
+from fairseq_plugin.tables.prompts import parse_given, prompt_of
+from fairseq_plugin.tables.walk import Walker, only_rows
+from fairseq_plugin.tables.writing import line_of, write_table
+from fairseq_plugin.tasks.column_scores import ColumnScores
+from fairseq_plugin.tasks.decoding_flags import check_flags, choose_decoder
+from fairseq_plugin.tasks.prompt_decoders import PromptDecoder
+from fairseq_plugin.tasks.prompted import Prompted, continue_all, put_before
+from fairseq_plugin.tasks.verified_checkpoints import VerifiedCheckpoints
+from fairseq_plugin.text.one_line import OneLineBpe
+
+TASK = "table_rows"
+ROWS = "rows"  # the --gen-subset that asks for new rows instead of naming a split
+
+
+@dataclass
+class TableRowsConfig(FairseqDataclass):
+    data: str = field(default=MISSING, metadata={"help": "folder written by scripts/prepare_table.py"})
+    num_rows: int = field(default=100, metadata={"help": "rows for --gen-subset rows, >= 1"})
+    first_row: int = field(
+        default=0, metadata={"help": "number of the first row, >= 0: go on after an earlier run of this seed"}
+    )
+    accept_changed_settings: bool = field(
+        default=False,
+        metadata={
+            "help": "go on from a checkpoint although data, seed, batch size, loss or other settings that "
+            "decide the result differ from those it was trained with"
+        },
+    )
+    # Settings that are elsewhere in fairseq's configuration (no help: no flag of ours).
+    seed: int = II("common.seed")
+    path: Optional[str] = II("common_eval.path")
+    results_path: Optional[str] = II("common_eval.results_path")
+
+
+@register_task(TASK, dataclass=TableRowsConfig)
+class TableRowsTask(Prompted, VerifiedCheckpoints, FairseqTask):
+    """One example per row of a table; only symbols that make rows have a probability."""
+
+    record_kind = ROWS
+    cfg: Any  # a TableRowsConfig, as fairseq's DictConfig
+    codec_end_id = None  # of the model: the dictionary's symbols are no tokenizer's ids
+    codec = None
+
+    def __init__(self, cfg: Any, dictionary: Dictionary, manifest: TableManifest) -> None:
+        super().__init__(cfg)
+        self.dictionary, self.manifest = dictionary, manifest
+        self.code = load_code(cfg.data, manifest)
+        self.cells = RowCells(self.code)
+        self._model: Any = None  # the last model built; eval-lm does not hand it to the data loader
+        self._written: dict[int, list[str]] = {}  # rows of --gen-subset rows by number
+
+    @classmethod
+    @plain_errors()
+    def setup_task(cls, cfg: Any, **kwargs: Any) -> "TableRowsTask":
+        with addressed_to_the_user(RuntimeError):
+            refuse_lonely_worker()
+        manifest = TableManifest.load(cfg.data)
+        check_dictionary(cfg.data, manifest.files)
+        dictionary = Dictionary.load(str(Path(cfg.data) / "dict.txt"))
+        task = cls(cfg, dictionary, manifest)
+        if len(dictionary) != task.code.num_symbols:
+            raise UserError(
+                f"{cfg.data}/dict.txt has {len(dictionary)} symbols but its code has "
+                f"{task.code.num_symbols}: the folder is mixed from two preparations; prepare it again"
+            )
+        # From a checkpoint: fairseq has read it, and its --path is not the user's.
+        if not kwargs.get("from_checkpoint"):
+            task.verify_checkpoints(cfg, TASK)
+        return task
+
+    def data_identity(self) -> dict[str, object]:
+        """See :class:`VerifiedCheckpoints`."""
+        code = bytes.fromhex(digest(json.loads(json.dumps(self.code.to_json()))))
+        return identity(self.dictionary.symbols, code, self.manifest.files)
+
+    # -- data ------------------------------------------------------------------------------------------
+
+    @plain_errors()
+    def load_dataset(self, split: str, combine: bool = False, task_cfg: Any = None, **kwargs: Any) -> None:
+        """Load a split of the data folder, or make the prompts of new rows."""
+        if split == ROWS:
+            self.prompts_asked = self.datasets[split] = self._prompts_asked()
+        else:
+            self.datasets[split] = self._rows(split)
+
+    def _rows(self, split: str) -> TableRows:
+        files = split_files(self.cfg.data, split, self.manifest)
+        files.require_verified((".bin", ".idx"))
+        files.check()
+        path = str(Path(self.cfg.data) / split)
+        is_random = self.code.order_kind == RANDOM
+        return TableRows(
+            cast(Any, data_utils.load_indexed_dataset(path, self.dictionary, "mmap")),
+            Walker(self.code).ranges,
+            self.dictionary.pad(),
+            self.dictionary.eos(),
+            shuffle=split.startswith("train"),
+            column_of_symbol=self.code.column_of_symbol() if is_random else None,
+            num_columns=len(self.code.order),
+            seed=self.cfg.seed,
+        )
+
+    def _prompts_asked(self) -> Prompts:
+        ids = self._ids_asked_for(self.cfg)
+        return Prompts(ids, [[self.dictionary.eos()]] * len(ids), self.dictionary.pad(), self.code.longest)
+
+    @staticmethod
+    def _ids_asked_for(cfg: Any) -> range:
+        if cfg.num_rows < 1:
+            raise UserError(f"--num-rows {cfg.num_rows} must be at least 1")
+        if not 0 <= cfg.first_row <= LARGEST_ID - cfg.num_rows:
+            raise UserError(f"--first-row {cfg.first_row} must be in 0 .. {LARGEST_ID - cfg.num_rows}")
+        return range(cfg.first_row, cfg.first_row + cfg.num_rows)
+
+    def check_generation(self, config: DictConfig) -> None:
+        """See :meth:`~.before_generation.ChecksBeforeGeneration.check_generation`."""
+        check_flags(self._flags(config.generation))
+        if config.dataset.gen_subset == ROWS:
+            self._ids_asked_for(self.cfg)
+        else:
+            split_files(self.cfg.data, config.dataset.gen_subset, self.manifest)
+
+    @plain_errors()
+    def get_interactive_tokens_and_lengths(
+        self, lines: Sequence[str], encode_fn: Any
+    ) -> tuple[list[torch.Tensor], list[int]]:
+        """Read given cells, ``NAME=CELL<TAB>NAME=CELL``; an empty line gives none."""
+        prompts = [prompt_of(self.code, parse_given(line), f"line {line!r}")[1:] for line in lines]
+        tokens = [torch.tensor(prompt, dtype=torch.int64) for prompt in prompts]
+        return tokens, [len(one) for one in tokens]
+
+    @plain_errors()
+    def build_dataset_for_inference(
+        self, src_tokens: Sequence[torch.Tensor], src_lengths: Sequence[int], **kwargs: Any
+    ) -> Prompts:
+        """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
+        prompts = [[self.dictionary.eos(), *map(int, tokens)] for tokens in src_tokens]
+        for prompt in prompts:
+            self.typed.add(prompt)
+        return Prompts(range(len(prompts)), prompts, self.dictionary.pad(), self.code.longest)
+
+    def eval_lm_dataloader(
+        self,
+        dataset: FairseqDataset,
+        max_tokens: int | None = 36000,
+        batch_size: int | None = None,
+        max_positions: Any = None,
+        num_shards: int = 1,
+        shard_id: int = 0,
+        num_workers: int = 1,
+        data_buffer_size: int = 10,
+        context_window: int = 0,
+    ) -> ColumnScores:
+        """Batches of whole rows for ``fairseq-eval-lm``, observed by column."""
+        with plain_errors():
+            if context_window:
+                raise UserError("--context-window does not go with one example per row; leave it out")
+        batches = self.get_batch_iterator(
+            dataset, max_tokens=max_tokens, max_sentences=batch_size, max_positions=max_positions,
+            num_shards=num_shards, shard_id=shard_id, num_workers=num_workers,
+            data_buffer_size=data_buffer_size,
+        ).next_epoch_itr(shuffle=False)  # fmt: skip
+        names = [self.code.schema.columns[place].name for place in self.code.order]
+        return ColumnScores(batches, self._model, names, self.dictionary.pad(), self.cfg.results_path)
+
+    # -- model and generation ---------------------------------------------------------------------------
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        with plain_errors():
+            model = super().build_model(cfg, from_checkpoint)
+            positions: Any = utils.resolve_max_positions(model.max_positions())
+            if positions is not None and self.code.longest > positions:
+                raise UserError(
+                    f"the longest row can have {self.code.longest} symbols but the model has {positions} "
+                    f"positions: give --n-positions {self.code.longest}"
+                )
+        self._model, self._positions = model, int(positions or sys.maxsize)
+        return model
+
+    def _flags(self, args: Any) -> Namespace:
+        """Generation flags with the length of rows, which the code knows."""
+        if not args.sampling:
+            raise UserError("rows are drawn at random: add --sampling --beam 1 --nbest 1")
+        return Namespace(**{**args, "max_len_b": self.code.longest, "min_len": 1})
+
+    @plain_errors()
+    def build_generator(
+        self,
+        models: Sequence[Any],
+        args: Any,
+        seq_gen_cls: Any = None,
+        extra_gen_cls_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> PromptDecoder:
+        """Our sampler under the constraint that every text is a row."""
+        flags = self._flags(args)
+        decoder = choose_decoder(models, flags, _no_stock, self.dictionary, seed=self.cfg.seed, min_new=0)
+        assert isinstance(decoder, PromptDecoder)
+        decoder.request = dataclasses.replace(decoder.request, constraints=(only_rows(self.code),))
+        return decoder
+
+    @torch.no_grad()
+    @plain_errors()
+    def inference_step(
+        self,
+        generator: Any,
+        models: Sequence[Any],
+        sample: Mapping[str, Any],
+        prefix_tokens: Any = None,
+        constraints: Any = None,
+    ) -> list[list[dict[str, Any]]]:
+        """Continue each prompt to a row; given cells are part of it."""
+        prompts, ids = self.prompts_of(sample)
+        hypotheses = continue_all(generator, prompts, ids)
+        for prompt, found in zip(prompts, hypotheses):
+            if prompt[1:]:
+                put_before(prompt[1:], found)
+        if self.prompts_asked is not None and self.cfg.results_path:
+            for number, found in zip(ids, hypotheses):
+                self._written[number] = self.cells(found[0]["tokens"].tolist(), number)
+            if len(self._written) == self.num_expected:
+                self._write_rows()
+        return hypotheses
+
+    def _write_rows(self) -> None:
+        source = self.manifest.source_files["train"]
+        form = source.format if source.format in ("csv", "tsv") else "csv"
+        shard, shards = self.shard
+        name = f"rows.{form}" if shards == 1 else f"rows-{shard}-of-{shards}.{form}"
+        names = self.cells.names if source.header else None
+        rows = (self._written[number] for number in sorted(self._written))
+        write_table(Path(self.cfg.results_path) / name, names, rows, form)
+
+    # -- text ------------------------------------------------------------------------------------------
+
+    def build_bpe(self, args: Any) -> OneLineBpe:
+        """Rows are printed as lines of a CSV file, with escapes for line breaks."""
+        return OneLineBpe(_RowsAsText(self.cells))
+
+    @property
+    def source_dictionary(self) -> Dictionary:
+        return self.dictionary
+
+    @property
+    def target_dictionary(self) -> Dictionary:
+        return self.dictionary
+
+    def max_positions(self) -> None:
+        return None  # the model's own positions are the limit
+
+
+class _RowsAsText:
+    """Symbols of a row <-> a line of cells, in the shape of a fairseq BPE."""
+
+    def __init__(self, cells: Callable[[Sequence[int], int], list[str]]) -> None:
+        self._cells = cells
+
+    def encode(self, x: str) -> str:
+        return x
+
+    def decode(self, x: str) -> str:
+        """A line of CSV; keys are those of row 0. A row that has only begun is shown as it is."""
+        symbols = [int(symbol) + NUM_SPECIALS for symbol in x.split() if symbol.isdigit()]
+        try:
+            return line_of(self._cells(symbols, 0), ",")
+        except ValueError:
+            return x
+
+
+def _no_stock(flags: Namespace, more: dict[str, Any]) -> Any:
+    raise UserError("rows are drawn by a single model of --arch gpt2 (or a size of it); give its --path")

@@ -1,0 +1,105 @@
+"""What columns are taken for, and what is refused with the column's name and the mend."""
+
+import pytest
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.tables.infer import infer
+from fairseq_plugin.tables.profile import Profile
+from fairseq_plugin.tables.schema import Schema
+from tests.tables.made_tables import MIXED, mixed_rows
+
+
+def column_of(cells, **types):
+    profile = Profile()
+    profile.add(cells)
+    schema, _ = infer(["c"], [profile], None, "first", types)
+    return schema.columns[0]
+
+
+def test_a_mixed_table_is_seen_through():
+    profiles = [Profile() for _ in MIXED]
+    for profile, cells in zip(profiles, zip(*mixed_rows(60))):
+        profile.add(cells)
+    schema, reasons = infer(MIXED, profiles, "count", "first", {})
+    types = {column.name: column.type for column in schema.columns}
+    assert types == {
+        "id": "key", "grade": "category", "price": "decimal", "count": "integer", "day": "date",
+        "note": "text", "member": "boolean", "same": "constant",
+    }  # fmt: skip
+    assert schema.columns[2].missing == "" and schema.columns[3].missing is None
+    assert len(reasons) == len(MIXED) and all(reasons)
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["1", "2", "NA", "3"], "integer"),
+        (["x", "NA", "x"], "category"),
+        (["1", "x", "2"], "category"),
+        (["", ""], "constant"),
+        (["5"], "constant"),
+        (["", "5"], "integer"),
+        (["True", "False"], "boolean"),
+        ([str(number) for number in range(30)], "key"),
+        ([str(number) for number in range(10)], "integer"),
+        ([str(number * number) for number in range(30)], "integer"),
+    ],
+)
+def test_the_type_of_a_column(cells, kind):
+    assert column_of(cells).type == kind
+
+
+def test_missing_marks_are_read_and_the_most_frequent_is_written():
+    column = column_of(["1", "NA", "NA", "", "2"])
+    assert (column.missing, column.marks) == ("NA", ("",))
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([*map(str, range(30)), "inf"], "column 'c': 'inf'.*--type c="),
+        (["1", str(2**70)], "column 'c'.*beyond 64 bits.*--type c=text"),
+    ],
+)
+def test_numbers_that_cannot_be_modelled_name_their_column(cells, words):
+    with pytest.raises(UserError, match=words):
+        column_of(cells)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "words"),
+    [
+        ("integer", ["1", "x"], "--type c=integer.*'x'"),
+        ("date", ["2024-01-01", "x"], "--type c=date.*'x'"),
+        ("constant", ["a", "b"], "2 different cells"),
+        ("number", ["1"], "--type c=number: give integer"),
+    ],
+)
+def test_a_type_that_contradicts_the_cells_is_refused(kind, cells, words):
+    with pytest.raises(UserError, match=words):
+        column_of(cells, c=kind)
+
+
+@pytest.mark.parametrize("kind", ["text", "key", "drop", "category", "integer"])
+def test_a_type_that_is_stated_is_taken(kind):
+    assert column_of([str(number) for number in range(30)], c=kind).type == kind
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ({}, "columns"),
+        ({"columns": [{"type": "text"}]}, "without a name"),
+        ({"columns": [{"name": "a", "type": "float"}]}, "column 'a': type 'float'"),
+        ({"columns": [{"name": "a", "type": "integer", "min": "5", "max": "1"}]}, "column 'a'.*min"),
+        ({"columns": [{"name": "a", "type": "integer", "min": "1", "max": "4", "step": "2"}]}, "step"),
+        ({"columns": [{"name": "a", "type": "category"}]}, "column 'a'.*values"),
+        ({"columns": [{"name": "a", "type": "text", "max_bytes": 0}]}, "max_bytes"),
+        ({"columns": [{"name": "a", "type": "key"}] * 2}, "two columns are called 'a'"),
+        ({"columns": [{"name": "a", "type": "key"}], "target": "b"}, "target 'b'"),
+        ({"columns": [{"name": "a", "type": "key"}], "target_place": "middle"}, "target_place"),
+    ],
+)
+def test_a_wrong_schema_names_its_column(stated, words):
+    with pytest.raises(UserError, match=words):
+        Schema.from_json(stated, "schema.json")

@@ -1,0 +1,160 @@
+"""A table in, a folder that fairseq reads out; what is wrong is named with its line or column."""
+
+import json
+
+import pytest
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.tables.manifest import TableManifest, load_code, split_files
+from fairseq_plugin.tables.prepare import prepare_table
+from fairseq_plugin.tables.reading import TableFile
+from fairseq_plugin.tables.request import TableRequest
+from fairseq_plugin.tables.summary import format_summary
+from fairseq_plugin.tables.writing import write_table
+from tests.tables.made_tables import MIXED, mixed_rows
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "table.csv"
+    write_table(path, MIXED, mixed_rows(80), "csv")
+    return path
+
+
+def request(table, tmp_path, **more):
+    return TableRequest(table=str(table), to=str(tmp_path / "data"), **{"rare": 1, **more})
+
+
+def rows_of(folder, split):
+    manifest = TableManifest.load(folder)
+    code = load_code(folder, manifest)
+    index, tokens = split_files(folder, split, manifest).read()
+    ends = index.sizes.cumsum().tolist()
+    return [code.decode(tokens[end - size : end].tolist()) for end, size in zip(ends, index.sizes.tolist())]
+
+
+def test_every_row_is_in_train_or_valid(table, tmp_path):
+    prepared = prepare_table(request(table, tmp_path, target="count"))
+    found = sorted(row[1:] for split in ("train", "valid") for row in rows_of(tmp_path / "data", split))
+    assert found == sorted(row[1:] for row in mixed_rows(80))
+    assert [counts.rows for counts in prepared.manifest.splits.values()] == [72, 8]
+    summary = format_summary(prepared, "data")
+    for words in ("count (target)", "in steps of 0.01", "all different", "train: 72 rows"):
+        assert words in summary
+
+
+def test_the_same_table_gives_the_same_folder(table, tmp_path):
+    first = prepare_table(request(table, tmp_path))
+    again = prepare_table(request(table, tmp_path))
+    assert again.unchanged and again.manifest == first.manifest
+    with pytest.raises(UserError, match="--overwrite"):
+        prepare_table(request(table, tmp_path, seed=2))
+    assert not prepare_table(request(table, tmp_path, seed=2, overwrite=True)).unchanged
+
+
+def test_an_edited_schema_is_followed(table, tmp_path):
+    prepare_table(request(table, tmp_path))
+    stated = json.loads((tmp_path / "data" / "schema.json").read_text())
+    stated["columns"][3] |= {"min": "0", "max": "99"}
+    stated["columns"][1]["type"] = "drop"
+    (tmp_path / "mine.json").write_text(json.dumps(stated))
+    wanted = request(table, tmp_path, schema=str(tmp_path / "mine.json"), overwrite=True)
+    schema = prepare_table(wanted).schema
+    assert (schema.columns[3].high, schema.columns[1].type) == (99, "drop")
+    stated["columns"][3]["max"] = "11"
+    (tmp_path / "mine.json").write_text(json.dumps(stated))
+    with pytest.raises(UserError, match=r"line \d+: column 'count'.*widen"):
+        prepare_table(wanted)
+
+
+def test_rows_of_other_files_that_do_not_fit_are_counted(table, tmp_path):
+    rows = mixed_rows(10, seed=3)
+    rows[4][3] = "9999"
+    write_table(tmp_path / "test.csv", MIXED, rows, "csv")
+    types = {"note": "drop", "price": "drop", "day": "drop"}
+    prepared = prepare_table(request(table, tmp_path, test=str(tmp_path / "test.csv"), types=types))
+    ((why, lines),) = prepared.manifest.rejected["test"].items()
+    assert "'9999'" in why and len(lines) == 1
+    assert prepared.manifest.splits["test"].rows == 9
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "holds no table"),
+        ("a,b\n", "no row but its header"),
+        ("a,a\n1,2\n", "two columns are called 'a'"),
+        ("a,\n1,2\n", "column 2 has no name"),
+        ("a,b\n1,2\n3\n", "line 3: 1 cells where there are 2"),
+        ('a,b\n1,"2\n', "line 2.*never closes"),
+        ("a,b\nx,\xff\n", "line 2: not valid UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_read_names_the_place(tmp_path, content, words):
+    (tmp_path / "t.csv").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=words):
+        prepare_table(request(tmp_path / "t.csv", tmp_path))
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"rare": 0}, "--rare 0"),
+        ({"held_out": 1.0}, "--held-out 1.0"),
+        ({"target": "x"}, "--target x"),
+        ({"types": {"x": "text"}}, "--type x=text"),
+        ({"order": "sorted"}, "--order sorted"),
+        ({"schema": "a", "target": "x"}, "--schema"),
+        ({"format": "xls"}, "--format"),
+        ({"columns": ["a"]}, "--columns gives 1 names"),
+    ],
+)
+def test_flags_out_of_range_are_named(table, tmp_path, more, words):
+    with pytest.raises(UserError, match=words):
+        prepare_table(request(table, tmp_path, **more))
+
+
+def test_a_table_of_one_row_is_prepared(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n")
+    prepared = prepare_table(request(tmp_path / "t.csv", tmp_path))
+    assert list(prepared.manifest.splits) == ["train"]
+    assert rows_of(tmp_path / "data", "train") == [["1", "x"]]
+
+
+@pytest.mark.parametrize(("first", "header"), [("a,b", True), ("1,b", False)])
+def test_the_header_is_seen(tmp_path, first, header):
+    (tmp_path / "t.csv").write_text(f"{first}\n3,x\n")
+    table = TableFile.open(tmp_path / "t.csv")
+    assert table.header == header
+    assert list(table.names) == (["a", "b"] if header else ["column_1", "column_2"])
+
+
+def test_any_cell_survives_the_file(tmp_path):
+    rows = [["a,b", 'say "x"', "line\nbreak", "", " outer ", "is, is", "\u2028", "\ufeffx"]]
+    write_table(tmp_path / "t.csv", [f"c{n}" for n in range(8)], rows, "csv")
+    ((found, lines),) = TableFile.open(tmp_path / "t.csv", header="yes").chunks()
+    assert found == rows and lines == [2]
+
+
+def test_a_damaged_folder_is_refused(table, tmp_path):
+    prepare_table(request(table, tmp_path))
+    path = tmp_path / "data" / "code.json"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"code\.json"):
+        load_code(tmp_path / "data", TableManifest.load(tmp_path / "data"))
+
+
+def test_parquet_and_feather_are_read_like_csv(tmp_path):
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    made = arrow.table({"a": [1, None, 3], "b": ["x", "y,z", None], "c": [1.5, 2.0, 1e-7]})
+    pyarrow.parquet.write_table(made, tmp_path / "t.parquet")
+    pyarrow.feather.write_feather(made, tmp_path / "t.feather", compression="uncompressed")
+    for name in ("t.parquet", "t.feather"):
+        ((rows, _),) = TableFile.open(tmp_path / name).chunks()
+        assert rows == [["1", "x", "1.5"], ["", "y,z", "2.0"], ["3", "", "0.0000001"]]
