@@ -35,7 +35,7 @@ class Network:
 def load_network(
     path: str | os.PathLike[str],
     symbols: Sequence[str],
-    codec: Codec,
+    codec: Codec | None,
     device: str = "cpu",
     compute_dtype: torch.dtype | Literal["as_trained"] | None = None,
     flag: str = "checkpoint",
@@ -44,7 +44,7 @@ def load_network(
 
     Args:
         path: the file.
-        symbols, codec: of the data that it was trained on.
+        symbols, codec: of the data that it was trained on; rows of a table have no codec.
         device: where to compute.
         compute_dtype: ``torch.bfloat16`` for products in bfloat16, ``torch.int8`` for weights in 8 bits (CPU,
             for decoding); None for the weights' own;
@@ -66,7 +66,7 @@ def load_network(
     return Network(gpt2.to(device).eval(), digest, checkpoint)
 
 
-def forbid_symbols(gpt2: GPT2, symbols: Sequence[str], codec: Codec) -> None:
+def forbid_symbols(gpt2: GPT2, symbols: Sequence[str], codec: Codec | None) -> None:
     """Give no probability to the symbols of a dictionary that are no text and not the end."""
-    banned = banned_symbols(symbols, len(SPECIAL_SYMBOLS), EOS, codec.end_id)
+    banned = banned_symbols(symbols, len(SPECIAL_SYMBOLS), EOS, codec and codec.end_id)
     gpt2.banned = torch.tensor(banned, dtype=torch.int64)

@@ -1,7 +1,6 @@
 """``--task table_rows``: learn the rows of a table and write new ones."""
 
 import dataclasses
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +20,10 @@ from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.datasets.table_rows import TableRows
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.sampling.keyed_random import LARGEST_ID
-from fairseq_plugin.storage.data_identity import digest, identity
 from fairseq_plugin.storage.dictionary import NUM_SPECIALS, check_dictionary
 from fairseq_plugin.tables.cells import RowCells
 from fairseq_plugin.tables.code.rows import RANDOM
+from fairseq_plugin.tables.identity import identity_of
 from fairseq_plugin.tables.manifest import TableManifest, load_code, split_files
 from fairseq_plugin.tables.prompts import parse_given, prompt_of
 from fairseq_plugin.tables.walk import Walker, only_rows
@@ -98,8 +97,7 @@ class TableRowsTask(Prompted, VerifiedCheckpoints, FairseqTask):
 
     def data_identity(self) -> dict[str, object]:
         """See :class:`VerifiedCheckpoints`."""
-        code = bytes.fromhex(digest(json.loads(json.dumps(self.code.to_json()))))
-        return identity(self.dictionary.symbols, code, self.manifest.files)
+        return identity_of(self.code, self.dictionary.symbols, self.manifest.files)
 
     # -- data ------------------------------------------------------------------------------------------
 

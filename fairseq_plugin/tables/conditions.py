@@ -1,0 +1,208 @@
+"""Conditions on rows, such as ``age >= 40 and sex == 'F'``: a small grammar of their own, nothing is run.
+
+    condition   = both ("or" both)*
+    both        = one ("and" one)*
+    one         = "not" one | "(" condition ")" | COLUMN test
+    test        = ("==" | "!=" | "<" | "<=" | ">" | ">=") VALUE | "in" "(" VALUE ("," VALUE)* ")"
+                | "is" "missing" | "is" "not" "missing"
+
+A COLUMN is a bare name or stands in backticks; a VALUE is a number or stands in quotes. Numbers and dates are
+compared as such and exactly; other columns know ``==``, ``!=`` and ``in``. A missing cell fulfils no
+comparison, but for ``!=``.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.tables.dates import parse_date
+from fairseq_plugin.tables.numbers import parse_number
+from fairseq_plugin.tables.schema import CATEGORIES, DATE, NUMBERS, Column, Schema, listed
+
+_COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
+    ">=": operator.ge,
+}  # fmt: skip
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<quoted>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<name>`[^`]+`)|(?P<sign>==|!=|<=|>=|<|>|[(),])
+    |(?P<number>-?[0-9]+(?:\.[0-9]+)?(?![\w.]))|(?P<word>[^\W\d]\w*))""",
+    re.VERBOSE,
+)
+_WORDS = ("and", "or", "not", "in", "is", "missing")
+_DEEPEST = 100  # brackets and "not" in each other
+
+Row = Sequence[str]
+Test = Callable[[Row], bool]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition that was read.
+
+    Attributes:
+        text: as it was written.
+        holds: whether a row's cells (of all columns) fulfil it.
+        equal: cells that every such row has, ``{column: cell}``.
+    """
+
+    text: str
+    holds: Test
+    equal: dict[str, str]
+
+
+def parse_condition(text: str, schema: Schema) -> Condition:
+    """Read a condition.
+
+    Raises:
+        UserError: it is none, or names a column or a value that the table does not have.
+    """
+    parser = _Parser(text, schema)
+    test, equal = parser.condition(0)
+    if parser.kind != "end":
+        raise parser.error("and, or, or its end")
+    return Condition(text, test, equal)
+
+
+class _Parser:
+    """Recursive descent; each method gives a test, and the cells that it asks for."""
+
+    def __init__(self, text: str, schema: Schema) -> None:
+        self._text, self._schema, self._tokens = text, schema, self._read(text)
+        self.kind, self._value, self._at = "", "", 0
+        self._next()
+
+    def _read(self, text: str) -> Iterator[tuple[str, str, int]]:
+        at = 0
+        while text[at:].strip():
+            match = _TOKEN.match(text, at)
+            if match is None:
+                rest = text[at:].strip()[:20]
+                raise UserError(f"condition {text!r}: {rest!r} cannot be read; put texts in quotes")
+            kind = str(match.lastgroup)
+            yield kind, match[kind], match.start(kind)
+            at = match.end()
+        yield "end", "", len(text)
+
+    def _next(self) -> str:
+        before = self._value
+        self.kind, self._value, self._at = next(self._tokens, ("end", "", len(self._text)))
+        return before
+
+    def error(self, expected: str) -> UserError:
+        found = repr(self._value) if self.kind != "end" else "the end"
+        return UserError(f"condition {self._text!r}: expected {expected} at position {self._at}, not {found}")
+
+    def _take(self, *values: str) -> bool:
+        """Go on if the next token is one of these signs or words."""
+        if self.kind in ("sign", "word") and self._value in values:
+            self._next()
+            return True
+        return False
+
+    def condition(self, depth: int) -> tuple[Test, dict[str, str]]:
+        test, equal = self._both(depth)
+        while self._take("or"):
+            left, (right, _) = test, self._both(depth)
+            test, equal = (lambda row, a=left, b=right: a(row) or b(row)), {}
+        return test, equal
+
+    def _both(self, depth: int) -> tuple[Test, dict[str, str]]:
+        test, equal = self._one(depth)
+        while self._take("and"):
+            left, (right, more) = test, self._one(depth)
+            for name in equal.keys() & more.keys():
+                if equal[name] != more[name]:
+                    raise UserError(f"condition {self._text!r}: {name!r} cannot be both at once")
+            test, equal = (lambda row, a=left, b=right: a(row) and b(row)), equal | more
+        return test, equal
+
+    def _one(self, depth: int) -> tuple[Test, dict[str, str]]:
+        if depth > _DEEPEST:
+            raise UserError(f"condition {self._text[:60]!r}...: more than {_DEEPEST} brackets in each other")
+        if self._take("not"):
+            test, _ = self._one(depth + 1)
+            return (lambda row: not test(row)), {}
+        if self._take("("):
+            found = self.condition(depth + 1)
+            if not self._take(")"):
+                raise self.error("')'")
+            return found
+        return self._test(*self._column())
+
+    def _column(self) -> tuple[int, Column]:
+        if self.kind not in ("word", "name") or self._value in _WORDS:
+            raise self.error("a column")
+        place = self._schema.place(self._next().strip("`"), f"condition {self._text!r}")
+        return place, self._schema.columns[place]
+
+    def _test(self, place: int, column: Column) -> tuple[Test, dict[str, str]]:
+        if self._take("is"):
+            wanted = not self._take("not")
+            if not self._take("missing"):
+                raise self.error("missing")
+            return (lambda row: column.is_missing(row[place]) == wanted), {}
+        if self._take("in"):
+            values = self._list(column)
+            tests = [_comparison(place, column, "==", value) for value in values]
+            return (lambda row: any(test(row) for test in tests)), {}
+        sign = self._value
+        if self.kind != "sign" or not self._take(*_COMPARE):
+            raise self.error("a comparison, in, or is missing")
+        if column.type not in NUMBERS and sign not in ("==", "!="):
+            raise UserError(
+                f"condition {self._text!r}: column {column.name!r} is a {column.type}, which has no order: "
+                "use ==, != or in"
+            )
+        value = self._cell(column)
+        equal = {column.name: value} if sign == "==" else {}
+        return _comparison(place, column, sign, value), equal
+
+    def _list(self, column: Column) -> list[str]:
+        if not self._take("("):
+            raise self.error("'('")
+        values = [self._cell(column)]
+        while self._take(","):
+            values.append(self._cell(column))
+        if not self._take(")"):
+            raise self.error("')'")
+        return values
+
+    def _cell(self, column: Column) -> str:
+        if self.kind not in ("quoted", "number"):
+            raise self.error("a number, or a text in quotes")
+        is_quoted, written = self.kind == "quoted", self._next()
+        value = re.sub(r"\\(.)", r"\1", written[1:-1]) if is_quoted else written
+        where = f"condition {self._text!r}: column {column.name!r}"
+        if column.type == DATE and parse_date(value, column.form) is None:
+            raise UserError(f"{where} holds dates such as {column.cell(column.low)!r}, not {value!r}")
+        if column.type in NUMBERS and column.type != DATE and parse_number(value) is None:
+            raise UserError(f"{where} holds numbers, not {value!r}")
+        if column.type in CATEGORIES and value not in column.values:
+            raise UserError(f"{where} has no value {value!r}; it has {listed(column.values)}")
+        return value
+
+
+def _comparison(place: int, column: Column, sign: str, value: str) -> Test:
+    if column.type not in NUMBERS:
+        return lambda row: (row[place] == value) == (sign == "==")
+    compare, wanted = _COMPARE[sign], _number(column, value)
+
+    def test(row: Row) -> bool:
+        if column.is_missing(row[place]):
+            return sign == "!="
+        return compare(_number(column, row[place]), wanted)
+
+    return test
+
+
+def _number(column: Column, cell: str) -> Fraction:
+    if column.type == DATE:
+        units = parse_date(cell, column.form)
+        assert units is not None
+        return Fraction(units)
+    parsed = parse_number(cell)
+    assert parsed is not None
+    return Fraction(parsed[0], 10 ** parsed[1])

@@ -1,0 +1,108 @@
+"""Rows of a network that has learnt nothing are rows, fulfil their conditions, and come again."""
+
+import math
+
+import pytest
+import torch
+
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.tables.code.rows import FIXED, RANDOM
+from fairseq_plugin.tables.conditions import parse_condition
+from fairseq_plugin.tables.model import TableModel
+from tests.tables.made_tables import MIXED, code_of, mixed_rows
+
+TYPES = {"note": "drop"}
+
+
+def model_of(order=FIXED, positions=64, **more):
+    code = code_of(MIXED, mixed_rows(120), rare=2, order=order, target="count", types=TYPES, **more)
+    torch.manual_seed(0)
+    gpt2 = GPT2(GPT2Config(code.num_symbols, positions, 16, 1, 2, 0.0)).eval()
+    gpt2.banned = torch.tensor([0, 1, 3])
+    return TableModel(code, gpt2)
+
+
+@pytest.fixture(scope="module", params=[FIXED, RANDOM])
+def model(request):
+    return model_of(request.param)
+
+
+def check_rows(model, rows):
+    schema = model.code.schema
+    for row in rows:
+        cells = dict(zip(model.cells.names, row))
+        assert "note" not in cells
+        for place in model.code.order:
+            column, cell = schema.columns[place], cells[schema.columns[place].name]
+            assert column.is_missing(cell) or cell in column.values or (
+                column.low <= column.units(cell) <= column.high
+                and (column.units(cell) - column.low) % column.step == 0
+            )  # fmt: skip
+
+
+def test_an_untrained_model_writes_rows(model):
+    drawn = model.sample(300, seed=3)
+    assert len(drawn.rows) == 300 == drawn.num_drawn and drawn.names == [*MIXED[:5], *MIXED[6:]]
+    check_rows(model, drawn.rows)
+    assert len({row[0] for row in drawn.rows}) == 300  # keys
+
+
+def test_a_row_depends_on_seed_and_number_alone(model):
+    many = model.sample(40, seed=3)
+    assert model.sample(5, seed=3, first=20).rows == many.rows[20:25]
+    assert model.sample(40, seed=4).rows != many.rows
+
+
+def test_conditions_are_met_exactly_n_times(model):
+    where = parse_condition("count == 12 and price >= 500 and member == 'yes'", model.code.schema)
+    drawn = model.sample(12, seed=1, where=where)
+    assert len(drawn.rows) == 12 and 0 < drawn.accepted <= 1
+    check_rows(model, drawn.rows)
+    for row in drawn.rows:
+        cells = dict(zip(drawn.names, row))
+        assert (cells["count"], cells["member"]) == ("12", "yes") and float(cells["price"]) >= 500
+    assert model.sample(5, seed=1, where=where).rows == drawn.rows[:5]
+
+
+def test_a_condition_that_is_never_met_ends(model):
+    where = parse_condition("price > 5000", model.code.schema)
+    with pytest.raises(UserError, match=r"0 of 2 rows after 64 tries.*'price > 5000'"):
+        model.sample(2, where=where, most_tries=10)
+
+
+def test_probabilities_of_all_rows_sum_to_one():
+    """A table so small that every row can be listed."""
+    rows = [["a", "1"], ["a", "2"], ["b", ""], ["b", "2"]] * 3
+    code = code_of(["x", "y"], rows)
+    torch.manual_seed(0)
+    gpt2 = GPT2(GPT2Config(code.num_symbols, code.longest, 16, 1, 2, 0.0)).eval()
+    model = TableModel(code, gpt2)
+    every = [[x, y] for x in ("a", "b") for y in ("", "1", "2")]
+    assert sum(math.exp(one) for one in model.log_prob(every)) == pytest.approx(1, abs=1e-5)
+    assert model.log_prob([["c", "1"], ["a", "3"]]) == [-math.inf, -math.inf]
+
+
+def test_missing_cells_are_drawn_and_given_ones_stay():
+    model = model_of(RANDOM)
+    rows = [list(row) for row in mixed_rows(30)]
+    holes = [[None if (n + at) % 3 == 0 and at not in (0, 5, 7) else cell for at, cell in enumerate(row)]
+             for n, row in enumerate(rows)]  # fmt: skip
+    completed = model.impute(holes, seed=1)
+    for hole, row in zip(holes, completed):
+        assert all(new == old for old, new in zip(hole, row) if old is not None)
+        assert None not in row
+    assert model.impute(holes, seed=1) == completed
+    assert model.impute(holes[:7], seed=1) == completed[:7]
+
+
+def test_with_a_fixed_order_what_comes_first_must_be_given():
+    model, row = model_of(FIXED), mixed_rows(1)[0]
+    with pytest.raises(UserError, match=r"row 0: .*--order random"):
+        model.impute([[*row[:3], None, *row[4:]]])
+    assert model.impute([[*row[:6], None, row[7]]])[0][:6] == row[:6]
+
+
+def test_too_few_positions_are_refused():
+    with pytest.raises(UserError, match="--n-positions"):
+        model_of(positions=4)
