@@ -5,7 +5,8 @@ step each, so that a machine that gets slower or faster meets all of them alike.
 turn.
 
     python benchmarks/loss.py                    # 8 minutes on 2 quiet cores; writes loss.json and loss.md
-    python benchmarks/loss.py --objective unlikelihood    # writes loss_unlikelihood.json and .md
+    python benchmarks/loss.py --objective unlikelihood    # writes loss_unlikelihood.json and .md; also
+                                   # contrastive_token, ditto, repetition_dropout (a network with and without)
     python benchmarks/loss.py --tokens 300 --rounds 3 --no-write
     python benchmarks/loss.py --one-library --dtypes fp32   # writes loss_one_library.json and .md
     python benchmarks/loss.py --device cuda
@@ -29,84 +30,23 @@ import time
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.dense_form import dense_scale_grad, dense_unlikelihood  # noqa: E402
+from benchmarks.loss_variants import (  # noqa: E402
+    PADDED,
+    SETTINGS,
+    VARIANTS,
+    VOCABULARY,
+    WIDTH,
+    variants_of,
+)
 from fairseq_plugin.core import chunked_loss  # noqa: E402
 from fairseq_plugin.core.cpu_products import fast_fp32_available, fast_fp32_products  # noqa: E402
-from fairseq_plugin.core.scale_grad_rule import ScaleGradRule  # noqa: E402
-from fairseq_plugin.core.unlikelihood_rule import UnlikelihoodRule  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
 
-VOCABULARY, PADDED, WIDTH, GAMMA, ALPHA, NO_TOKEN = 50257, 50304, 768, 0.5, 1.0, -100
 SHAPES = {300: (1, 300), 1024: (1, 1024), 4096: (4, 1024)}
-
-
-# -- variants: (hidden_BTD, weight_VD, target_BT) -> loss, summed over positions ---------------------------
-
-
-def cross_entropy(hidden, weight, target):
-    logits = F.linear(hidden, weight)
-    return F.cross_entropy(logits.view(-1, logits.size(-1)), target.view(-1), reduction="sum")
-
-
-def cross_entropy_fast_products(hidden, weight, target):
-    """Plain cross-entropy with the matrix products that ours uses; backward runs in the same block."""
-    with fast_fp32_products(hidden.device.type):
-        loss = cross_entropy(hidden, weight, target)
-        loss.backward()
-    return None
-
-
-def dense(hidden, weight, target):
-    return dense_scale_grad(F.linear(hidden, weight), target, GAMMA)
-
-
-def fused(hidden, weight, target, rule):
-    layer = chunked_loss.OutputLayer(weight, VOCABULARY)
-    return chunked_loss.loss_from_hidden(hidden, layer, target, rule=rule, ignore_index=NO_TOKEN)[0].loss
-
-
-def ours(hidden, weight, target, gamma=GAMMA):
-    return fused(hidden, weight, target, ScaleGradRule(gamma))
-
-
-def ours_gamma_1(hidden, weight, target):
-    return ours(hidden, weight, target, gamma=1.0)
-
-
-def ours_default_products(hidden, weight, target):
-    """Ours on the library that PyTorch takes by itself: what the chunks alone are worth."""
-    chunked_loss.fast_fp32_products = contextlib.nullcontext  # in this variant's process only
-    return ours(hidden, weight, target)
-
-
-def unlikelihood_dense(hidden, weight, target):
-    return dense_unlikelihood(F.linear(hidden, weight), target, ALPHA)
-
-
-def ours_unlikelihood(hidden, weight, target):
-    return fused(hidden, weight, target, UnlikelihoodRule(ALPHA))
-
-
-# Per objective: the dense form first, then what else takes its turns beside plain cross-entropy.
-VARIANTS = {
-    ("scale_grad", "fp32"): (dense, ours, ours_gamma_1, ours_default_products),
-    ("scale_grad", "bf16"): (dense, ours),
-    ("unlikelihood", "fp32"): (unlikelihood_dense, ours_unlikelihood, ours),
-    ("unlikelihood", "bf16"): (unlikelihood_dense, ours_unlikelihood, ours),
-}
-
-
-def variants_of(objective, dtype, one_library=False):
-    """All that take turns; cross-entropy first, the dense form last of the plain ones."""
-    plain = (cross_entropy, cross_entropy_fast_products) if dtype == "fp32" else (cross_entropy,)
-    chosen = plain + VARIANTS[objective, dtype]
-    about_libraries = (cross_entropy_fast_products, ours_default_products)
-    return tuple(one for one in chosen if not (one_library and one in about_libraries))
 
 
 # -- measuring ---------------------------------------------------------------------------------------------
@@ -287,7 +227,7 @@ def markdown(result):
 def main():
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--objective", choices=["scale_grad", "unlikelihood"], default="scale_grad")
+    parser.add_argument("--objective", choices=list(SETTINGS), default="scale_grad")
     parser.add_argument("--tokens", type=int, nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--dtypes", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds, >= 1")
@@ -303,7 +243,7 @@ def main():
     args = parser.parse_args()
     result = {
         "date": datetime.date.today().isoformat(),
-        "objective": {"scale_grad": f"gamma {GAMMA}", "unlikelihood": f"alpha {ALPHA}"}[args.objective],
+        "objective": SETTINGS[args.objective],
         "machine": machine(args),
         "one_library": args.one_library,
         "rounds": args.rounds,

@@ -66,7 +66,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         default="greedy",
         metavar="LIST",
         help="by commas: greedy, beam=5, top-k=40, top-p=0.9, temperature=0.8, gumbel, contrastive=4:0.6; "
-        "with :block=3 no 3-gram is repeated (default: greedy)",
+        "with :block=3 no 3-gram is repeated, :penalty=1.2 is CTRL's repetition penalty (default: greedy)",
     )
     number("--prefix-tokens", 50, "N", "length of a prefix (default: 50)")
     number("--new-tokens", 100, "N", "length of a continuation (default: 100)")

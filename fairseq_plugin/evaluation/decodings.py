@@ -10,7 +10,8 @@
 ``contrastive=4:0.6``   contrastive search with k = 4 and alpha = 0.6 (Su et al. 2022)
 ======================  =====================================================================================
 
-Sampling options combine: ``top-p=0.9:temperature=0.7``. ``block=N`` goes with each of them.
+Sampling options combine: ``top-p=0.9:temperature=0.7``. ``block=N`` and ``penalty=1.2``, CTRL's repetition
+penalty, go with each of them.
 """
 
 from collections.abc import Sequence
@@ -21,9 +22,14 @@ from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.errors import UserError, addressed_to_the_user
 from fairseq_plugin.sampling.decode import decode
 from fairseq_plugin.sampling.draw import GREEDY, Sampling
-from fairseq_plugin.sampling.request import BeamSearch, ContrastiveSearch, DecodingRequest
+from fairseq_plugin.sampling.request import (
+    LARGEST_REPETITION_PENALTY,
+    BeamSearch,
+    ContrastiveSearch,
+    DecodingRequest,
+)
 
-_INTEGERS, _NUMBERS = ("beam", "block", "top-k"), ("top-p", "temperature")
+_INTEGERS, _NUMBERS = ("beam", "block", "top-k"), ("top-p", "temperature", "penalty")
 _Number = TypeVar("_Number", int, float)
 
 
@@ -35,11 +41,13 @@ class Decoding:
         name: as typed.
         method: with its settings.
         block: n of the n-grams that must not repeat; 0: none.
+        penalty: repetition penalty, >= 1; 1: none.
     """
 
     name: str
     method: Sampling | BeamSearch | ContrastiveSearch
     block: int = 0
+    penalty: float = 1.0
 
     @property
     def random(self) -> bool:
@@ -58,7 +66,8 @@ class Decoding:
             found |= {"method": "beam", "beam": str(method.num_beams)}
         else:
             found |= {"method": "contrastive", "top_k": str(method.top_k), "alpha": str(method.alpha)}
-        return found | {"block": str(self.block)}
+        found |= {"block": str(self.block)}
+        return found if self.penalty == 1.0 else found | {"penalty": str(self.penalty)}
 
 
 def parse_decodings(text: str) -> list[Decoding]:
@@ -106,6 +115,7 @@ def continue_exactly(
             min_new=max_new,
             seed=seed,
             no_repeat_ngram=decoding.block,
+            repetition_penalty=decoding.penalty,
         )
         found = decode(gpt2, prompts, sample_ids, request)
     continuations = [texts[0].tokens.tolist() for texts in found]
@@ -133,21 +143,23 @@ def _parse_one(text: str) -> Decoding:
         else:
             raise UserError(
                 f"--decoding {text}: {part!r} is not known; give greedy, gumbel, beam=N, top-k=N, top-p=P, "
-                "temperature=T, contrastive=K:ALPHA, and block=N behind a colon"
+                "temperature=T, contrastive=K:ALPHA, and block=N or penalty=X behind a colon"
             )
     return _build(text, values)
 
 
 def _build(text: str, values: dict[str, float]) -> Decoding:
-    block = int(values.pop("block", 0))
+    block, penalty = int(values.pop("block", 0)), values.pop("penalty", 1.0)
     if block < 0:
         raise UserError(f"--decoding {text}: block must be at least 1")
+    if not 1.0 <= penalty <= LARGEST_REPETITION_PENALTY:
+        raise UserError(f"--decoding {text}: penalty must be in [1, {LARGEST_REPETITION_PENALTY:g}]")
     kinds = [name for name in ("greedy", "beam", "contrastive") if name in values]
     sampled = [name for name in values if name in ("gumbel", "top-k", "top-p", "temperature")]
     if len(kinds) + bool(sampled) != 1:
         raise UserError(f"--decoding {text}: name one method, such as greedy, beam=5 or top-p=0.9")
     try:
-        return Decoding(text, _method(values), block)
+        return Decoding(text, _method(values), block, penalty)
     except ValueError as error:
         raise UserError(f"--decoding {text}: {error}") from error
 

@@ -131,35 +131,21 @@ class MinimumLength:
         self._steps_left = max(self._steps_left, self._min_new - min(lengths))
 
 
-class NoRepeatNGrams:
-    """No n-gram twice in a text, its prompt counted in (Paulus et al. 2017, section 2.5).
+class _OfTexts:
+    """The texts of all slots, for constraints that look at what stands there.
 
     Args:
         prompts: one per slot.
-        n: length of the n-grams, >= 1.
+        room: tokens, at least.
         max_new: most tokens that will follow a prompt.
         device: of the logits.
     """
 
-    def __init__(self, prompts: Prompts, n: int, max_new: int, device: torch.device) -> None:
-        self._n, self._max_new = n, max_new
+    def __init__(self, prompts: Prompts, room: int, max_new: int, device: torch.device) -> None:
+        self._max_new = max_new
         self._lengths_S = torch.zeros(len(prompts), dtype=torch.int64, device=device)
-        self._texts_ST = torch.full(
-            (len(prompts), n), _NO_TOKEN, device=device
-        )  # room for one window at least
+        self._texts_ST = torch.full((len(prompts), room), _NO_TOKEN, device=device)
         self.replace(torch.arange(len(prompts), device=device), prompts)
-
-    def forbid(self, logits_SV: torch.Tensor) -> None:
-        """A token is forbidden where the last n - 1 tokens of the text occur earlier in it and are followed
-        by that token there."""
-        windows_SWN = self._texts_ST.unfold(1, self._n, 1)
-        last_N = torch.arange(1 - self._n, 0, device=self._texts_ST.device)
-        ending_SN = self._texts_ST.gather(1, (self._lengths_S.unsqueeze(1) + last_N).clamp(min=0))
-        next_SW = windows_SWN[..., -1]
-        # A text shorter than n has no whole window, so what clamp made of its ending does not matter.
-        repeats_SW = (windows_SWN[..., :-1] == ending_SN.unsqueeze(1)).all(-1) & (next_SW != _NO_TOKEN)
-        slots, windows = repeats_SW.nonzero(as_tuple=True)
-        logits_SV[slots, next_SW[slots, windows]] = -torch.inf
 
     def append(self, tokens_S: torch.Tensor) -> None:
         self._texts_ST.scatter_(1, self._lengths_S.unsqueeze(1), tokens_S.unsqueeze(1))
@@ -180,3 +166,56 @@ class NoRepeatNGrams:
         padded = [list(prompt) + [_NO_TOKEN] * (width - len(prompt)) for prompt in prompts]
         self._texts_ST[slots_S] = torch.tensor(padded, device=device)
         self._lengths_S[slots_S] = torch.tensor([len(prompt) for prompt in prompts], device=device)
+
+
+class NoRepeatNGrams(_OfTexts):
+    """No n-gram twice in a text, its prompt counted in (Paulus et al. 2017, section 2.5).
+
+    Args:
+        prompts: one per slot.
+        n: length of the n-grams, >= 1.
+        max_new: most tokens that will follow a prompt.
+        device: of the logits.
+    """
+
+    def __init__(self, prompts: Prompts, n: int, max_new: int, device: torch.device) -> None:
+        self._n = n
+        super().__init__(prompts, n, max_new, device)  # room for one window at least
+
+    def forbid(self, logits_SV: torch.Tensor) -> None:
+        """A token is forbidden where the last n - 1 tokens of the text occur earlier in it and are followed
+        by that token there."""
+        windows_SWN = self._texts_ST.unfold(1, self._n, 1)
+        last_N = torch.arange(1 - self._n, 0, device=self._texts_ST.device)
+        ending_SN = self._texts_ST.gather(1, (self._lengths_S.unsqueeze(1) + last_N).clamp(min=0))
+        next_SW = windows_SWN[..., -1]
+        # A text shorter than n has no whole window, so what clamp made of its ending does not matter.
+        repeats_SW = (windows_SWN[..., :-1] == ending_SN.unsqueeze(1)).all(-1) & (next_SW != _NO_TOKEN)
+        slots, windows = repeats_SW.nonzero(as_tuple=True)
+        logits_SV[slots, next_SW[slots, windows]] = -torch.inf
+
+
+class RepetitionPenalty(_OfTexts):
+    """Tokens that stand in a text, prompt counted in, get less probable (Keskar et al. 2019, "CTRL", 4.1).
+
+        z_v / penalty  where z_v > 0,  z_v * penalty  where z_v < 0      for each distinct token v of the text
+
+    The paper divides all logits; a negative one would gain by that, hence the product, as elsewhere. Nothing
+    is forbidden, but the logits of what is chosen may be changed: scores of continuations show it.
+
+    Args:
+        prompts: one per slot.
+        penalty: >= 1; 1 changes nothing, 1.2 is the paper's.
+        max_new: most tokens that will follow a prompt.
+        device: of the logits.
+    """
+
+    def __init__(self, prompts: Prompts, penalty: float, max_new: int, device: torch.device) -> None:
+        self._penalty = penalty
+        super().__init__(prompts, 1, max_new, device)
+
+    def forbid(self, logits_SV: torch.Tensor) -> None:
+        # A token that comes twice writes the same value twice; unused places repeat the text's first token.
+        tokens_ST = torch.where(self._texts_ST == _NO_TOKEN, self._texts_ST[:, :1], self._texts_ST)
+        z_ST = logits_SV.gather(1, tokens_ST)
+        logits_SV.scatter_(1, tokens_ST, torch.where(z_ST > 0, z_ST / self._penalty, z_ST * self._penalty))

@@ -13,12 +13,14 @@ from fairseq_plugin.sampling.constraints import (
     MinimumLength,
     NoRepeatNGrams,
     Prompts,
+    RepetitionPenalty,
 )
 from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.sampling.keyed_random import LARGEST_ID, LARGEST_SEED
 
 # num_new ** length_penalty must stay a number for every length a model can have.
 LARGEST_LENGTH_PENALTY = 10.0
+LARGEST_REPETITION_PENALTY = 100.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class DecodingRequest:
         samples_per_prompt: of ``Sampling``; number j of sample i has the key ``i * samples_per_prompt + j``.
         no_repeat_ngram: forbid tokens that would repeat an n-gram of this length, the prompt counted in; 0
             allows all.
+        repetition_penalty: in [1, 100], makes the logits of tokens that stand there smaller; 1 = off.
         forbidden: symbols that may not be chosen.
         constraints: more of them; each is called with the prompts of the slots and the device of the logits.
 
@@ -96,6 +99,7 @@ class DecodingRequest:
     seed: int = 0
     samples_per_prompt: int = 1
     no_repeat_ngram: int = 0
+    repetition_penalty: float = 1.0
     forbidden: tuple[int, ...] = ()
     constraints: tuple[ConstraintMaker, ...] = ()
 
@@ -112,6 +116,10 @@ class DecodingRequest:
             raise ValueError(f"samples_per_prompt {self.samples_per_prompt} goes with sampling only")
         if self.no_repeat_ngram < 0:
             raise ValueError(f"no_repeat_ngram must be at least 0 (0 allows all), not {self.no_repeat_ngram}")
+
+        if not 1.0 <= self.repetition_penalty <= LARGEST_REPETITION_PENALTY:  # also NaN
+            limit = f"{LARGEST_REPETITION_PENALTY:g}"
+            raise ValueError(f"repetition penalty must be in [1, {limit}], not {self.repetition_penalty}")
 
     def check_model(self, model: GPT2) -> None:
         """Refuse more than a model's vocabulary has.
@@ -158,6 +166,8 @@ class DecodingRequest:
         """The constraints of slots that begin with these prompts; an empty list where nothing is
         forbidden."""
         found: list[Constraint] = []
+        if self.repetition_penalty != 1.0:
+            found.append(RepetitionPenalty(prompts, self.repetition_penalty, self.max_new, device))
         if self.forbidden:
             found.append(ForbiddenSymbols(self.forbidden, device))
         if self.min_new:
@@ -174,7 +184,8 @@ class Continuation:
     Args:
         tokens: new tokens without the end token, int64 ``(length,)``.
         scores: log probability (nats) of each new token under the model itself, untempered and untruncated,
-            before anything was forbidden, ``(length,)``, and of the end token as one more entry if it came.
+            before anything was forbidden, ``(length,)``, and of the end token as one more entry if it came;
+            under a repetition penalty that of the smaller logit.
         ended: whether the end token came; otherwise the text was cut at the limit.
     """
 

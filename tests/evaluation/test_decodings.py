@@ -12,7 +12,8 @@ from tests.reference import language_model_metrics as oracle
 
 ALL = (
     "greedy,greedy:block=2,beam=3,beam=3:block=3,top-k=5,top-p=0.9,temperature=0.8,gumbel,"
-    "contrastive=4:0.6,contrastive=4:0.6:block=2"
+    "contrastive=4:0.6,contrastive=4:0.6:block=2,greedy:penalty=1.2,beam=3:penalty=1.5:block=3,top-k=5:penalty=2,"
+    "contrastive=4:0.6:penalty=1.2"
 )
 
 
@@ -30,6 +31,7 @@ def test_what_is_typed_is_what_is_done():
     assert one("beam=5:block=3").block == 3
     contrastive = one("contrastive=4:0.7:block=2")
     assert (contrastive.method, contrastive.block) == (ContrastiveSearch(4, 0.7), 2)
+    assert (one("greedy:penalty=1.3").penalty, one("greedy").penalty) == (1.3, 1.0)
     assert one("contrastive=4").method == ContrastiveSearch(4, 0.6)
     assert [decoding.name for decoding in parse_decodings("greedy, beam=2")] == ["greedy", "beam=2"]
     assert [one(name).random for name in ("greedy", "beam=2", "contrastive=4:0.6", "top-k=3")] == [0, 0, 0, 1]
@@ -49,6 +51,7 @@ def test_words_that_name_saved_continuations_stay_as_they_are():
         "contrastive=4:0.6": {"method": "contrastive", "top_k": "4", "alpha": "0.6"},
     }.items():
         assert one(typed).settings() == off | words
+    assert one("greedy:penalty=1.2").settings() == one("greedy").settings() | {"penalty": "1.2"}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,8 @@ def test_words_that_name_saved_continuations_stay_as_they_are():
         ("contrastive=4:nan", "alpha must be"), ("top-p=nan", "top-p must be"),
         ("temperature=1e-30", "temperature must"), ("temperature=nan", "temperature must be"),
         ("greedy=1", "is not known"), ("beam=2:beam=3", "given twice"), ("gumbel:temperature=0", "gumbel"),
-        ("top-k", "is not known"),
+        ("top-k", "is not known"), ("greedy:penalty=0.5", "penalty must be in [1, 100]"),
+        ("greedy:penalty=nan", "penalty must be"), ("penalty=1.2", "one method"),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused(typed, word):

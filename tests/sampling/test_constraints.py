@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
-from fairseq_plugin.sampling.constraints import ForbiddenSymbols, MinimumLength, NoRepeatNGrams
+from fairseq_plugin.sampling.constraints import (
+    ForbiddenSymbols,
+    MinimumLength,
+    NoRepeatNGrams,
+    RepetitionPenalty,
+)
 from fairseq_plugin.sampling.decode import decode
 from fairseq_plugin.sampling.draw import GREEDY, Sampling
 from fairseq_plugin.sampling.request import BeamSearch, ContrastiveSearch, DecodingRequest
@@ -155,3 +160,59 @@ def test_where_nothing_is_forbidden_there_is_nothing_to_ask():
     more = DecodingRequest(Sampling(), end=END, max_new=5, min_new=2, no_repeat_ngram=3, forbidden=(0,))
     kinds = [type(one) for one in more.start_constraints(PROMPTS, CPU)]
     assert kinds == [ForbiddenSymbols, MinimumLength, NoRepeatNGrams]
+
+
+def literal_penalty(logits, text, penalty):
+    """CTRL's rule, token by token, each token of the text once."""
+    return [
+        (z / penalty if z > 0 else z * penalty) if token in set(text) else z for token, z in enumerate(logits)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_penalty_is_the_literal_one_whatever_happens_to_the_slots(seed):
+    dice = random.Random(seed)
+    texts = [[dice.randrange(NUM_SYMBOLS) for _ in range(dice.randint(1, 9))] for _ in range(3)]
+    ours = RepetitionPenalty(texts, 1.3, 60, CPU)
+    for _ in range(30):
+        logits = torch.randn(
+            len(texts), NUM_SYMBOLS, generator=torch.Generator().manual_seed(dice.getrandbits(30))
+        )
+        logits[:, 0] = -torch.inf
+        truth = [literal_penalty(row, text, 1.3) for row, text in zip(logits.tolist(), texts)]
+        ours.forbid(logits)
+        torch.testing.assert_close(logits, torch.tensor(truth))
+        move = dice.choice(["append", "keep", "replace", "resume"])
+        if move == "append":
+            tokens = [dice.randrange(NUM_SYMBOLS) for _ in texts]
+            texts = [[*text, token] for text, token in zip(texts, tokens)]
+            ours.append(torch.tensor(tokens))
+        elif move == "keep":
+            slots = [dice.randrange(len(texts)) for _ in range(dice.randint(1, 5))]
+            texts = [texts[slot] for slot in slots]
+            ours.keep(torch.tensor(slots))
+        else:
+            slot, new = dice.randrange(len(texts)), [3, 4] if move == "resume" else []
+            texts[slot] = [dice.randrange(NUM_SYMBOLS), *new]
+            prompts = [texts[slot][:1]]
+            start = ours.resume if move == "resume" else ours.replace
+            start(torch.tensor([slot]), prompts, *([[new]] if move == "resume" else []))
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_greedy_with_a_penalty_is_the_literal_arg_max(model, prompt):
+    request = DecodingRequest(GREEDY, end=END, max_new=12, min_new=12, repetition_penalty=1.5)
+    ((found,),) = decode(model, [prompt], [0], request)
+    text = list(prompt)
+    for _ in range(12):
+        with torch.no_grad():
+            logits = literal_penalty(model.logits(model(torch.tensor([text])))[0, -1].tolist(), text, 1.5)
+        logits[END] = -torch.inf
+        text.append(max(range(NUM_SYMBOLS), key=logits.__getitem__))
+    assert found.tokens.tolist() == text[len(prompt) :]
+
+
+@pytest.mark.parametrize("penalty", [0.9, -1.0, float("nan"), 101.0])
+def test_a_penalty_outside_its_range_is_refused(penalty):
+    with pytest.raises(ValueError, match=r"repetition penalty must be in \[1, 100\]"):
+        DecodingRequest(GREEDY, end=END, max_new=1, repetition_penalty=penalty)
