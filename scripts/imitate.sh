@@ -4,13 +4,15 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: bash scripts/imitate.sh FILE [--to DIR] [--minutes M] [--from FOLDER] [--prompt TEXT]... [--gamma G] [--seed N]
+usage: bash scripts/imitate.sh FILE|FOLDER [--pattern NAMES] [--to DIR] [--minutes M] [--from FOLDER] [--prompt TEXT]... [--gamma G] [--seed N]
 
 Trains a GPT-2 on a text until its validation loss stops falling or the time is over, draws the curves, and lets the
 model write at three temperatures. fairseq's own commands, each shown as it runs. The last tenth of the text is for
 validation. Run it again to go on after an interruption: it takes the settings it began with.
 
   FILE           UTF-8 text: a book, plays, songs, a log of messages; 100 KB and more
+  FOLDER         its files, and those below it, in the order of their paths
+  --pattern NAMES  which of them, several with commas: '*.md,*.py' (default: '*.txt')
   --to DIR       folder for everything that is written (default: runs/ and FILE's name)
   --minutes M    of training, > 0 (default: 15)
   --from FOLDER  go on from a GPT-2 in Hugging Face's format (scripts/convert_gpt2.py fetch gpt2 --to FOLDER)
@@ -25,7 +27,7 @@ What it chooses, by the size of FILE (from scratch; a tokenizer is trained on th
   below 5 MB      6 layers x 256, 1,000 token ids, dropout 0.2
   from 5 MB on    6 layers x 384, 4,000 token ids, dropout 0.1
 A short trial run measures this machine's speed; the number of updates is what fits into the time, and at the most
-40 passes over the text (3 with --from). The learning rate falls to zero at the last update, validation comes
+40 passes over the text (3 with --from). The learning rate falls to zero when the time is over, validation comes
 25 times (6 with --from), and five (two) validations without a better loss end the training.
 
 Exit status: 0; 3 if the model has learnt nothing worth reading (the last lines begin with the reason); else 1.
@@ -34,18 +36,19 @@ TEXT
 
 ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$ROOT/scripts/common.sh"
-FILE='' TO='' MINUTES=15 FROM='' GAMMA=1 SEED=1
+FILE='' TO='' PATTERN='*.txt' MINUTES=15 FROM='' GAMMA=1 SEED=1
 PROMPTS=()
 
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --to | --minutes | --from | --prompt | --gamma | --seed)
+    --to | --pattern | --minutes | --from | --prompt | --gamma | --seed)
       [ $# -ge 2 ] || die "$1 needs a value; see --help" ;;
     -*) die "unknown option '$1'; see bash scripts/imitate.sh --help" ;;
   esac
   case $1 in
     --to) TO=$2 ;;
+    --pattern) PATTERN=$2 ;;
     --minutes) MINUTES=$2 ;;
     --from) FROM=$2 ;;
     --prompt) PROMPTS+=("$2") ;;
@@ -60,7 +63,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 [ -n "$FILE" ] || die "which text? bash scripts/imitate.sh FILE; see --help"
-[ -f "$FILE" ] || die "there is no file $FILE"
+[ -f "$FILE" ] || [ -d "$FILE" ] || die "there is no file $FILE"
 check_number --minutes "$MINUTES"
 check_number --gamma "$GAMMA"
 check_whole_number --seed "$SEED" 0
@@ -90,7 +93,19 @@ if [ -f "$TO/recipe" ]; then
   done
 fi
 
-bytes=$(wc -c <"$FILE")
+# The files that make the text, each ended by a NUL; prepare_text.py takes the same.
+if [ -d "$FILE" ]; then
+  IFS=, read -ra patterns <<<"$PATTERN"
+  names=()
+  for pattern in "${patterns[@]}"; do
+    names+=(-o -name "$(tr -d ' ' <<<"$pattern")")
+  done
+  find "$FILE" -name '.?*' -prune -o -type f \( "${names[@]:1}" \) -print0 | LC_ALL=C sort -z >"$TO/.texts"
+  [ -s "$TO/.texts" ] || die "the folder $FILE holds no $PATTERN; name others by --pattern, such as '*.md,*.py'"
+else
+  printf '%s\0' "$FILE" >"$TO/.texts"
+fi
+bytes=$(xargs -0 cat -- <"$TO/.texts" | wc -c)
 if [ -n "$FROM" ]; then
   codec=(--codec gpt2 --gpt2-bpe "$FROM")
   layers='' heads='' width='' dropout=0.1 lr=5e-5 context=128 batch=8 passes=3 decay=0.01 validations=6 patience=2
@@ -105,7 +120,7 @@ else
   layers=6 heads=6 width=384 dropout=0.1 lr=1e-3 context=128 batch=16 passes=40 decay=0.1 validations=25 patience=5
 fi
 
-step "Cut the text and encode it" $bin/python scripts/prepare_text.py "$FILE" --split 0.9,0.1 --to "$TO/data" "${codec[@]}"
+step "Cut the text and encode it" $bin/python scripts/prepare_text.py "$FILE" --pattern "$PATTERN" --split 0.9,0.1 --to "$TO/data" "${codec[@]}"
 
 # count SPLIT NAME: a number out of the data's manifest.
 count() {
@@ -116,11 +131,11 @@ if [ ${#PROMPTS[@]} -gt 0 ]; then
   printf '%s\n' "${PROMPTS[@]}" >"$TO/prompts.txt"
 elif [ ! -f "$TO/prompts.txt" ]; then
   # A new paragraph, and the first whole line of the validation text; a backslash is written as two.
-  $bin/python - "$FILE" >"$TO/prompts.new" <<'PYTHON'
-import os, sys
+  xargs -0 cat -- <"$TO/.texts" | tail -c $((bytes / 10)) | head -c 100000 >"$TO/.tail"
+  $bin/python - "$TO/.tail" >"$TO/prompts.new" <<'PYTHON'
+import sys
 with open(sys.argv[1], "rb") as stream:
-    stream.seek(os.fstat(stream.fileno()).st_size * 9 // 10)
-    lines = stream.read(100_000).decode("utf-8", errors="ignore").split("\n")
+    lines = stream.read().decode("utf-8", errors="ignore").split("\n")
 line = next((line for line in lines[1:] if line.strip()), "")[:80]
 print(r"\n\n")
 print(line.replace("\\", r"\\").replace("\t", r"\t").replace("\r", r"\r") + r"\n")
@@ -155,9 +170,8 @@ fi
 checkpoints=$TO/checkpoints
 mkdir -p "$checkpoints"
 if [ ! -f "$TO/trained" ]; then
-  # One update more in the cosine's period: fairseq's begins anew at its end.
-  train+=(--lr-scheduler cosine --warmup-updates "$(setting warmup)" --max-update "$(setting updates)"
-    --lr-period-updates $(($(setting updates) - $(setting warmup) + 1))
+  # The rate is zero when the training stops: by its updates, or earlier by the clock.
+  train+=(--lr-scheduler timed_cosine --warmup-updates "$(setting warmup)" --max-update "$(setting updates)"
     --stop-time-hours "$(awk -v m="$MINUTES" 'BEGIN { print m / 60 }')" --patience "$patience"
     --sample-prompts "$TO/prompts.txt" --num-sample-prefixes 1
     --validate-interval-updates "$(setting every)" --save-interval-updates "$(setting every)" --keep-interval-updates 1
@@ -203,6 +217,6 @@ sed -n '1s/^/  /p' "$TO/draw.console"
 printf '  validation loss per character: %s nats\n' "$per_character"
 printf '  curves:   %s\n  samples:  %s (while training: %s)\n  model:    %s\n' "$TO/training.png" "$TO/samples.md" "$checkpoints/samples.md" "$best"
 printf 'A sample, temperature 0.8:\n'
-printf '%b\n' "$(sed -n 2p "$TO/samples/temperature-0.8/test_samples.tsv" | tr -d '\t')" |
+printf '%b\n' "$(tail -n 1 "$TO/samples/temperature-0.8/test_samples.tsv" | tr -d '\t')" |
   tr -d '\001-\010\013-\037\177' | sed 's/^/  /'
 exit "$verdict"

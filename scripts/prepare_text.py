@@ -24,13 +24,15 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("train", metavar="TRAIN", help="training text: a UTF-8 file, a folder (all its *.txt by name), token "
-        "tensors (*.pt), or the folder of a release's *_tokens_bpe_gpt2.pt")  # fmt: skip
+    add("train", metavar="TRAIN", help="training text: a UTF-8 file, a folder (*.txt, and below it), "
+        "token tensors (*.pt), or the folder of a release's *_tokens_bpe_gpt2.pt")  # fmt: skip
     add("--valid", metavar="PATH", help="validation text, of the same kind")
     add("--test", metavar="PATH", help="test text, of the same kind")
     add("--split", metavar="SHARES", help="instead of --valid and --test: cut TRAIN into contiguous parts, "
         "such as 0.9,0.05,0.05, between documents; a single document between lines")  # fmt: skip
     add("--to", metavar="DIR", required=True, help="folder to write, such as data-bin/NAME")
+    add("--pattern", metavar="NAMES", default="*.txt", help="which files of a folder, several "
+        "with commas, as in a shell: '*.md,*.py' (default: '*.txt')")  # fmt: skip
     add("--documents", choices=("auto", "file", "blank-lines", "line", "wikitext"), default="auto",
         help='what gets an end token: files, paragraphs, lines, or articles from " = Title = " to the next; '
         "auto (default): wikitext where TRAIN looks like it, else file")  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from fairseq_plugin.corpus.documents import cut_by_share, find_documents, looks_like_wikitext
 from fairseq_plugin.corpus.manifest import DOCUMENTS, END_TOKENS
-from fairseq_plugin.corpus.reading import ENDING, TextFile, text_files
+from fairseq_plugin.corpus.reading import TextFile, text_files
 from fairseq_plugin.corpus.request import Request
 from fairseq_plugin.errors import UserError
 
@@ -108,13 +108,13 @@ def open_inputs(request: Request) -> Inputs:
     files: dict[str, list[Path]] = {}
     notes: list[str] = []
     for split, path in paths.items():
-        found = text_files(path, FLAGS[split])
+        found = text_files(path, FLAGS[split], request.pattern)
         files[split], empty = found.files, found.empty
         if empty:
             notes.append(f"{split}: {len(empty)} empty files left out, the first is {empty[0].name}")
-        others = sorted({*Path(path).iterdir()} - {*files[split], *empty}) if Path(path).is_dir() else []
+        others = _left_out(Path(path), [*files[split], *empty])
         if others:
-            told = f"{len(others)} things besides {ENDING} files left out, the first is {others[0].name}"
+            told = f"{len(others)} things besides {request.pattern} left out, the first is {others[0].name}"
             notes.append(f"{split}: {told}")
     documents = request.documents
     if documents == "auto":
@@ -124,6 +124,17 @@ def open_inputs(request: Request) -> Inputs:
         notes.append(f"documents: {what} (--documents auto)")
     notes += _same_files(files)
     return Inputs(files, documents, _shares(request.split), notes)
+
+
+def _left_out(path: Path, taken: list[Path]) -> list[Path]:
+    """What of a folder is in none of the files taken."""
+    if not path.is_dir():
+        return []
+    return sorted(
+        child
+        for child in path.iterdir()
+        if not any(child == file or child in file.parents for file in taken) and child.name[0] != "."
+    )
 
 
 def _tensor_files(paths: Mapping[str, str]) -> dict[str, Path] | None:

@@ -1,6 +1,7 @@
 """Text files as they are: UTF-8 or an error that says where, nothing translated, nothing kept in memory."""
 
 import codecs
+import fnmatch
 import hashlib
 import os
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.text.wide import refusal, wide_encoding
 
 BLOCK = 1 << 20  # bytes
-ENDING = ".txt"
+PATTERN = "*.txt"
 
 
 class TextFile:
@@ -74,27 +75,42 @@ class Found:
     empty: list[Path]
 
 
-def text_files(path: str | os.PathLike[str], flag: str) -> Found:
+def text_files(path: str | os.PathLike[str], flag: str, pattern: str = PATTERN) -> Found:
     """The files that a path of the command line stands for.
 
     Args:
-        path: a text file, or a folder: all its ``*.txt``, in the order of their names.
+        path: a text file, or a folder: the files in it, and below it, whose names fit ``pattern``, in the
+            order of their paths. What begins with a dot (``.git``) is passed over, and so are links.
         flag: what to name in errors.
+        pattern: of a shell, several with commas: ``*.md,*.txt``.
 
     Raises:
         UserError: nothing there, or nothing in it.
     """
     path = Path(path)
     if path.is_dir():
-        found = sorted(child for child in path.iterdir() if child.name.endswith(ENDING) and child.is_file())
+        found = _files_below(path, [one.strip() for one in pattern.split(",")])
         if not found:
-            raise UserError(f"{flag} {path}: the folder holds no {ENDING} file; name a file, or rename them")
+            raise UserError(
+                f"{flag} {path}: the folder holds no {pattern}; name a file, or other names by --pattern, "
+                "such as '*.md,*.py'"
+            )
         files = [child for child in found if child.stat().st_size]
         if not files:
-            raise UserError(f"{flag} {path}: all {len(found)} {ENDING} files of the folder are empty")
+            raise UserError(f"{flag} {path}: all {len(found)} files ({pattern}) of the folder are empty")
         return Found(files, [child for child in found if not child.stat().st_size])
     if not path.exists():
         raise UserError(f"{flag} {path}: no such file or folder")
     if path.is_file() and not path.stat().st_size:
         raise UserError(f"{flag} {path}: the file is empty; a split needs at least one character")
     return Found([path], [])
+
+
+def _files_below(folder: Path, patterns: list[str]) -> list[Path]:
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        fitting = (name for name in names if any(fnmatch.fnmatchcase(name, one) for one in patterns))
+        paths = (Path(place) / name for name in fitting if not name.startswith("."))
+        found += [child for child in paths if child.is_file() and not child.is_symlink()]
+    return sorted(found)

@@ -10,7 +10,8 @@ class Request:
     """What to prepare.
 
     Attributes:
-        train, valid, test: a text file, a folder of ``*.txt``, or token tensors (``*.pt``).
+        train, valid, test: a text file, a folder of text files, or token tensors (``*.pt``).
+        pattern: names of the files of a folder, as in a shell, several with commas.
         to: the folder to write.
         split: shares of ``train`` for train, valid and perhaps test, or None.
         documents: one of ``manifest.DOCUMENTS``, or ``"auto"``: wikitext where train looks like it, else
@@ -26,6 +27,7 @@ class Request:
     test: str | None = None
     split: tuple[float, ...] | None = None
     documents: str = "auto"
+    pattern: str = "*.txt"
     codec: str = "gpt2"
     gpt2_bpe: str | None = None
     vocab_size: int | None = None

@@ -49,8 +49,11 @@ def continuation_column(
         found = variety(texts)
         column.values["continuations"] = found.num_texts
         column.values[total] = found.num_tokens
-        column.take(measure_repetition(texts, units, bootstrap=bootstrap), ending)
-        column.values |= {f"distinct-{n}{ending}": found.distinct[n] for n in ORDERS}
+        # Of a decoding that collapsed into a few long words, only the rest has 4-grams: their variety would
+        # be told as the decoding's own.
+        orders = [n for n in ORDERS if 2 * found.too_short[n] <= found.num_texts]
+        column.take(measure_repetition(texts, units, orders, bootstrap), ending)
+        column.values |= {f"distinct-{n}{ending}": found.distinct[n] for n in orders}
         column.values[uniq] = found.uniq
         short = {n: count for n, count in found.too_short.items() if count}
         if short:
@@ -58,6 +61,12 @@ def continuation_column(
             column.notes.append(
                 f"{name}: of {found.num_texts:,} continuations, shorter than n {total} and left out of the "
                 f"n-gram metrics: {listed}"
+            )
+        if untold := sorted({*ORDERS} - {*orders}):
+            listed = ", ".join(map(str, untold))
+            column.notes.append(
+                f"{name}: more than half of its continuations have fewer than {untold[0]} {total}: metrics "
+                f"of n = {listed} and diversity would tell of the others alone and are left out"
             )
     return column
 

@@ -1,3 +1,3 @@
-"""Optimizers for ``--optimizer``; importing this package registers them."""
+"""``--optimizer`` and ``--lr-scheduler``; importing this package registers them."""
 
-from fairseq_plugin.optim import fused_adamw  # noqa: F401
+from fairseq_plugin.optim import fused_adamw, timed_cosine  # noqa: F401

@@ -152,11 +152,21 @@ def _figure(runs: Mapping[str, Curves], axis: str) -> "Figure":
         _draw_panel(axes, panel, runs, axis)
     handles = _legend(runs)
     legend = figure.legend(
-        handles=handles, loc="outside upper left", ncols=min(4, len(handles)), labelcolor=INK, fontsize=9.5
+        handles=handles,
+        loc="outside upper left",
+        ncols=_legend_columns(handles),
+        labelcolor=INK,
+        fontsize=9.5,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)  # a name may hold $
     return figure
+
+
+def _legend_columns(handles: Sequence["Line2D"]) -> int:
+    """As many beside each other as the picture is wide: at 9.5 points about 120 characters."""
+    longest = max(len(str(handle.get_label())) for handle in handles) + 7  # the line before the words
+    return max(1, min(4, len(handles), 120 // longest))
 
 
 def _split_of(curves: Curves, curve: str) -> str | None:
@@ -278,9 +288,9 @@ def _mark_best(axes: "Axes", curves: Curves, curve: str, colour: str, axis: str,
         text = f"best {value:.3f}: {where}" + (f", update {best.update:,}" if best.epoch is not None else "")
     late = x > 0.6 * max(axes.get_xlim()[1], x)
     axes.annotate(
-        text, (x, value), xytext=(0 if late else 2, 22 if late else 15), textcoords="offset points",
+        text, (x, value), xytext=(0 if late else 2, 26), textcoords="offset points",
         color=colour, fontsize=9.5, fontweight="bold", ha="right" if late else "left", zorder=7,
-        bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
+        bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.5},
     )  # fmt: skip
 
 

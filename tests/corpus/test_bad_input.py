@@ -61,9 +61,9 @@ def test_missing_and_empty_files(tmp_path):
     refused(tmp_path, r"--valid .*empty.txt: the file is empty", valid=str(tmp_path / "empty.txt"))
     (tmp_path / "folder").mkdir()
     write(tmp_path / "folder", "a.md", "text")
-    refused(tmp_path, r"TRAIN .*folder: the folder holds no .txt file", train="folder")
+    refused(tmp_path, r"TRAIN .*folder: the folder holds no \*.txt; .*--pattern", train="folder")
     write(tmp_path / "folder", "a.txt", "")
-    refused(tmp_path, r"all 1 .txt files of the folder are empty", train="folder")
+    refused(tmp_path, r"all 1 files \(\*.txt\) of the folder are empty", train="folder")
 
 
 def test_an_empty_split(tmp_path):

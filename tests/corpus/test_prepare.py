@@ -152,7 +152,19 @@ def test_a_folder_of_files_is_read_in_the_order_of_names(tmp_path):
     texts = [folder.text_of(document, codec) for document in np.split(stream, ends[:-1])]
     assert texts == ["first", "second\n", "third"]
     assert "train: 1 empty files left out, the first is c.txt" in prepared.notes
-    assert "train: 1 things besides .txt files left out, the first is d.md" in prepared.notes
+    assert "train: 1 things besides *.txt left out, the first is d.md" in prepared.notes
+
+
+def test_a_pattern_takes_other_names_and_folders_below_but_nothing_hidden_or_linked(tmp_path):
+    place = tmp_path / "in" / "chapter" / "deep"
+    place.mkdir(parents=True)
+    (tmp_path / "in" / ".git").mkdir()
+    for path, text in (("a.md", "A"), ("chapter/b.py", "B"), ("chapter/deep/c.md", "C"), ("d.txt", "no")):
+        write(tmp_path / "in", path, text)
+    write(tmp_path / "in", ".git/e.md", "no")
+    (tmp_path / "in" / "f.md").symlink_to("a.md")
+    prepare(request_for(tmp_path, tmp_path / "in", pattern="*.md, *.py"))
+    assert folder.read_text(tmp_path / "prepared", "train") == "ABC"
 
 
 def test_a_split_by_shares(tmp_path):

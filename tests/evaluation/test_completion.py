@@ -15,6 +15,7 @@ from fairseq_plugin.evaluation.completion import (
     human_continuations,
     prefix_of,
 )  # fmt: skip
+from fairseq_plugin.evaluation.continuations import continuation_column
 from fairseq_plugin.evaluation.decodings import parse_decodings
 from tests.evaluation.made_text import system
 from tests.reference import language_model_metrics as oracle
@@ -152,3 +153,12 @@ def test_nan_in_the_logits_stops(text, tmp_path):
         one.gpt2.wpe.weight[15] = float("nan")
     with pytest.raises(UserError, match="tiny greedy, prefixes 3 to 5: .*NaN"):
         complete(one, text, GREEDY, SHORT, [3, 5], tmp_path)
+
+
+def test_a_decoding_that_collapsed_into_long_words_is_not_called_diverse():
+    """Nine of ten continuations are one word each; the tenth alone would have a diversity of 1."""
+    words = [["aaaaaaaa"]] * 9 + [["a", "b", "c", "d", "e"]]
+    column = continuation_column("x", [[7] * 20] * 10, words, "units")
+    assert "diversity (words)" not in column.values and "seq-rep-4 (words)" not in column.values
+    assert column.values["diversity"] < 0.1 and column.values["seq-rep-1 (words)"] == 0
+    assert any("more than half" in note and "n = 2, 3, 4" in note for note in column.notes)

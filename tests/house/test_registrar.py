@@ -12,6 +12,7 @@ EXPECTED = {
     "arch": ["distilgpt2", "gpt2", "gpt2_large", "gpt2_medium", "gpt2_mini", "gpt2_tiny", "gpt2_xl"],
     "criterion": ["contrastive_token", "ditto", "scale_grad", "unlikelihood"],
     "optimizer": ["fused_adamw"],
+    "lr_scheduler": ["timed_cosine"],
     "bpe": ["exact"],
 }
 
@@ -25,7 +26,8 @@ def registered():
     from fairseq.registry import REGISTRIES
     from fairseq.tasks import TASK_REGISTRY
     tables = {"task": TASK_REGISTRY, "arch": ARCH_MODEL_REGISTRY}
-    tables |= {name: REGISTRIES[name]["registry"] for name in ("criterion", "optimizer", "bpe")}
+    kinds = ("criterion", "optimizer", "lr_scheduler", "bpe")
+    tables |= {name: REGISTRIES[name]["registry"] for name in kinds}
     ours = lambda cls: getattr(cls, "__module__", "").startswith("fairseq_plugin.")
     return {kind: sorted(name for name, cls in table.items() if ours(cls)) for kind, table in tables.items()}
 
