@@ -18,8 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.augment.judges.by_model import judge_by_model
-from fairseq_plugin.augment.judges.words import Judged, describe, judge_samples
+from fairseq_plugin.augment.judges.words import Judged, JudgedRows, describe, judge_samples
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.reports.display import percent, short, visible
@@ -81,9 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.most_rows < 0:
         raise UserError(f"--most-rows {args.most_rows} must be at least 0")
     most_rows = args.most_rows or None
-    judged = judge_samples(args.data, args.samples, args.seed, most_rows)
+    rows = JudgedRows.read(args.data, args.samples)
+    judged = judge_samples(rows, args.seed, most_rows)
     if args.path:
-        judged = judge_by_model(judged, args.data, args.samples, args.path, args.device, most_rows)
+        model = BayesJudge.load(args.path, args.data, args.device)
+        judged = judge_by_model(judged, rows, model, most_rows)
     print("\n".join(report(judged)))
     if args.json:
         with atomic_write(args.json) as stream:

@@ -1,6 +1,6 @@
 """The report of an augmented set: what it shows, from the set's folder, its data, and who has judged it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fairseq_plugin.augment.augmented_set import REPORT, SetRecord, read_set
@@ -120,20 +120,29 @@ def _judge(names: Sequence[str], real: Mapping[str, Examples], kept: Examples, s
     return judgement_of(names, valid, agree(judge, statistics.draw(kept, _JUDGED, seed), names))
 
 
-def rejected_texts(
-    judged: Iterable[tuple[Candidate, str | None]], reasons: Iterable[str]
-) -> dict[str, list[str]]:
+class RejectedTexts:
     """A few texts of each reason, as a person can read them.
 
     Args:
-        judged: samples, and why each is not kept.
         reasons: every reason, in order.
     """
-    examples: dict[str, list[str]] = {reason: [] for reason in reasons}
-    for candidate, reason in judged:
-        if reason is not None and len(examples[reason]) < _SHOWN:
-            examples[reason].append(short(visible(candidate.text), _LONGEST))
-    return {reason: texts for reason, texts in examples.items() if texts}
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        self._examples: dict[str, list[str]] = {reason: [] for reason in reasons}
+
+    def passing(
+        self, judged: Iterable[tuple[Candidate, str | None]]
+    ) -> Iterator[tuple[Candidate, str | None]]:
+        """Samples and why each is not kept, unchanged: the texts are picked as they pass by."""
+        for candidate, reason in judged:
+            if reason is not None and len(self._examples[reason]) < _SHOWN:
+                self._examples[reason].append(short(visible(candidate.text), _LONGEST))
+            yield candidate, reason
+
+    @property
+    def found(self) -> dict[str, list[str]]:
+        """By reason; those that no sample was rejected for are left out."""
+        return {reason: texts for reason, texts in self._examples.items() if texts}
 
 
 def _notes(record: SetRecord) -> list[str]:

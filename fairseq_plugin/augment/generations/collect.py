@@ -15,7 +15,7 @@ from fairseq_plugin.augment.filters.text_filters import SPLITS
 from fairseq_plugin.augment.generations.gather import Generation, gather
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.augment.judges.filter import LabelFidelity
-from fairseq_plugin.augment.set_report import rejected_texts, write_report
+from fairseq_plugin.augment.set_report import RejectedTexts, write_report
 from fairseq_plugin.augment.versions import versions
 from fairseq_plugin.augment.write_sets import other_columns, write_sets
 from fairseq_plugin.errors import UserError
@@ -73,10 +73,11 @@ def collect(
     ]
     acceptance.add(candidates)
     acceptance.limit()
-    judged = [(one, acceptance.reason(one.id)) for one in candidates]
+    rejected = RejectedTexts(acceptance.reasons)
+    judged = rejected.passing((one, acceptance.reason(one.id)) for one in candidates)
     kept = [(one.label, one.text) for one, reason in judged if reason is None]
     record = _record(manifest, generation, acceptance, options, data)
-    record = replace(record, rejected=rejected_texts(judged, acceptance.reasons))
+    record = replace(record, rejected=rejected.found)
     with whole_folder(place) as folder:
         files = write_sets(folder, data, kept, real, manifest, record.seed, options)
         record = replace(record, files=files)

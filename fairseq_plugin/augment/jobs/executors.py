@@ -42,6 +42,10 @@ class Executor(Protocol):
         """
         ...
 
+    def model(self, job: Job) -> LabelModel | None:
+        """The model that units are made with, where that is in this process; None where it is elsewhere."""
+        ...
+
     def close(self) -> None:
         """Free the workers; whatever they are at is left."""
         ...
@@ -86,9 +90,13 @@ class ThisProcess:
 
     def make(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
         """Make some units together; the model is read before the first."""
+        yield from run_units(job, units, self.model(job))
+
+    def model(self, job: Job) -> LabelModel:
+        """The model; it is read once."""
         if self._model is None:
             self._model = job.load_model(self._device)
-        yield from run_units(job, units, self._model)
+        return self._model
 
     def close(self) -> None:
         self._model = None
@@ -121,6 +129,9 @@ class Processes:
                 left = [unit for unit in left if not job.is_done(unit)]
                 if deaths >= MOST_DEATHS:
                     raise too_many_deaths(len(left)) from None
+
+    def model(self, job: Job) -> None:
+        """None: it is in the workers."""
 
     def _run(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
         pool = self._pool = self._pool or self._start(job)
@@ -278,6 +289,10 @@ class Ranks:
                 yield unit
             else:
                 time.sleep(_LOOK_EVERY)
+
+    def model(self, job: Job) -> LabelModel:
+        """The model; it is read once."""
+        return self._here.model(job)
 
     def close(self) -> None:
         self._here.close()

@@ -11,7 +11,8 @@ from fairseq_plugin.augment.filters.chain import Candidate
 from fairseq_plugin.augment.jobs.executors import Executor
 from fairseq_plugin.augment.jobs.job import Job
 from fairseq_plugin.augment.jobs.quota import Limits, next_counts
-from fairseq_plugin.augment.jobs.units import Unit, UnitSamples, cut_into_units
+from fairseq_plugin.augment.jobs.units import ForeignUnit, Unit, UnitSamples, cut_into_units
+from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.sample_file import SampleLine
 
 _BATCH = 1024  # candidates that filters see at once
@@ -99,15 +100,12 @@ class _Made:
     """Called with a unit it lets the executor work until its file is there, and reads it."""
 
     def __init__(self, job: Job, executor: Executor, units: Sequence[Unit], progress: Progress) -> None:
-        for unit in units:
-            if damage := job.set_aside_if_damaged(unit):
-                logger.warning("%s; it is made again", damage)
         missing = [unit for unit in units if not job.is_done(unit)]
         self._done = set(units) - set(missing)
         self._progress = progress
         self._progress.made(sum(unit.count for unit in self._done))
         self._coming = executor.run(job, missing) if missing else iter(())
-        self._job = job
+        self._job, self._executor = job, executor
         self.tokens, self.seconds = 0, 0.0
 
     def __call__(self, unit: Unit) -> UnitSamples:
@@ -115,10 +113,23 @@ class _Made:
             made = next(self._coming)
             self._done.add(made)
             self._progress.made(made.count)
-        found = self._job.read(unit)
+        found = self._read(unit)
         self.tokens += sum(line.num_tokens for line in found.lines)
         self.seconds += found.seconds
         return found
+
+    def _read(self, unit: Unit) -> UnitSamples:
+        """What its file holds; a file that is not as it was written is set aside, and made again."""
+        try:
+            return self._job.read(unit)
+        except ForeignUnit:
+            raise
+        except UserError as error:
+            logger.warning("%s; it is made again", error)
+            self._job.set_aside(unit)
+            for _ in self._executor.run(self._job, [unit]):
+                pass
+            return self._job.read(unit)
 
 
 def in_order(

@@ -18,7 +18,7 @@ from fairseq_plugin.augment.filters.options import FilterOptions, make_acceptanc
 from fairseq_plugin.augment.filters.text_filters import SPLITS
 from fairseq_plugin.augment.jobs.executors import Executor
 from fairseq_plugin.augment.jobs.fill import Filled, Progress, fill
-from fairseq_plugin.augment.jobs.job import Settings, open_job
+from fairseq_plugin.augment.jobs.job import Job, Settings, describe_job
 from fairseq_plugin.augment.jobs.new_rows import NewRows
 from fairseq_plugin.augment.jobs.quota import Limits, shortage
 from fairseq_plugin.augment.jobs.row_files import output_spec, text_spec, write_parts
@@ -26,7 +26,7 @@ from fairseq_plugin.augment.jobs.units import Unit
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.augment.judges.score_columns import ScoreColumns
 from fairseq_plugin.augment.label_counts import MAX_SAMPLES, samples_per_label
-from fairseq_plugin.augment.set_report import rejected_texts
+from fairseq_plugin.augment.set_report import RejectedTexts
 from fairseq_plugin.augment.versions import versions
 from fairseq_plugin.augment.write_sets import other_columns
 from fairseq_plugin.errors import UserError
@@ -167,14 +167,13 @@ def make_samples(
     names = [label.name for label in manifest.labels]
     columns = ScoreColumns.asked_for(request.scores, request.soft_labels, names)
     spec = output_spec(manifest.source, request.form, columns.names)
-    fidelity = None
+    fidelity, job = None, describe_job(request.to, request.data, request.checkpoint, request.settings)
     if request.filters.need_probabilities or columns.names:
-        load = partial(BayesJudge.load, request.checkpoint, request.data, request.device)
-        fidelity = request.filters.fidelity(names, load)
+        fidelity = request.filters.fidelity(names, partial(_judge, request, executor, job))
     real = {split: read_texts(request.data, split) for split in SPLITS if split in manifest.splits}
     acceptance = make_acceptance(request.filters, real, text_spec(spec), codec, names, fidelity, asked)
     del real
-    job = open_job(request.to, request.data, request.checkpoint, request.settings)
+    job.begin()
     rows = NewRows(job, codec, manifest, spec, acceptance, columns, fidelity and fidelity.opinions)
     try:
         filled = fill(
@@ -183,6 +182,14 @@ def make_samples(
     finally:
         executor.close()
     return MadeSamples(rows, filled, asked)
+
+
+def _judge(request: GenerateRequest, executor: Executor, job: Job) -> BayesJudge:
+    """The model as judge, computing as it was trained: the executor's own where that is the same."""
+    model = executor.model(job) if request.settings.compute_dtype is None else None
+    if model is None:
+        return BayesJudge.load(request.checkpoint, request.data, request.device)
+    return BayesJudge.of(model, request.data)
 
 
 @dataclass(frozen=True)
@@ -231,7 +238,7 @@ def _record(request: GenerateRequest, rows: NewRows, filled: Filled, asked: Sequ
         counts=acceptance.tally(),
         reasons=acceptance.reasons,
         notes=acceptance.notes,
-        rejected=rejected_texts(rows.judged(filled.units), acceptance.reasons),
+        rejected={},  # picked while the rows are written: reading the samples once more would cost as much
         versions=versions(),
         other_columns=other_columns(rows.manifest, options),
     )
@@ -255,14 +262,15 @@ def _write(
         raise UserError(f"{destination} is not an augmented set, so it is not replaced; remove it yourself")
     try:
         with whole_folder(place) as folder:
-            num_rows = record.counts.total.kept
+            num_rows, rejected = record.counts.total.kept, RejectedTexts(rows.acceptance.reasons)
+            accepted = rows.accepted(rejected.passing(rows.judged(units)))
             files = write_parts(
-                folder, "train", rows.accepted(units), num_rows, rows.spec,
-                rows.job.made_with.labels, request.rows_per_file,
+                folder, "train", accepted, num_rows, rows.spec, rows.job.made_with.labels,
+                request.rows_per_file,
             )  # fmt: skip
             now = datetime.now(UTC).isoformat(timespec="seconds")
             took = {"collected": now, "collect_seconds": round(time.monotonic() - began, 3)}
-            record = replace(record, files=files, time=took)
+            record = replace(record, files=files, rejected=rejected.found, time=took)
             if place.seen is not None and _lasting(stated_record(destination)) == _lasting(record.to_json()):
                 raise _IsThere
             write_sealed(folder / RECORD, record.to_json())

@@ -7,12 +7,13 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fairseq_plugin.augment.jobs.label_model import LabelModel, load_label_model
-from fairseq_plugin.augment.jobs.units import ForeignUnit, Unit, UnitSamples, read_unit, write_unit
+from fairseq_plugin.augment.jobs.units import Unit, UnitSamples, read_unit, write_unit
 from fairseq_plugin.augment.label_counts import MAX_ID
 from fairseq_plugin.errors import UserError, addressed_to_the_user
 from fairseq_plugin.files import sha256, writing_errors
@@ -136,6 +137,25 @@ class Job:
             raise UserError(f"--path {self.checkpoint} changed since the job began; give the same file")
         return model
 
+    def begin(self) -> None:
+        """Make the folder, or make sure that it is of this very job.
+
+        Raises:
+            UserError: it holds another job or other things; the message names what differs.
+        """
+        path = self.folder / NAME
+        if path.exists():
+            _require_same(path, self.made_with)
+        elif self.folder.exists() and any(
+            entry.name != UNITS for entry in self.folder.iterdir() if entry.name[0] != "."
+        ):
+            raise UserError(f"--to {self.folder} holds other things than a job; name another folder")
+        with writing_errors(self.folder, self.units):
+            self.units.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            stated = {"format": FORMAT, "version": VERSION, "data": self.data.resolve().name}
+            write_sealed(path, {**stated, **asdict(self.made_with)})
+
     def read(self, unit: Unit) -> UnitSamples:
         """What a finished unit holds; see :func:`~fairseq_plugin.augment.jobs.units.read_unit`."""
         return read_unit(self.units, unit, self.made_with.digest(), self.num_labels)
@@ -144,26 +164,11 @@ class Job:
         """Whether a unit's file has its name, whatever is in it."""
         return unit.path(self.units).is_file()
 
-    def set_aside_if_damaged(self, unit: Unit) -> str | None:
-        """Rename the file of a unit that is not as it was written, so that the unit is made again.
-
-        Returns:
-            What was wrong with it; None where it is whole or absent.
-
-        Raises:
-            ForeignUnit: it is of another job.
-        """
-        if not self.is_done(unit):
-            return None
-        try:
-            self.read(unit)
-        except ForeignUnit:
-            raise
-        except UserError as error:
-            path = unit.path(self.units)
+    def set_aside(self, unit: Unit) -> None:
+        """Rename a unit's file, which is not as it was written, so that the unit is made again."""
+        path = unit.path(self.units)
+        with suppress(FileNotFoundError):  # another rank was quicker
             path.rename(path.with_name(f"{path.name}.damaged"))
-            return str(error)
-        return None
 
 
 def open_job(
@@ -180,21 +185,22 @@ def open_job(
     Raises:
         UserError: the folder holds another job or other things; the message names what differs.
     """
-    folder, data, checkpoint = Path(folder), Path(data), Path(checkpoint)
+    job = describe_job(folder, data, checkpoint, settings)
+    job.begin()
+    return job
+
+
+def describe_job(
+    folder: str | Path, data: str | Path, checkpoint: str | Path, settings: Settings | None = None
+) -> Job:
+    """The job that :func:`open_job` opens, nothing written yet.
+
+    Raises:
+        UserError: there is no such data or checkpoint.
+    """
     settings = settings or Settings()
     made_with = MadeWith.of(data, checkpoint, settings)
-    job = Job(folder, data, checkpoint, settings, made_with)
-    path = folder / NAME
-    if path.exists():
-        _require_same(path, made_with)
-    elif folder.exists() and any(entry.name != UNITS for entry in folder.iterdir() if entry.name[0] != "."):
-        raise UserError(f"--to {folder} holds other things than a job; name another folder")
-    with writing_errors(folder, job.units):
-        job.units.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        content = {"format": FORMAT, "version": VERSION, "data": data.resolve().name, **asdict(made_with)}
-        write_sealed(path, content)
-    return job
+    return Job(Path(folder), Path(data), Path(checkpoint), settings, made_with)
 
 
 def _require_same(path: Path, made_with: MadeWith) -> None:

@@ -1,6 +1,6 @@
 """From the units of a job to candidates, and from those that are accepted to rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fairseq_plugin.augment.candidates import candidate_of
@@ -45,13 +45,13 @@ class NewRows:
         return candidate_of(sample, label, self.manifest.source.keep_whitespace)
 
     def judged(self, units: Sequence[Unit]) -> Iterator[tuple[Candidate, str | None]]:
-        """All samples in the order of their ids, and why each is not accepted."""
+        """All samples in the order of their ids, and why each is not accepted; every unit is read again."""
         candidates = in_order(units, self.read, self.job.read)
         return ((one, self.acceptance.reason(one.id)) for one in candidates)
 
-    def accepted(self, units: Sequence[Unit]) -> Iterator[Row]:
-        """The rows, in the order of the samples' ids."""
-        for candidate, reason in self.judged(units):
+    def accepted(self, judged: Iterable[tuple[Candidate, str | None]]) -> Iterator[Row]:
+        """The rows among what :meth:`judged` gives, in its order."""
+        for candidate, reason in judged:
             if reason is None:
                 yield Row(
                     candidate.text, self.manifest.labels[candidate.label].name, cells=self._cells(candidate)

@@ -67,6 +67,9 @@ class RayActors:
             self._idle.append(actor)
             yield unit
 
+    def model(self, job: Job) -> None:
+        """None: it is in the actors."""
+
     def _connect(self) -> None:
         if self._ray.is_initialized():
             return

@@ -55,7 +55,11 @@ class BayesJudge:
         Raises:
             UserError: see :func:`~fairseq_plugin.augment.jobs.label_model.load_label_model`.
         """
-        model = load_label_model(path, data, device)
+        return cls.of(load_label_model(path, data, device), data)
+
+    @classmethod
+    def of(cls, model: LabelModel, data: str | Path) -> "BayesJudge":
+        """For a model that is in memory, and the prepared folder that it was trained on."""
         return cls(model, [label.counts.get("train", 0) for label in Manifest.load(data).labels])
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.int64]:

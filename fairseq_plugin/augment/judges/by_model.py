@@ -1,43 +1,33 @@
 """What the generator itself says of the labels of an augmented set, beside the independent classifier."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.augment.judges.quality import calibrate, doubtful_rows
-from fairseq_plugin.augment.judges.words import Judged, JudgedByModel, agreement, synthetic_examples
-from fairseq_plugin.labelled.binary import read_texts
+from fairseq_plugin.augment.judges.words import Judged, JudgedByModel, JudgedRows, agreement
 from fairseq_plugin.reports.statistics import draw
 
 
 def judge_by_model(
-    judged: Judged,
-    data: str | Path,
-    samples: str | Path,
-    path: str | Path,
-    device: str = "cpu",
-    most_rows: int | None = None,
+    judged: Judged, rows: JudgedRows, model: BayesJudge, most_rows: int | None = None
 ) -> Judged:
     """Add the model's own opinion by Bayes' rule.
 
     Args:
-        judged: what the classifier said, of the same data and samples.
-        data: the prepared data folder.
-        samples: the augmented set.
-        path: the checkpoint that wrote it, or another one of the same data.
-        device: where to compute.
+        judged: what the classifier said of the same rows.
+        rows: of the data and of the augmented set.
+        model: that wrote the set, or another one of the same data.
         most_rows: of valid, of train and of the set, drawn by the judge's seed; None: all.
 
     Raises:
-        UserError: no such model, or one of other data.
+        UserError: a model whose outputs are not finite.
     """
-    model, names, seed = BayesJudge.load(path, data, device), judged.labels, judged.seed
+    names, seed = judged.labels, judged.seed
 
     def some(examples: list[tuple[int, str]]) -> list[tuple[int, str]]:
         return examples if most_rows is None else draw(examples, most_rows, seed)
 
-    synthetic, train = some(synthetic_examples(data, samples)), some(read_texts(data, "train"))
-    valid = some(read_texts(data, "valid")) if judged.valid is not None else []
+    synthetic, train, valid = some(rows.synthetic), some(rows.train), some(rows.valid)
     found = {
         part: model.probabilities([text for _, text in examples])
         for part, examples in (("synthetic", synthetic), ("train", train), ("valid", valid))

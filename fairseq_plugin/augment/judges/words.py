@@ -113,34 +113,59 @@ class Judged:
     doubtful: list[DoubtfulRow] = field(default_factory=list)
 
 
-def judge_samples(
-    data: str | Path, samples: str | Path, seed: int = 1, most_rows: int | None = None
-) -> Judged:
+@dataclass(frozen=True)
+class JudgedRows:
+    """What judges read: label index and text of each row.
+
+    Attributes:
+        labels: their names.
+        train, valid: real rows; valid may be empty.
+        synthetic: the rows of an augmented set.
+    """
+
+    labels: list[str]
+    train: list[tuple[int, str]]
+    valid: list[tuple[int, str]]
+    synthetic: list[tuple[int, str]]
+
+    @classmethod
+    def read(cls, data: str | Path, samples: str | Path) -> "JudgedRows":
+        """Read a prepared folder and a set made with it.
+
+        Args:
+            data: the prepared data folder.
+            samples: a folder written by ``scripts/collect.py``.
+
+        Raises:
+            UserError: no such data, no such set, or a set made with other data.
+        """
+        manifest, synthetic = Manifest.load(data), synthetic_examples(data, samples)
+        valid = read_texts(data, "valid") if "valid" in manifest.splits else []
+        return cls([label.name for label in manifest.labels], read_texts(data, "train"), valid, synthetic)
+
+
+def judge_samples(rows: JudgedRows, seed: int = 1, most_rows: int | None = None) -> Judged:
     """Train the judge on the real training set and let it read an augmented set.
 
     Args:
-        data: the prepared data folder.
-        samples: a folder written by ``scripts/collect.py``.
+        rows: of both.
         seed: of the classifier.
         most_rows: of valid, for its calibration, as ``judge_by_model`` draws them; None: all.
 
     Raises:
-        UserError: no such data, no such set, or a set made with other data.
+        UserError: fewer than two labels, no words at all, or a seed out of range.
     """
     if not 0 <= seed < 1 << 32:
         raise UserError(f"--seed {seed} must lie in [0, 2^32)")
-    manifest, found = Manifest.load(data), synthetic_examples(data, samples)
-    names = [label.name for label in manifest.labels]
-    train = read_texts(data, "train")
+    names, train, valid = rows.labels, rows.train, rows.valid
     judge = train_judge([text for _, text in train], [label for label, _ in train], seed)
-    valid = read_texts(data, "valid") if "valid" in manifest.splits else []
     some = valid if most_rows is None else draw(valid, most_rows, seed)
     return Judged(
         labels=names,
         train_rows=len(train),
         seed=seed,
         valid=agree(judge, valid, names) if valid else None,
-        synthetic=agree(judge, found, names),
+        synthetic=agree(judge, rows.synthetic, names),
         calibration=[
             calibrate(CLASSIFIER, probabilities(judge, some, len(names)), [label for label, _ in some])
         ]

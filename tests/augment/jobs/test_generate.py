@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+from collections import Counter
 
 import pytest
 
@@ -9,6 +11,8 @@ from fairseq_plugin.augment.augmented_set import read_synthetic
 from fairseq_plugin.augment.candidates import candidate_of
 from fairseq_plugin.augment.filters.options import make_filters
 from fairseq_plugin.augment.generations.results import sample_of
+from fairseq_plugin.augment.jobs import job as job_module
+from fairseq_plugin.augment.jobs import label_model
 from fairseq_plugin.augment.jobs.executors import Rank, Ranks, ThisProcess
 from fairseq_plugin.augment.jobs.fill import fill
 from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate, make_samples
@@ -109,6 +113,9 @@ class _Refuses:
     def run(self, job, units):
         raise AssertionError(f"{units} are made again")
 
+    def model(self, job):
+        return None
+
     def close(self):
         pass
 
@@ -121,6 +128,21 @@ def test_other_filters_use_the_same_samples_again(request_for, tmp_path):
     found = generate(dataclasses.replace(request, filters=filters), ThisProcess())
     assert found.record.counts.total.kept == 47 and units <= set((request.to / "units").iterdir())
     assert found.record.counts.total.reasons["copy_of_train"] == 0
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_samples_are_read_twice_and_the_model_once(request_for, tmp_path, monkeypatch, finished):
+    """To be judged, and to be written: what is between needs every sample of a label."""
+    request = dataclasses.replace(request_for(tmp_path / "job"), scores=True)
+    if finished:
+        generate(request, ThisProcess())
+        shutil.rmtree(request.set_folder)
+    reads, loads = Counter(), []
+    read, load = job_module.read_unit, label_model.load_network
+    monkeypatch.setattr(job_module, "read_unit", lambda *a: (reads.update([a[1]]), read(*a))[1])
+    monkeypatch.setattr(label_model, "load_network", lambda *a: (loads.append(a), load(*a))[1])
+    generate(request, ThisProcess())
+    assert set(reads.values()) == {2} and len(loads) == 1
 
 
 def test_a_damaged_unit_is_named_and_made_again(request_for, tmp_path, caplog):

@@ -8,7 +8,14 @@ import pytest
 from fairseq_plugin.augment.augmented_set import Options
 from fairseq_plugin.augment.generations.collect import collect
 from fairseq_plugin.augment.judges.bayes import BayesJudge
-from fairseq_plugin.augment.judges.words import LabelAgreement, agree, describe, judge_samples, train_judge
+from fairseq_plugin.augment.judges.words import (
+    JudgedRows,
+    LabelAgreement,
+    agree,
+    describe,
+    judge_samples,
+    train_judge,
+)
 from fairseq_plugin.augment.set_report import rewrite_report
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
@@ -82,7 +89,7 @@ def world(tmp_path_factory):
 
 def test_only_synthetic_rows_are_judged_also_in_a_joined_set(world):
     for name in ("out", "joined"):
-        found = judge_samples(world / "data", world / name)
+        found = judge_samples(JudgedRows.read(world / "data", world / name))
         assert found.synthetic.rows == 2 and found.synthetic.share == 1.0
         assert found.valid.rows == 3 and found.train_rows == 12 and found.labels == ["neg", "pos"]
 
@@ -127,14 +134,14 @@ def test_both_judges_tell_how_far_they_can_be_trusted(world, run_script, tmp_pat
 def test_a_set_of_other_data_or_a_changed_file_is_refused(world, tmp_path):
     other = make_data(tmp_path / "other", seed=2, vocab_size=290)
     with pytest.raises(UserError, match="made with the data"):
-        judge_samples(other, world / "out")
+        JudgedRows.read(other, world / "out")
     with pytest.raises(UserError, match="not an augmented set"):
-        judge_samples(world / "data", world / "r")
+        JudgedRows.read(world / "data", world / "r")
     folder = tmp_path / "out"
     collect([world / "r"], world / "data", folder)
     (folder / "train.tsv").write_text("sentence\tlabel\n")
     with pytest.raises(UserError, match="changed since"):
-        judge_samples(world / "data", folder)
+        JudgedRows.read(world / "data", folder)
 
 
 def test_a_label_is_known_by_a_word_of_a_language_without_spaces():
