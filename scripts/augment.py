@@ -26,6 +26,7 @@ from fairseq_plugin.augment.jobs.flags import add_output_flags
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.pipeline.stage import Runner
 from fairseq_plugin.augment.pipeline.stages import Stages
+from fairseq_plugin.augment.report_inputs import read_verdict
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.reports.display import visible
 from fairseq_plugin.storage.lock import FolderLock
@@ -103,8 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if stage.prepares:
                 for line in stages.plan().warnings:
                     runner.say(line)
-    sentence, _, _ = stages.verdict_log.read_text("utf-8").partition("\n")
-    print(f"\n{sentence}")  # before everything that looks like success
+    print(f"\n{read_verdict(stages.verdict_file).sentence}")  # before everything that looks like success
     print(f"Done in {time.monotonic() - began:.0f} s.")
     new_set = sorted(stages.augmented.glob("train*.*"))
     more = f" and {len(new_set) - 1} files more" if len(new_set) > 1 else ""

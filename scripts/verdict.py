@@ -24,6 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fairseq_plugin.augment.judges.bayes import BayesJudge
+from fairseq_plugin.augment.verdict.bar import VerdictBar
 from fairseq_plugin.augment.verdict.by_labels import Verdict, verdict
 from fairseq_plugin.augment.verdict.quick import DO_NOT_USE, EXIT_STATUS, describe, judge_set
 from fairseq_plugin.errors import UserError, plain_errors
@@ -42,6 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
     quick = kinds.add_parser("quick", help="of an augmented set, measured on held-out real rows")
     quick.add_argument("--data", metavar="DIR", required=True, help="the prepared folder of the real rows")
     quick.add_argument("--samples", metavar="DIR", required=True, help="folder written by scripts/collect.py")
+    path = "the model that wrote them: has it learnt the language? (checkpoint of conditional_augmentation)"
+    quick.add_argument("--path", metavar="FILE", help=path)
+    device = "where the model computes: cpu or cuda (default: cpu)"
+    quick.add_argument("--device", default="cpu", help=device)
     quick.add_argument("--seed", type=int, default=1, help="of every draw (default: 1)")
     quick.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     labels = kinds.add_parser("labels", help="of the labels of an augmented set")
@@ -54,12 +60,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def of_set(data: str, samples: str, seed: int, to: str | None) -> tuple[str, int]:
+def of_set(args: argparse.Namespace) -> tuple[str, int]:
     """The verdict on an augmented set, by what a classifier learns from it; and the exit status."""
+    to = args.json
     if to and not Path(to).resolve().parent.is_dir():
         raise UserError(f"--json {to}: its folder does not exist; make it first")
     began = time.monotonic()
-    found = judge_set(data, samples, seed)
+    model = BayesJudge.load(args.path, args.data, args.device) if args.path else None
+    with VerdictBar() as bar:
+        found = judge_set(args.data, args.samples, args.seed, model, bar.said)
     if to:
         with atomic_write(to) as stream:
             json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)
@@ -108,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         study_flags.run_study(args)
         return
     if args.kind == "quick":
-        said, status = of_set(args.data, args.samples, args.seed, args.json)
+        said, status = of_set(args)
     else:
         found = of_labels(Path(args.judged)) if args.kind == "labels" else of_text(Path(args.data), args.bits)
         said, status = found.sentence, EXIT_STATUS[DO_NOT_USE] if found.is_worth_using is False else 0

@@ -32,6 +32,7 @@ from fairseq_plugin.augment.notebook.train_model import train_model
 from fairseq_plugin.augment.notebook.trained import Trained
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.pipeline.stages import Stages
+from fairseq_plugin.augment.verdict.bar import VerdictBar
 from fairseq_plugin.augment.verdict.quick import QuickVerdict, describe, judge_rows
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
@@ -242,9 +243,7 @@ class Augmenter:
         with arguments_named():
             trained = self._known()
             table, more = read_known(rows, trained.columns), trained.score_columns(soft_labels)
-            if self._judge is None:
-                self._judge = BayesJudge.load(trained.checkpoint, trained.data, self.device)
-            values = score_examples(self._judge, trained.examples(table), len(trained.labels))
+            values = score_examples(self._model(), trained.examples(table), len(trained.labels))
         if unscored := sum(math.isnan(own[0]) for own in values):
             warnings.warn(
                 f"{unscored:,} of {len(values):,} rows have no log probability (NaN): no text or label, a "
@@ -278,7 +277,8 @@ class Augmenter:
             real = {split: read_texts(trained.data, split) for split in manifest.splits}
             new = [example for example in examples if example is not None]
             names = [label.name for label in manifest.labels]
-            found = judge_rows(names, real, new, trained.stages.request.seed)
+            with VerdictBar(always=self.verbose) as bar:
+                found = judge_rows(names, real, new, trained.stages.request.seed, self._model(), bar.said)
         if self.verbose:
             print("\n".join([found.sentence, *describe(found)]))
         return found
@@ -317,6 +317,12 @@ class Augmenter:
             augmenter._trained = Trained.load(path, augmenter._request.to)
             augmenter._request = augmenter._trained.stages.request
         return augmenter
+
+    def _model(self) -> BayesJudge:
+        """The model, to be asked for probabilities; it is read once."""
+        if self._judge is None:
+            self._judge = BayesJudge.load(self._known().checkpoint, self._known().data, self.device)
+        return self._judge
 
     def _known(self) -> Trained:
         if self._trained is None:

@@ -247,11 +247,9 @@ class Stages:
             "The verdict: what a plain classifier learns from the new rows",
             python(
                 "verdict.py", "quick",
-                *flags(data=self.data, samples=self.augmented, seed=self.request.seed,
-                       json=self.run / "verdict.json"),
+                *flags(data=self.data, samples=self.augmented, path=self.checkpoint, seed=self.request.seed,
+                       json=self.verdict_file),
             ),
-            log=self.verdict_log,
-            watcher=lambda: _Picked(""),
             statuses=(0, *EXIT_STATUS.values()),
         )  # fmt: skip
 
@@ -265,15 +263,15 @@ class Stages:
                     data=self.data,
                     samples=self.augmented,
                     judge=self.run / "judge.json",
-                    verdict=self.run / "verdict.json",
+                    verdict=self.verdict_file,
                 ),
             ),
         )
 
     @property
-    def verdict_log(self) -> Path:
-        """Where the verdict's sentence is kept."""
-        return self.run / "steps" / "verdict.log"
+    def verdict_file(self) -> Path:
+        """The verdict's sentence and figures."""
+        return self.run / "verdict.json"
 
     def _stage(
         self,

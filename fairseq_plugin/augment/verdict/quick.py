@@ -4,7 +4,7 @@ The comparison is with the best that costs nothing (:mod:`.verdict_arms`). A gai
 95 % interval of the paired difference lies above 0; harm, where it lies below 0 against the real rows alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fairseq_plugin.augment.verdict.arms import BOTH, CHEAP, REAL, arms, without
 from fairseq_plugin.augment.verdict.by_labels import NOT_WORTH_USING, Verdict, verdict
 from fairseq_plugin.augment.verdict.eda import wordnet_synonyms
 from fairseq_plugin.augment.verdict.held_rows import Held, Part, hold
+from fairseq_plugin.augment.verdict.language import Language, Likelihoods, measure_language
 from fairseq_plugin.augment.verdict.paired_bootstrap import Gain, paired_gain
 from fairseq_plugin.augment.verdict.students import bag_of_words_answers, chosen
 from fairseq_plugin.augment.write_sets import Examples
@@ -33,7 +34,12 @@ MOST = 3000  # rows of each side that are trained on; more takes longer than a m
 LEAST_ADVISED = 200  # held-out rows; an interval of about 5 points each way
 WIDE = 0.05  # half an interval; above it the held-out rows are too few to see what people hope for
 
+Said = Callable[[int, int], None]  # so many of so many are done
 Right = dict[str, NDArray[np.bool_]]  # by arm: whether each seed (D) is right on each counted row (N)
+
+
+def ignore(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class QuickVerdict:
         gain: of real + synthetic over that arm.
         change: of real + synthetic over the real rows alone.
         labels: whether the new labels fit the sentences.
+        language: what held-out text costs the generator; None where it was not asked.
     """
 
     outcome: str
@@ -78,19 +85,27 @@ class QuickVerdict:
     gain: Gain | None = None
     change: Gain | None = None
     labels: str | None = None
+    language: Language | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON holds it; the same for the same rows and seed."""
         return asdict(self)
 
 
-def judge_set(data: str | Path, samples: str | Path, seed: int = 1) -> QuickVerdict:
+def judge_set(
+    data: str | Path,
+    samples: str | Path,
+    seed: int = 1,
+    generator: Likelihoods | None = None,
+    said: Said = ignore,
+) -> QuickVerdict:
     """Judge an augmented set by the real rows it was made from.
 
     Args:
         data: the prepared folder.
         samples: a folder written by ``scripts/collect.py``.
         seed: of every draw.
+        generator, said: see :func:`judge_rows`.
 
     Raises:
         UserError: no such data or set, or a set made with other data.
@@ -99,11 +114,17 @@ def judge_set(data: str | Path, samples: str | Path, seed: int = 1) -> QuickVerd
         raise UserError(f"--seed {seed} must lie in [0, 2^32)")
     manifest, synthetic = Manifest.load(data), synthetic_examples(data, samples)
     real = {split: read_texts(data, split) for split in manifest.splits}
-    return judge_rows([label.name for label in manifest.labels], real, synthetic, seed)
+    names = [label.name for label in manifest.labels]
+    return judge_rows(names, real, synthetic, seed, generator, said)
 
 
 def judge_rows(
-    names: Sequence[str], real: Mapping[str, Examples], synthetic: Examples, seed: int = 1
+    names: Sequence[str],
+    real: Mapping[str, Examples],
+    synthetic: Examples,
+    seed: int = 1,
+    generator: Likelihoods | None = None,
+    said: Said = ignore,
 ) -> QuickVerdict:
     """Judge new rows.
 
@@ -112,6 +133,8 @@ def judge_rows(
         real: label index and text of the real rows, by split.
         synthetic: the new rows.
         seed: of every draw.
+        generator: the model that wrote them, to be asked for its language; None: it is not known.
+        said: is told how many classifiers are trained, of how many.
     """
     if not synthetic:
         return QuickVerdict(DO_NOT_USE, _said(DO_NOT_USE, "there are no new rows."))
@@ -122,11 +145,13 @@ def judge_rows(
     own = without_copies(synthetic, [] if held.was_trained_on else [text for _, text in held.parts[0].rows])
     if not own:
         return QuickVerdict(DO_NOT_USE, _said(DO_NOT_USE, f"every new row is a row of {held.name}."))
-    right, sizes = _measure(held, own, seed)
+    right, sizes = _measure(held, own, seed, said)
     labels = _labels(names, held.parts[0], draw(own, MOST, seed))
     best = max(CHEAP, key=lambda name: right[name].mean())  # the first among equals
     gain, change = (paired_gain(right[name], right[BOTH], seed) for name in (best, REAL))
-    outcome, reason = _decide(held, right, best, gain, change, labels)
+    unseen = [*real.get("valid", ()), *real.get("test", ())]
+    language = measure_language(generator, real["train"], unseen, seed) if generator is not None else None
+    outcome, reason = _decide(held, right, best, gain, change, labels, language)
     return QuickVerdict(
         outcome,
         _said(outcome, reason),
@@ -139,10 +164,11 @@ def judge_rows(
         gain=gain,
         change=change,
         labels=labels.sentence,
+        language=language,
     )
 
 
-def _measure(held: Held, synthetic: Examples, seed: int) -> tuple[Right, dict[str, int]]:
+def _measure(held: Held, synthetic: Examples, seed: int, said: Said) -> tuple[Right, dict[str, int]]:
     """Train every arm for every seed; and the number of rows of each arm."""
     synonyms, known = wordnet_synonyms(), {}
     right: dict[str, list[NDArray[np.bool_]]] = {}
@@ -162,6 +188,7 @@ def _measure(held: Held, synthetic: Examples, seed: int) -> tuple[Right, dict[st
                     known[key] = bag_of_words_answers(rows, texts, seed) == truth
                 answers.setdefault(name, []).append(known[key])
                 sizes.setdefault(name, len(rows))
+            said(number * len(held.parts) + place + 1, NUM_SEEDS * len(held.parts))
         for name, parts in answers.items():
             right.setdefault(name, []).append(chosen(np.concatenate(parts, axis=1), groups_N, counted_N))
     return {name: np.stack(by_seed) for name, by_seed in right.items()}, sizes
@@ -177,7 +204,13 @@ def _labels(names: Sequence[str], part: Part, synthetic: Examples) -> Verdict:
 
 
 def _decide(
-    held: Held, right: Right, best: str, gain: Gain, change: Gain, labels: Verdict
+    held: Held,
+    right: Right,
+    best: str,
+    gain: Gain,
+    change: Gain,
+    labels: Verdict,
+    language: Language | None,
 ) -> tuple[str, str]:
     """The outcome, and the reason in words."""
     where = f"{held.num_rows:,} rows of {held.name if not held.was_trained_on else 'train, fold by fold'}"
@@ -190,6 +223,9 @@ def _decide(
         )
     if gain.is_above and not held.was_trained_on:
         return USE, f"{against_best}."
+    if language is not None and language.is_unlearnt:
+        mend = "More rows or a pretrained model (--from GPT2_FOLDER) help."
+        return DO_NOT_USE, f"the generator has not learnt the language: {language.figures()}. {mend}"
     if labels.is_worth_using is False:
         return DO_NOT_USE, labels.sentence.removeprefix(NOT_WORTH_USING)
     if gain.is_above:
@@ -240,6 +276,8 @@ def describe(found: QuickVerdict) -> list[str]:
         lines.append(f"trained on {real:,} real and {new:,} new rows, drawn: at most {MOST:,} of each")
     if found.copies:
         lines.append(f"{found.copies:,} new rows are held-out rows and were left out")
+    if found.language is not None and not found.language.is_unlearnt:
+        lines.append(found.language.figures())
     if found.labels and found.labels.removeprefix(NOT_WORTH_USING) not in found.sentence:
         lines.append(found.labels)
     return lines

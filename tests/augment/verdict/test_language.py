@@ -1,0 +1,89 @@
+"""A generator that has learnt no language is refused, by held-out real text and never by its own."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fairseq_plugin.augment.verdict.language import Language, LetterTriples, measure_language
+from fairseq_plugin.augment.verdict.quick import DO_NOT_USE, NO_GAIN, describe, judge_rows
+from scripts.reviews import LABELS
+from tests.augment.made_rows import reviews
+
+
+class Costs:
+    """A generator that needs so many bits for each character."""
+
+    def __init__(self, bits, too_long=()):
+        self.bits, self.too_long = bits, too_long
+
+    def reads_whole(self, texts):
+        return [text not in self.too_long for text in texts]
+
+    def log_likelihoods(self, texts):
+        own = [-self.bits * (len(text) + 1) * math.log(2) for text in texts]
+        return np.stack([own, own], axis=1)
+
+
+def literal(texts, text, order=2):
+    """Bits of a text, by counting anew for every character."""
+    texts, total = [one + "\0" for one in texts], 0.0
+    for place, character in enumerate(text + "\0"):
+        p = 256.0 ** -len(character.encode())
+        for length in range(min(order, place) + 1):
+            context = text[place - length : place]
+            places = [(one, i) for one in texts for i in range(len(one) - length)]
+            after = [one[i + length] for one, i in places if one[i : i + length] == context]
+            if after:
+                kinds = len(set(after))
+                p = (after.count(character) + kinds * p) / (len(after) + kinds)
+            else:
+                break
+        total -= math.log2(p)
+    return total
+
+
+@pytest.mark.parametrize("text", ["a film", "zebra", "", "好电影", "the the"])
+def test_triples_are_counted_as_their_formula_says(text):
+    texts = ["the film", "a good film", "the end"]
+    assert LetterTriples(texts).bits(text) == pytest.approx(literal(texts, text))
+
+
+def test_probabilities_of_what_may_come_next_add_up_to_no_more_than_one():
+    triples = LetterTriples(["abcab", "bca"])
+    every = [triples._probability("ab", character) for character in map(chr, range(128))]
+    assert 0.9 < sum(every) <= 1
+
+
+def test_evidence_adds_up_over_all_held_out_text():
+    assert not Language(rows=1, characters=30, model=4.4, triples=3.9).is_unlearnt  # 15 bits: may be chance
+    assert Language(rows=2, characters=60, model=4.4, triples=3.9).is_unlearnt
+    assert not Language(rows=200, characters=9000, model=2.0, triples=2.5).is_unlearnt
+
+
+def test_rows_that_cannot_be_scored_whole_are_left_out():
+    train, held = [(0, "a film")], [(0, "good"), (1, "long")]
+    found = measure_language(Costs(3.0, too_long={"long"}), train, held, seed=1)
+    assert (found.rows, found.characters) == (1, 5) and found.model == pytest.approx(3.0)
+    assert measure_language(Costs(3.0, too_long={"long"}), train, held[1:], seed=1) is None
+
+
+def test_a_generator_without_language_is_refused_where_its_rows_do_no_harm():
+    real, _ = reviews(20)
+    for bits, outcome in ((6.0, DO_NOT_USE), (1.0, NO_GAIN)):
+        found = judge_rows(LABELS, real, real["train"], generator=Costs(bits))
+        assert found.outcome == outcome
+        assert ("has not learnt the language" in found.sentence) == (bits == 6)
+        assert f"{bits:.2f} bits per character" in "\n".join([found.sentence, *describe(found)])
+
+
+def test_rows_that_help_are_used_whatever_the_generator_says():
+    real, more = reviews(100)
+    assert judge_rows(LABELS, real, more, generator=Costs(9.0)).outcome == "use this"
+
+
+def test_every_step_is_told():
+    real, more = reviews(20, num_held=60)
+    seen = []
+    judge_rows(LABELS, real, more[:20], said=lambda done, total: seen.append((done, total)))
+    assert [done for done, _ in seen] == list(range(1, len(seen) + 1)) and seen[-1][0] == seen[-1][1]
