@@ -96,7 +96,7 @@ def read_verdict(path: str | Path) -> Verdict:
     stated = _load(path, "verdict.py quick --json")
     try:
         arms = [
-            Arm(own["name"], own["rows"], own["accuracy"], own["lowest"], own["highest"])
+            Arm(own["name"], own["rows"], own["accuracy"], own["lowest"], own["highest"], own.get("by_label"))
             for own in stated["arms"]
         ]
         found = Verdict(stated["outcome"], stated["sentence"], str(stated["measured_on"]), arms)

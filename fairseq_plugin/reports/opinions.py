@@ -11,13 +11,17 @@ OUTCOMES = ("use this", "no gain", "do not use this", "not checked")
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train a classifier: on how many rows, and its accuracy over several draws."""
+    """One way to train a classifier: on how many rows, and its accuracy over several draws.
+
+    ``by_label`` is the mean over labels of the share that is right (balanced accuracy); None: not known.
+    """
 
     name: str
     rows: int
     accuracy: float
     lowest: float
     highest: float
+    by_label: float | None = None
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,12 @@ def compared(verdict: Verdict | None) -> str:
             f"{arm.rows:,}",
             percent(arm.accuracy),
             f"{percent(arm.lowest)} – {percent(arm.highest)}",
+            percent(arm.by_label),
         ]
         for arm in verdict.arms
     ]
     told = f'<p class="note">A plain classifier, measured on {escape(verdict.measured_on)}.</p>'
-    figures = table(["trained on", "rows", "accuracy", "over draws"], rows)
+    figures = table(["trained on", "rows", "accuracy", "over draws", "mean over labels"], rows)
     return f'<h2>What was compared</h2><div class="card">{told}{figures}</div>'
 
 

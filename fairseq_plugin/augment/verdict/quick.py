@@ -19,7 +19,7 @@ from fairseq_plugin.augment.verdict.eda import wordnet_synonyms
 from fairseq_plugin.augment.verdict.held_rows import Held, Part, hold
 from fairseq_plugin.augment.verdict.language import Language, Likelihoods, measure_language
 from fairseq_plugin.augment.verdict.paired_bootstrap import Gain, paired_gain
-from fairseq_plugin.augment.verdict.students import bag_of_words_answers, chosen
+from fairseq_plugin.augment.verdict.students import bag_of_words_answers, balanced_accuracy, chosen
 from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
@@ -241,11 +241,9 @@ def _decide(
 def _arm(name: str, rows: int, right_DN: NDArray[np.bool_], held: Held) -> Arm:
     labels_N = np.array([label for part in held.parts for label, _ in part.rows])
     labels_N = labels_N[np.concatenate([part.counted_N for part in held.parts])]
-    shares = [float(right_DN[:, labels_N == label].mean()) for label in np.unique(labels_N)]
+    by_label = balanced_accuracy(right_DN, labels_N)
     by_seed = right_DN.mean(axis=1)
-    return Arm(
-        name, rows, float(by_seed.mean()), float(by_seed.min()), float(by_seed.max()), float(np.mean(shares))
-    )
+    return Arm(name, rows, float(by_seed.mean()), float(by_seed.min()), float(by_seed.max()), by_label)
 
 
 def points(gain: Gain) -> str:

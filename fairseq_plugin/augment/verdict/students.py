@@ -100,6 +100,20 @@ def bag_of_words_answers(train: Examples, texts: Sequence[str], seed: int) -> ND
     return np.stack(answers).astype(np.int64)
 
 
+def balanced_accuracy(right_XN: NDArray[np.bool_], labels: Sequence[int] | NDArray[np.int64]) -> float:
+    """Mean over the labels that have rows of the share that is right, in [0, 1].
+
+    >>> balanced_accuracy(np.array([True, True, True, False]), [0, 0, 0, 1])
+    0.5
+
+    Args:
+        right_XN: whether each row was answered rightly, once or several times.
+        labels: of the rows, ``(N,)``.
+    """
+    labels_N = np.asarray(labels)
+    return float(np.mean([right_XN[..., labels_N == label].mean() for label in np.unique(labels_N)]))
+
+
 def chosen(
     right_SN: NDArray[np.bool_], groups_N: NDArray[np.int64], counted_N: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fairseq_plugin.augment.verdict.arms import REAL
 from fairseq_plugin.augment.verdict.paired_bootstrap import Gain, holm, paired_gain
+from fairseq_plugin.augment.verdict.students import balanced_accuracy
 from fairseq_plugin.augment.verdict.study.arms import CHEAP, NEW
 from fairseq_plugin.augment.verdict.study.points import ArmResult, Key, Point
 from fairseq_plugin.augment.verdict.study.request import splits_advised
@@ -29,11 +30,14 @@ class Way:
         rows: that were trained on, mean over splits.
         accuracies: one for each split.
         seconds: of training and answering, mean over splits.
+        balanced: mean over labels of the share that is right, mean over splits: every label counts alike,
+            however few rows it has; None where the rows' labels are not known.
     """
 
     rows: float
     accuracies: tuple[float, ...]
     seconds: float
+    balanced: float | None = None
 
     @property
     def accuracy(self) -> float:
@@ -103,12 +107,13 @@ class Found:
         return ways[_best(ways)]
 
 
-def compare(points: Mapping[Key, Point], order: Sequence[int]) -> Found:
+def compare(points: Mapping[Key, Point], order: Sequence[int], labels: Sequence[int] | None = None) -> Found:
     """Compare what there is; a new point counts where the real rows of its split were measured too.
 
     Args:
         points: of one study.
         order: the k, as they are to be told.
+        labels: of the rows that measure.
     """
     real: dict[tuple[str, int], dict[int, Point]] = {}
     new: dict[tuple[str, float, float, int], dict[int, Point]] = {}
@@ -117,12 +122,12 @@ def compare(points: Mapping[Key, Point], order: Sequence[int]) -> Found:
             real.setdefault((key.student, key.k), {})[key.split] = point
         else:
             new.setdefault((key.student, *key.generator, key.k), {})[key.split] = point
-    cheap = {place: _ways(own, CHEAP) for place, own in real.items()}
+    cheap = {place: _ways(own, CHEAP, labels) for place, own in real.items()}
     found: list[Comparison] = []
     for curve in sorted({place[:3] for place in new}, key=lambda curve: (curve[0], -curve[1], curve[2])):
         for arm in NEW:
             own = [
-                _compare(curve, k, arm, real[curve[0], k], new[(*curve, k)], cheap[curve[0], k])
+                _compare(curve, k, arm, real[curve[0], k], new[(*curve, k)], cheap[curve[0], k], labels)
                 for k in order
                 if (*curve, k) in new and (curve[0], k) in real
             ]
@@ -130,16 +135,25 @@ def compare(points: Mapping[Key, Point], order: Sequence[int]) -> Found:
     return Found(cheap, tuple(found), _facts(points))
 
 
-def _ways(by_split: Mapping[int, Point], names: Sequence[str]) -> dict[str, Way]:
+def _ways(
+    by_split: Mapping[int, Point], names: Sequence[str], labels: Sequence[int] | None
+) -> dict[str, Way]:
     some = next(iter(by_split.values())).arms
-    return {name: _way([point.arms[name] for point in by_split.values()]) for name in names if name in some}
+    return {
+        name: _way([point.arms[name] for point in by_split.values()], labels)
+        for name in names
+        if name in some
+    }
 
 
-def _way(results: Sequence[ArmResult]) -> Way:
+def _way(results: Sequence[ArmResult], labels: Sequence[int] | None) -> Way:
     return Way(
         float(np.mean([one.rows for one in results])),
         tuple(float(one.right_N.mean()) for one in results),
         float(np.mean([one.seconds for one in results])),
+        None
+        if labels is None
+        else float(np.mean([balanced_accuracy(one.right_N, labels) for one in results])),
     )
 
 
@@ -154,6 +168,7 @@ def _compare(
     real: Mapping[int, Point],
     new: Mapping[int, Point],
     cheap: Mapping[str, Way],
+    labels: Sequence[int] | None,
 ) -> Comparison | None:
     splits, best = sorted(set(real) & set(new)), _best(cheap)
     if not splits:
@@ -163,7 +178,7 @@ def _compare(
         return np.stack([points[split].arms[name].right_N for split in splits])
 
     gain, change = (paired_gain(right(real, name), right(new, arm)) for name in (best, REAL))
-    way = _way([new[split].arms[arm] for split in splits])
+    way = _way([new[split].arms[arm] for split in splits], labels)
     return Comparison(curve[0], k, curve[1], curve[2], arm, way, best, gain, change, gain.p, NONE)
 
 

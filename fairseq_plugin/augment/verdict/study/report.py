@@ -55,7 +55,8 @@ def tables(request: StudyRequest, whole: LabelledSet, found: Found) -> list[str]
     """Markdown lines: what was done, a table of accuracies per student, a table of the generators."""
     lines = [sentence(whole, found), "", *_method(request, whole), ""]
     for student in dict.fromkeys(student for student, _ in found.cheap):
-        lines += [f"**{STUDENTS[student].name}**: accuracy, mean over splits ± standard deviation", ""]
+        lines += [f"**{STUDENTS[student].name}**: accuracy, mean over splits ± standard deviation, and in "
+                  "parentheses the mean over labels, each counted alike", ""]  # fmt: skip
         lines += _cheap_table(student, found)
         lines += _new_table(student, found)
     return [*lines, *_generators(found)] if found.facts else lines
@@ -128,7 +129,8 @@ def _generators(found: Found) -> list[str]:
 
 
 def _accuracy(way: Way) -> str:
-    return f"{100 * way.accuracy:.1f} ± {100 * way.spread:.1f}"
+    shown = f"{100 * way.accuracy:.1f} ± {100 * way.spread:.1f}"
+    return shown if way.balanced is None else f"{shown} ({100 * way.balanced:.1f})"
 
 
 def _head(names: Sequence[str]) -> list[str]:

@@ -13,7 +13,8 @@ from fairseq_plugin.files import atomic_write
 
 def found_so_far(study: Study) -> Found:
     """The comparisons of the points that are there."""
-    return compare(study.points(), study.request.ks)
+    labels = [label for label, _ in study.whole.test]
+    return compare(study.points(), study.request.ks, labels)
 
 
 def write_results(study: Study, base: Path) -> tuple[list[str], list[Path]]:

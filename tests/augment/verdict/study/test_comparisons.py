@@ -1,10 +1,11 @@
 """A gain is claimed over the best that costs nothing alone, and after Holm; harm over the real rows."""
 
+import numpy as np
 import pytest
 
-from fairseq_plugin.augment.verdict.study.arms import FILTERED, JUDGED, PATIENCE, SYNTHETIC
+from fairseq_plugin.augment.verdict.study.arms import CHEAP, FILTERED, JUDGED, PATIENCE, SYNTHETIC
 from fairseq_plugin.augment.verdict.study.comparisons import GAIN, HARM, LEVEL, NONE, compare
-from fairseq_plugin.augment.verdict.study.points import Point
+from fairseq_plugin.augment.verdict.study.points import ArmResult, Key, Point
 from tests.augment.verdict.study.made_study import STUDENT, points
 
 
@@ -53,3 +54,10 @@ def test_a_figure_that_some_splits_lack_is_the_mean_of_the_others():
     made[first] = Point(first, made[first].arms, {"generated": 40.0, "accepted": 0.0})
     facts = compare(made, [10]).facts[10, 0.5, 1.0]
     assert facts["fidelity"] == pytest.approx(0.7) and facts["generated"] == 80.0
+
+
+def test_every_label_counts_alike_in_balanced_accuracy():
+    right, labels, key = np.array([True] * 9 + [False]), [0] * 9 + [1], Key(10, 1, STUDENT)
+    point = Point(key, {name: ArmResult(5, 0.1, right) for name in CHEAP})
+    way = compare({key: point}, [10], labels).cheap[STUDENT, 10]["real"]
+    assert way.accuracy == pytest.approx(0.9) and way.balanced == pytest.approx(0.5)
