@@ -48,6 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
     quick.add_argument("--path", metavar="FILE", help=path)
     device = "where the model computes: cpu or cuda (default: cpu)"
     quick.add_argument("--device", default="cpu", help=device)
+    teacher = (
+        "gives the new rows soft labels to learn from: a TSV file with the texts and a column of scores per"
+    )
+    function = "label, or a Python function of texts and labels' names (distillation)"
+    quick.add_argument("--teacher", metavar="FILE|MODULE:FUNCTION", help=f"{teacher} {function}")
     quick.add_argument("--seed", type=int, default=1, help="of every draw (default: 1)")
     quick.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     labels = kinds.add_parser("labels", help="of the labels of an augmented set")
@@ -68,7 +73,7 @@ def of_set(args: argparse.Namespace) -> tuple[str, int]:
     began = time.monotonic()
     model = BayesJudge.load(args.path, args.data, args.device) if args.path else None
     with VerdictBar() as bar:
-        found = judge_set(args.data, args.samples, args.seed, model, bar.said)
+        found = judge_set(args.data, args.samples, args.seed, model, bar.said, args.teacher)
     if to:
         with atomic_write(to) as stream:
             json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)

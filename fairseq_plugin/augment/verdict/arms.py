@@ -14,6 +14,7 @@ from fairseq_plugin.labelled.split import sentence_key
 
 REAL, REPEATED, EDA = "real", "real, repeated", "real + EDA"
 SYNTHETIC, BOTH = "synthetic", "real + synthetic"
+TAUGHT = "real + taught"  # the new rows under the soft labels of a teacher
 CHEAP = (REAL, REPEATED, EDA)
 
 

@@ -1,8 +1,8 @@
 """Has a generator learnt its language? Held-out real text tells: the bits that it needs for it.
 
-A generator that finds held-out sentences less probable than a count of letter triples of the same training
-rows does has not learnt to spell words, whatever its own text looks like. The triples are a hard rival on
-small sets and an easy one on large ones: a language is more than three letters. Nothing here looks at the new
+A generator that finds held-out sentences less probable than counts of four letters in a row, of the same
+training rows, has not learnt to spell words, whatever its own text looks like. The counts are a hard rival on
+small sets and an easy one on large ones: a language is more than four letters. Nothing here looks at the new
 text, so no text looks better for being different.
 """
 
@@ -22,7 +22,7 @@ MOST_TRAIN = 3000  # rows that are counted; fewer rows make a weaker rival, whic
 MOST_HELD = 200  # rows that are scored
 DECISIVE = 20.0  # bits over all held-out text: it is a million times more probable under the counts
 _END = "\0"
-_ORDER = 2  # letters before the one that is told: triples
+_ORDER = 3  # letters before the one that is told
 
 
 class Likelihoods(Protocol):
@@ -37,9 +37,9 @@ class Likelihoods(Protocol):
         ...
 
 
-class LetterTriples:
-    """Characters given the two before them (Witten and Bell 1991, method C): counts, mixed with pairs and
-    single ones as far as a context is rare.
+class LetterCounts:
+    """Characters given the three before them (Witten and Bell 1991, method C): counts, mixed with those of
+    fewer letters as far as a context is rare.
 
         p(c | x) = (count(x c) + kinds(x) p(c | x without its first)) / (count(x) + kinds(x))
 
@@ -86,29 +86,29 @@ class Language:
     Attributes:
         rows: that were scored.
         characters: in them, an end for each counted.
-        model, triples: bits per character by the generator, given the label, and by :class:`LetterTriples`.
+        model, counts: bits per character by the generator, given the label, and by :class:`LetterCounts`.
     """
 
     rows: int
     characters: int
     model: float
-    triples: float
+    counts: float
 
     @property
     def is_unlearnt(self) -> bool:
         """Whether the counts know decisively more than the generator does."""
-        return (self.model - self.triples) * self.characters >= DECISIVE
+        return (self.model - self.counts) * self.characters >= DECISIVE
 
     def figures(self) -> str:
         """In words."""
         return (
             f"for {self.rows:,} held-out sentences the generator needs {self.model:.2f} bits per character, "
-            f"counts of letter triples in the same training rows {self.triples:.2f}"
+            f"counts of four letters in a row, in the same training rows, {self.counts:.2f}"
         )
 
 
 def measure_language(generator: Likelihoods, train: Examples, held: Examples, seed: int) -> Language | None:
-    """Hold a generator against letter triples.
+    """Hold a generator against counts of letters.
 
     Args:
         generator: trained on ``train``.
@@ -127,7 +127,7 @@ def measure_language(generator: Likelihoods, train: Examples, held: Examples, se
     texts = [text for _, text in rows]
     likelihood_NL = generator.log_likelihoods(texts)
     model = -sum(likelihood_NL[place, label] for place, (label, _) in enumerate(rows)) / math.log(2)
-    counts = LetterTriples([text for _, text in draw(train, MOST_TRAIN, seed)])
+    rival = LetterCounts([text for _, text in draw(train, MOST_TRAIN, seed)])
     characters = sum(len(text) + 1 for text in texts)
-    triples = sum(map(counts.bits, texts))
-    return Language(len(rows), characters, float(model) / characters, triples / characters)
+    counts = sum(map(rival.bits, texts))
+    return Language(len(rows), characters, float(model) / characters, counts / characters)

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_plugin.augment.judges.filter import LabelProbabilities
+from fairseq_plugin.augment.judges.teacher import load_teacher
 from fairseq_plugin.augment.judges.words import agree, synthetic_examples, train_judge
-from fairseq_plugin.augment.verdict.arms import BOTH, CHEAP, REAL, arms, without_copies
+from fairseq_plugin.augment.verdict.arms import BOTH, CHEAP, REAL, TAUGHT, arms, without_copies
 from fairseq_plugin.augment.verdict.by_labels import NOT_WORTH_USING, Verdict, verdict
 from fairseq_plugin.augment.verdict.eda import wordnet_synonyms
 from fairseq_plugin.augment.verdict.held_rows import Held, Part, hold
@@ -24,7 +26,7 @@ from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.reports.display import percent
+from fairseq_plugin.reports.display import percent, short
 from fairseq_plugin.reports.statistics import draw
 
 USE, NO_GAIN, DO_NOT_USE, UNCHECKED = "use this", "no gain", "do not use this", "not checked"
@@ -72,6 +74,8 @@ class QuickVerdict:
         change: of real + synthetic over the real rows alone.
         labels: whether the new labels fit the sentences.
         language: what held-out text costs the generator; None where it was not asked.
+        teacher: accuracy of the teacher on the same rows, in [0, 1]; None without one. With one, ``gain`` and
+            ``change`` are those of the new rows under its soft labels.
     """
 
     outcome: str
@@ -86,6 +90,7 @@ class QuickVerdict:
     change: Gain | None = None
     labels: str | None = None
     language: Language | None = None
+    teacher: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON holds it; the same for the same rows and seed."""
@@ -98,6 +103,7 @@ def judge_set(
     seed: int = 1,
     generator: Likelihoods | None = None,
     said: Said = ignore,
+    teacher: str | None = None,
 ) -> QuickVerdict:
     """Judge an augmented set by the real rows it was made from.
 
@@ -106,6 +112,7 @@ def judge_set(
         samples: a folder written by ``scripts/collect.py``.
         seed: of every draw.
         generator, said: see :func:`judge_rows`.
+        teacher: a file of scores or ``module:function``; see :mod:`fairseq_plugin.augment.judges.teacher`.
 
     Raises:
         UserError: no such data or set, or a set made with other data.
@@ -115,7 +122,8 @@ def judge_set(
     manifest, synthetic = Manifest.load(data), synthetic_examples(data, samples)
     real = {split: read_texts(data, split) for split in manifest.splits}
     names = [label.name for label in manifest.labels]
-    return judge_rows(names, real, synthetic, seed, generator, said)
+    teaches = load_teacher(teacher, names) if teacher is not None else None
+    return judge_rows(names, real, synthetic, seed, generator, said, teaches)
 
 
 def judge_rows(
@@ -125,6 +133,7 @@ def judge_rows(
     seed: int = 1,
     generator: Likelihoods | None = None,
     said: Said = ignore,
+    teacher: LabelProbabilities | None = None,
 ) -> QuickVerdict:
     """Judge new rows.
 
@@ -135,6 +144,11 @@ def judge_rows(
         seed: of every draw.
         generator: the model that wrote them, to be asked for its language; None: it is not known.
         said: is told how many classifiers are trained, of how many.
+        teacher: gives the new rows soft labels, which the classifier learns from (distillation); None: the
+            labels that they were made for.
+
+    Raises:
+        UserError: a new row that the teacher has no answer for.
     """
     if not synthetic:
         return QuickVerdict(DO_NOT_USE, _said(DO_NOT_USE, "there are no new rows."))
@@ -145,13 +159,15 @@ def judge_rows(
     own = without_copies(synthetic, [] if held.was_trained_on else [text for _, text in held.parts[0].rows])
     if not own:
         return QuickVerdict(DO_NOT_USE, _said(DO_NOT_USE, f"every new row is a row of {held.name}."))
-    right, sizes = _measure(held, own, seed, said)
+    soft = _taught(teacher, own) if teacher is not None else None
+    right, sizes = _measure(held, own, seed, said, soft)
+    new = BOTH if soft is None else TAUGHT
     labels = _labels(names, held.parts[0], draw(own, MOST, seed))
     best = max(CHEAP, key=lambda name: right[name].mean())  # the first among equals
-    gain, change = (paired_gain(right[name], right[BOTH], seed) for name in (best, REAL))
+    gain, change = (paired_gain(right[name], right[new], seed) for name in (best, REAL))
     unseen = [*real.get("valid", ()), *real.get("test", ())]
     language = measure_language(generator, real["train"], unseen, seed) if generator is not None else None
-    outcome, reason = _decide(held, right, best, gain, change, labels, language)
+    outcome, reason = _decide(held, right, new, best, gain, change, labels, language)
     return QuickVerdict(
         outcome,
         _said(outcome, reason),
@@ -165,10 +181,36 @@ def judge_rows(
         change=change,
         labels=labels.sentence,
         language=language,
+        teacher=_accuracy(teacher, held) if teacher is not None else None,
     )
 
 
-def _measure(held: Held, synthetic: Examples, seed: int, said: Said) -> tuple[Right, dict[str, int]]:
+def _taught(teacher: LabelProbabilities, rows: Examples) -> dict[str, NDArray[np.float64]]:
+    """The teacher's soft labels by text."""
+    texts = list(dict.fromkeys(text for _, text in rows))
+    found_NL = teacher.probabilities(texts)
+    if (none_N := np.isnan(found_NL).any(axis=1)).any():
+        missing = short(texts[int(none_N.argmax())], 60)
+        raise UserError(f"{teacher.name} has no scores for {missing!r}, a row of --samples: add it")
+    return dict(zip(texts, found_NL, strict=True))
+
+
+def _accuracy(teacher: LabelProbabilities, held: Held) -> float | None:
+    """Share of the counted rows that a teacher is right on; None where it has no answers."""
+    rows = [row for part in held.parts for row, is_in in zip(part.rows, part.counted_N) if is_in]
+    found_NL = teacher.probabilities([text for _, text in rows])
+    if np.isnan(found_NL).any():
+        return None
+    return float((found_NL.argmax(axis=1) == [label for label, _ in rows]).mean())
+
+
+def _measure(
+    held: Held,
+    synthetic: Examples,
+    seed: int,
+    said: Said,
+    soft: Mapping[str, NDArray[np.float64]] | None,
+) -> tuple[Right, dict[str, int]]:
     """Train every arm for every seed; and the number of rows of each arm."""
     synonyms, known = wordnet_synonyms(), {}
     right: dict[str, list[NDArray[np.bool_]]] = {}
@@ -182,10 +224,12 @@ def _measure(held: Held, synthetic: Examples, seed: int, said: Said) -> tuple[Ri
         for place, part in enumerate(held.parts):
             texts, truth = [text for _, text in part.rows], np.array([label for label, _ in part.rows])
             new = without_copies(drawn, texts)
-            for name, rows in arms(part.train, new, seed + number, synonyms).items():
-                key = (place, *rows)
+            ways = arms(part.train, new, seed + number, synonyms)
+            for name, rows in (ways if soft is None else {**ways, TAUGHT: ways[BOTH]}).items():
+                key = (place, name == TAUGHT, *rows)
                 if key not in known:  # most arms hold the same rows whatever the seed
-                    known[key] = bag_of_words_answers(rows, texts, seed) == truth
+                    taught = soft if name == TAUGHT else None
+                    known[key] = bag_of_words_answers(rows, texts, seed, taught) == truth
                 answers.setdefault(name, []).append(known[key])
                 sizes.setdefault(name, len(rows))
             said(number * len(held.parts) + place + 1, NUM_SEEDS * len(held.parts))
@@ -206,6 +250,7 @@ def _labels(names: Sequence[str], part: Part, synthetic: Examples) -> Verdict:
 def _decide(
     held: Held,
     right: Right,
+    new_arm: str,
     best: str,
     gain: Gain,
     change: Gain,
@@ -214,7 +259,9 @@ def _decide(
 ) -> tuple[str, str]:
     """The outcome, and the reason in words."""
     where = f"{held.num_rows:,} rows of {held.name if not held.was_trained_on else 'train, fold by fold'}"
-    new = f"with the new rows a plain classifier is right on {percent(right[BOTH].mean())} of {where}"
+    taught = " under the teacher's labels" if new_arm == TAUGHT else ""
+    share = percent(right[new_arm].mean())
+    new = f"with the new rows{taught} a plain classifier is right on {share} of {where}"
     against_best = f"{new}, without them on {percent(right[best].mean())} at best ({best}): {points(gain)}"
     if change.is_below:
         return (
@@ -226,7 +273,7 @@ def _decide(
     if language is not None and language.is_unlearnt:
         mend = "More rows or a pretrained model (--from GPT2_FOLDER) help."
         return DO_NOT_USE, f"the generator has not learnt the language: {language.figures()}. {mend}"
-    if labels.is_worth_using is False:
+    if labels.is_worth_using is False and new_arm == BOTH:  # a teacher's labels take the place of theirs
         return DO_NOT_USE, labels.sentence.removeprefix(NOT_WORTH_USING)
     if gain.is_above:
         return NO_GAIN, (
@@ -274,6 +321,8 @@ def describe(found: QuickVerdict) -> list[str]:
         lines.append(f"trained on {real:,} real and {new:,} new rows, drawn: at most {MOST:,} of each")
     if found.copies:
         lines.append(f"{found.copies:,} new rows are held-out rows and were left out")
+    if found.teacher is not None:
+        lines.append(f"the teacher itself is right on {percent(found.teacher)} of these rows")
     if found.language is not None and not found.language.is_unlearnt:
         lines.append(found.language.figures())
     if found.labels and found.labels.removeprefix(NOT_WORTH_USING) not in found.sentence:

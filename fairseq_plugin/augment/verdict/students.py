@@ -5,7 +5,7 @@ of training rows gets the tuning that suits it, and none gets more of it. The ba
 networks are in :mod:`.neural_students`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fairseq_plugin.augment.judges.words import word_pairs
 from fairseq_plugin.augment.write_sets import Examples
 
+LEAST_WEIGHT = 0.01  # of a soft label; smaller ones cost time and change nothing
 STRENGTHS = (1.0, 10.0, 100.0)  # of logistic regression, scikit-learn's C; the smaller the plainer
 
 
@@ -73,13 +74,17 @@ def only_label(train: Examples, texts: Sequence[str]) -> NDArray[np.int64] | Non
     return np.full(len(texts), min(labels, default=-1), dtype=np.int64)
 
 
-def bag_of_words_answers(train: Examples, texts: Sequence[str], seed: int) -> NDArray[np.int64]:
+def bag_of_words_answers(
+    train: Examples, texts: Sequence[str], seed: int, soft: Mapping[str, NDArray[np.float64]] | None = None
+) -> NDArray[np.int64]:
     """Words and word pairs by TF-IDF, then logistic regression, once for each of :data:`STRENGTHS`.
 
     Args:
         train: its rows; with one label alone, that is every answer.
         texts: to be answered.
         seed: of the solver.
+        soft: p(label | text), ``(L,)``, of the texts whose own label is not to be believed: such a row counts
+            for every label, with this weight (distillation).
 
     Returns:
         Label index by setting and text, ``(S, N)``.
@@ -88,16 +93,34 @@ def bag_of_words_answers(train: Examples, texts: Sequence[str], seed: int) -> ND
 
     if (alone := only_label(train, texts)) is not None:
         return np.tile(alone, (len(STRENGTHS), 1))
-    labels = [label for label, _ in train]
     vectorizer = word_pairs(len(train))
     train_NV = vectorizer.fit_transform([text for _, text in train])
+    places_M, labels_M, weights_M = _weighted(train, soft or {})
+    train_MV = train_NV[places_M]
     texts_NV = vectorizer.transform(texts)
     # From weak to strong, each from the weights of the one before: a third of the time of three fresh starts.
     classifier = LogisticRegression(max_iter=2000, random_state=seed, warm_start=True)
     answers = []
     for strength in STRENGTHS:
-        answers.append(classifier.set_params(C=strength).fit(train_NV, labels).predict(texts_NV))
+        classifier.set_params(C=strength).fit(train_MV, labels_M, sample_weight=weights_M)
+        answers.append(classifier.predict(texts_NV))
     return np.stack(answers).astype(np.int64)
+
+
+def _weighted(
+    train: Examples, soft: Mapping[str, NDArray[np.float64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Of every row and label that counts: the row's place, the label, and the weight, each ``(M,)``."""
+    found: list[tuple[int, int, float]] = []
+    for place, (label, text) in enumerate(train):
+        if (share_L := soft.get(text)) is None:
+            found.append((place, label, 1.0))
+        else:
+            found += [
+                (place, own, float(share)) for own, share in enumerate(share_L) if share >= LEAST_WEIGHT
+            ]
+    places, labels, weights = zip(*found)
+    return np.array(places, dtype=np.int64), np.array(labels, dtype=np.int64), np.array(weights)
 
 
 def balanced_accuracy(right_XN: NDArray[np.bool_], labels: Sequence[int] | NDArray[np.int64]) -> float:

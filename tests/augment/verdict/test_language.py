@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fairseq_plugin.augment.verdict.language import Language, LetterTriples, measure_language
+from fairseq_plugin.augment.verdict.language import Language, LetterCounts, measure_language
 from fairseq_plugin.augment.verdict.quick import DO_NOT_USE, NO_GAIN, describe, judge_rows
 from scripts.reviews import LABELS
 from tests.augment.made_rows import reviews
@@ -25,7 +25,7 @@ class Costs:
         return np.stack([own, own], axis=1)
 
 
-def literal(texts, text, order=2):
+def literal(texts, text, order=3):
     """Bits of a text, by counting anew for every character."""
     texts, total = [one + "\0" for one in texts], 0.0
     for place, character in enumerate(text + "\0"):
@@ -44,21 +44,21 @@ def literal(texts, text, order=2):
 
 
 @pytest.mark.parametrize("text", ["a film", "zebra", "", "好电影", "the the"])
-def test_triples_are_counted_as_their_formula_says(text):
+def test_letters_are_counted_as_their_formula_says(text):
     texts = ["the film", "a good film", "the end"]
-    assert LetterTriples(texts).bits(text) == pytest.approx(literal(texts, text))
+    assert LetterCounts(texts).bits(text) == pytest.approx(literal(texts, text))
 
 
 def test_probabilities_of_what_may_come_next_add_up_to_no_more_than_one():
-    triples = LetterTriples(["abcab", "bca"])
-    every = [triples._probability("ab", character) for character in map(chr, range(128))]
+    letters = LetterCounts(["abcab", "bca"])
+    every = [letters._probability("ab", character) for character in map(chr, range(128))]
     assert 0.9 < sum(every) <= 1
 
 
 def test_evidence_adds_up_over_all_held_out_text():
-    assert not Language(rows=1, characters=30, model=4.4, triples=3.9).is_unlearnt  # 15 bits: may be chance
-    assert Language(rows=2, characters=60, model=4.4, triples=3.9).is_unlearnt
-    assert not Language(rows=200, characters=9000, model=2.0, triples=2.5).is_unlearnt
+    assert not Language(rows=1, characters=30, model=4.4, counts=3.9).is_unlearnt  # 15 bits: may be chance
+    assert Language(rows=2, characters=60, model=4.4, counts=3.9).is_unlearnt
+    assert not Language(rows=200, characters=9000, model=2.0, counts=2.5).is_unlearnt
 
 
 def test_rows_that_cannot_be_scored_whole_are_left_out():

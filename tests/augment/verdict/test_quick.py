@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from fairseq_plugin.augment.verdict.arms import TAUGHT
 from fairseq_plugin.augment.verdict.held_rows import FOLDS
 from fairseq_plugin.augment.verdict.quick import (
     DO_NOT_USE,
@@ -13,6 +15,7 @@ from fairseq_plugin.augment.verdict.quick import (
     describe,
     judge_rows,
 )
+from fairseq_plugin.errors import UserError
 from scripts.reviews import LABELS
 from tests.augment.made_rows import by_subject, gibberish, reviews, shuffled
 
@@ -100,3 +103,35 @@ def test_a_label_with_one_row_and_new_rows_of_one_label_are_survived():
     for held in ({"test": real["test"]}, {}):
         found = judge_rows(names, {"train": train, **held}, [(2, "so so"), (0, "fine")])
         assert found.outcome == NO_GAIN and len(found.arms) == 5
+
+
+class Teacher:
+    """Knows the labels of some texts, and says so with some doubt."""
+
+    name = "--teacher mine"
+
+    def __init__(self, rows):
+        self.known = {text: label for label, text in rows}
+
+    def probabilities(self, texts):
+        none = [float("nan")] * 2
+        soft = {0: [0.9, 0.1], 1: [0.1, 0.9]}
+        return np.array([soft[self.known[text]] if text in self.known else none for text in texts])
+
+
+def test_a_teacher_mends_wrong_labels_and_its_own_accuracy_is_told(world):
+    real, more = world
+    teacher = Teacher([*more, *real["valid"]])
+    found = judge_rows(LABELS, real, shuffled(more), teacher=teacher)
+    assert found.outcome == USE and "under the teacher's labels" in found.sentence
+    assert found.teacher == 1.0 and [arm.name for arm in found.arms][-1] == TAUGHT
+    assert any("the teacher itself is right on 100" in line for line in describe(found))
+    with pytest.raises(UserError, match="--teacher mine has no scores for"):
+        judge_rows(LABELS, real, more, teacher=Teacher(more[1:]))
+
+
+def test_a_teacher_that_is_wrong_is_found_out(world):
+    real, more = world
+    wrong = Teacher([(1 - label, text) for label, text in more])
+    found = judge_rows(LABELS, real, more, teacher=wrong)
+    assert found.outcome == DO_NOT_USE and found.teacher is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_plugin.augment.verdict import students
 from fairseq_plugin.augment.verdict.neural_students import BILSTM, NGRAM_BAG
 from fairseq_plugin.augment.verdict.students import BagOfWords
 
@@ -85,3 +86,15 @@ def test_patience_never_ends_with_less_on_dev_than_a_few_passes(student, world):
     train, dev = world["train"][:10], world["dev"]
     few, patient = (accuracy(student, train, dev, dev, to_patience=patience) for patience in (False, True))
     assert few <= patient and few < 1
+
+
+def test_soft_labels_weigh_a_row_for_every_label():
+    """A row of shares 3/4 and 1/4 counts as three rows of one label and one of the other would."""
+    texts = ["good film", "fine film", "bad film", "poor film", "odd film"]
+    train = [(0, texts[0]), (0, texts[1]), (1, texts[2]), (1, texts[3]), (0, texts[4])]
+    places, labels, weights = students._weighted(train, {texts[4]: np.array([0.75, 0.25])})
+    assert places.tolist() == [0, 1, 2, 3, 4, 4] and labels.tolist() == [0, 0, 1, 1, 0, 1]
+    assert weights.tolist() == [1, 1, 1, 1, 0.75, 0.25]
+    hard = students.bag_of_words_answers(train, texts, seed=1)
+    certain = {text: np.eye(2)[label] for label, text in train}
+    assert (students.bag_of_words_answers(train, texts, 1, certain) == hard).all()
