@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairseq_plugin.augment.notebook.augmenter import Augmenter
+    from fairseq_plugin.synthesis.table import Table
 
-__all__ = ["Augmenter"]
+__all__ = ["Augmenter", "Table"]
 
 
 def _in_script_of_ours() -> bool:
@@ -41,9 +42,13 @@ if find_spec("fairseq") is not None and not _in_script_of_ours():
 
 
 def __getattr__(name: str) -> Any:
-    """``from fairseq_plugin import Augmenter``: the face for notebooks, read when somebody asks for it."""
+    """``from fairseq_plugin import Augmenter, Table``: the faces for notebooks, read when asked for."""
     if name == "Augmenter":
         from fairseq_plugin.augment.notebook.augmenter import Augmenter
 
         return Augmenter
+    if name == "Table":
+        from fairseq_plugin.synthesis.table import Table
+
+        return Table
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,6 +24,7 @@ LAYERS = {
     "tables": 4.5,
     "augment": 5,
     "evaluation": 5,
+    "synthesis": 5.5,
     "bpe": 6,
     "criterions": 6,
     "models": 6,

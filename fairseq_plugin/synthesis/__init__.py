@@ -1,0 +1,1 @@
+"""From a table to new rows: the stages that train a model, and the face for notebooks."""

@@ -1,0 +1,69 @@
+"""What to make of a table: the flags of ``scripts/synthesize.py``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.tables.code.rows import FIXED
+from fairseq_plugin.tables.model import MOST_TRIES
+from fairseq_plugin.tables.request import RARE
+
+
+@dataclass(frozen=True)
+class SynthesisRequest:
+    """What to make.
+
+    Attributes:
+        table: the file to learn from.
+        to: folder for everything that is written.
+        rows: how many new rows, >= 1.
+        target: the column that models of the table shall predict.
+        types: ``NAME=TYPE`` each, which overrule the schema's guesses.
+        schema: a ``schema.json`` to follow instead.
+        header, columns: see :meth:`TableFile.open`.
+        order: of columns, ``fixed`` or ``random``.
+        rare: values of fewer rows are not emitted whole.
+        where: a condition that every new row fulfils.
+        seed: of the held-out rows, the training and the new rows.
+        epochs: most passes over the table; None: by its size.
+        gamma: of ScaleGrad, in (0, 1]; 1 is maximum likelihood.
+        most_tries: rows drawn per row asked for, at most.
+        overwrite: where an earlier run in ``to`` was of other data, start again.
+    """
+
+    table: Path
+    to: Path
+    rows: int = 1000
+    target: str | None = None
+    types: Sequence[str] = field(default_factory=tuple)
+    schema: Path | None = None
+    header: str = "auto"
+    columns: str | None = None
+    order: str = FIXED
+    rare: int = RARE
+    where: str | None = None
+    seed: int = 1
+    epochs: int | None = None
+    gamma: float = 1.0
+    most_tries: float = MOST_TRIES
+    overwrite: bool = False
+
+    def check(self) -> None:
+        """Refuse what cannot be meant, before anything is written.
+
+        Raises:
+            UserError: naming the flag, its value and the mend.
+        """
+        if not self.table.is_file():
+            raise UserError(f"{self.table} is no file; name a table (.csv, .tsv, .parquet, .feather)")
+        if self.rows < 1:
+            raise UserError(f"--rows {self.rows} must be at least 1")
+        if self.epochs is not None and self.epochs < 1:
+            raise UserError(f"--epochs {self.epochs} must be at least 1")
+        if not 0 < self.gamma <= 1:
+            raise UserError(f"--gamma {self.gamma} must be in (0, 1]; 1 is maximum likelihood")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"--seed {self.seed} must be between 0 and 2^32 - 1")
+        if self.most_tries < 1:
+            raise UserError(f"--most-tries {self.most_tries:g} must be at least 1")

@@ -1,0 +1,112 @@
+"""The stages from a table to a trained model: our script and fairseq's own command, each shown as it runs.
+
+Everything is below ``to``::
+
+    data/          prepared for fairseq
+    checkpoints/   the model and its log
+    steps/         marks of finished stages, and what each command said
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_plugin.augment.pipeline.stage import Stage, flags, python, short, stock
+from fairseq_plugin.augment.pipeline.training_progress import TrainingProgress
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.storage.manifest import NAME as MANIFEST
+from fairseq_plugin.synthesis.request import SynthesisRequest
+from fairseq_plugin.tables.code.rows import FIXED
+from fairseq_plugin.tables.manifest import TableManifest
+
+TASK = ("--user-dir", "fairseq_plugin", "--task", "table_rows")
+_UPDATES = 3000  # about, of a training that does not stop early
+_LEAST_EPOCHS, _MOST_EPOCHS = 4, 60
+_PATIENCE = 4
+_BATCH = 64  # rows
+
+
+@dataclass(frozen=True)
+class SynthesisStages:
+    """What is run for a request, and where it writes."""
+
+    request: SynthesisRequest
+
+    @property
+    def data(self) -> Path:
+        """The prepared folder."""
+        return short(self.request.to) / "data"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The model: the best by validation."""
+        return short(self.request.to) / "checkpoints" / "checkpoint_best.pt"
+
+    def __iter__(self) -> Iterator[Stage]:
+        """The stages, each made when those before it have run."""
+        yield self.prepare()
+        yield self.train()
+
+    def prepare(self) -> Stage:
+        """The table in fairseq's form."""
+        request = self.request
+        types = [word for pair in request.types for word in ("--type", pair)]
+        options = flags(
+            to=self.data,
+            schema=request.schema and short(request.schema),
+            header=None if request.header == "auto" else request.header,
+            columns=request.columns,
+            target=request.target,
+            order=None if request.order == FIXED else request.order,
+            rare=request.rare,
+            seed=request.seed,
+            overwrite=request.overwrite,
+        )
+        command = python("prepare_table.py", short(request.table), *options, *types)
+        return Stage("Look at the table, and prepare it for fairseq", command, prepares=True)
+
+    def train(self) -> Stage:
+        """The model; it stops early, and its best checkpoint by validation is taken."""
+        manifest = TableManifest.load(self.data)
+        if "valid" not in manifest.splits:
+            raise UserError(f"{self.request.table} has one row: nothing can be learnt from it")
+        save_dir, request = self.checkpoint.parent, self.request
+        updates = -(-manifest.splits["train"].rows // _BATCH)
+        epochs = request.epochs or min(max(_UPDATES // updates, _LEAST_EPOCHS), _MOST_EPOCHS)
+        command = stock(
+            "fairseq-train",
+            self.data,
+            *TASK,
+            *flags(
+                arch="gpt2_tiny",
+                n_layer=3,
+                n_positions=-(-manifest.longest // 8) * 8,
+                dropout=0.1,
+                criterion="scale_grad",
+                gamma=f"{request.gamma:g}",
+                optimizer="fused_adamw",
+                lr=0.001,
+                lr_scheduler="inverse_sqrt",
+                warmup_updates=min(100, 2 * updates),
+                clip_norm=1.0,
+                batch_size=_BATCH,
+                max_epoch=epochs,
+                patience=_PATIENCE,
+                seed=request.seed,
+                no_epoch_checkpoints=True,
+                save_dir=save_dir,
+                log_format="json",
+                log_interval=10,
+                log_file=save_dir / "train.log",
+            ),
+        )
+        steps = short(request.to) / "steps"
+        return Stage(
+            "Train GPT-2 on its rows",
+            command,
+            inputs=(self.data / MANIFEST,),
+            outputs=(self.checkpoint,),
+            mark=steps / "train.json",
+            log=steps / "train.log",
+            watcher=lambda: TrainingProgress(epochs),
+        )

@@ -1,0 +1,221 @@
+"""``from fairseq_plugin import Table``: a DataFrame in, a DataFrame out."""
+
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_plugin.augment.pipeline.stage import ROOT, Runner
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.files import sha256
+from fairseq_plugin.storage.folders import Place, whole_folder
+from fairseq_plugin.storage.manifest import NAME as MANIFEST
+from fairseq_plugin.storage.sealed import read_sealed, write_sealed
+from fairseq_plugin.synthesis.frames import (
+    cells_of,
+    check_columns,
+    frame_of,
+    require_pandas,
+    types_from_json,
+    types_to_json,
+)
+from fairseq_plugin.synthesis.request import SynthesisRequest
+from fairseq_plugin.synthesis.stages import SynthesisStages
+from fairseq_plugin.tables.code.rows import FIXED
+from fairseq_plugin.tables.conditions import parse_condition
+from fairseq_plugin.tables.manifest import TableManifest
+from fairseq_plugin.tables.model import TableModel
+from fairseq_plugin.tables.request import RARE
+from fairseq_plugin.tables.schema import CATEGORIES, NUMBERS
+from fairseq_plugin.tables.writing import write_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_NAME, _CHECKPOINT, _DATA = "table.json", "checkpoint.pt", "data"
+_MOST_VALUES = 1000  # of a column that predict looks at
+
+
+class Table:
+    """Learns a table and writes rows like its own.
+
+    Args:
+        random_state: of the training and, unless told otherwise, of the rows.
+        order: ``fixed``, or ``random``: any cells can be given (``impute``, ``where``).
+        rare: values of fewer rows are not emitted whole.
+        epochs: most passes over the table; None: by its size.
+        verbose: show commands and what they say.
+
+    Example::
+
+        table = Table(random_state=0).fit(frame, target="Rings")
+        table.sample(1000, where="Rings >= 10 and Sex == 'F'")
+    """
+
+    def __init__(
+        self,
+        random_state: int = 0,
+        order: str = FIXED,
+        rare: int = RARE,
+        epochs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.random_state, self.order, self.rare = random_state, order, rare
+        self.epochs, self.verbose = epochs, verbose
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._model: TableModel | None = None
+        self._dtypes: dict[str, Any] = {}
+
+    def fit(self, frame: "DataFrame", target: str | None = None) -> "Table":
+        """Learn a frame.
+
+        Args:
+            frame: at least two rows; every column has a name of its own.
+            target: the column that models of the table shall predict.
+
+        Raises:
+            UserError: anything in the frame that can be mended; names the column.
+        """
+        require_pandas()
+        if not len(frame):
+            raise UserError("the frame has no rows")
+        if not (ROOT / "scripts" / "prepare_table.py").is_file():
+            raise UserError(f"{ROOT} holds no scripts/: training runs commands of the repository; clone it")
+        names = [str(name) for name in frame.columns]
+        self._folder = tempfile.TemporaryDirectory(prefix="table-")
+        to = Path(self._folder.name)
+        write_table(to / "table.csv", names, cells_of(frame), "csv")
+        request = SynthesisRequest(
+            to / "table.csv", to, target=target, header="yes", order=self.order, rare=self.rare,
+            seed=self.random_state, epochs=self.epochs,
+        )  # fmt: skip
+        request.check()
+        stages, runner = SynthesisStages(request), Runner(sys.stdout if self.verbose else None)
+        for stage in stages:
+            stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            runner.run(stage if self.verbose or stage.log else replace(stage, log=to / "prepare.log"))
+        self._open(stages.checkpoint, stages.data)
+        self._dtypes = dict(zip(names, frame.dtypes))
+        return self
+
+    def _open(self, checkpoint: Path, data: Path) -> None:
+        self._paths = ROOT / checkpoint, ROOT / data
+        self._model = TableModel.load(*self._paths)
+
+    @property
+    def model(self) -> TableModel:
+        """What was learnt.
+
+        Raises:
+            UserError: nothing yet.
+        """
+        if self._model is None:
+            raise UserError("this Table has learnt nothing yet: call fit, or Table.load")
+        return self._model
+
+    @property
+    def columns(self) -> list[str]:
+        """Of the frame that was learnt."""
+        return self.model.code.schema.names
+
+    def sample(self, n: int, where: str | None = None, random_state: int | None = None) -> "DataFrame":
+        """Exactly ``n`` new rows; see :meth:`TableModel.sample`.
+
+        Args:
+            n: rows, >= 1.
+            where: a condition, such as ``"age >= 40 and sex == 'F'"``.
+            random_state: another seed than the table's own.
+        """
+        condition = None if where is None else parse_condition(where, self.model.code.schema)
+        seed = self.random_state if random_state is None else random_state
+        drawn = self.model.sample(n, seed, condition)
+        return frame_of(drawn.names, drawn.rows, self._dtypes)
+
+    def impute(self, frame: "DataFrame", random_state: int | None = None) -> "DataFrame":
+        """A frame with its missing values drawn, given all others; index and columns stay."""
+        check_columns(frame, self.columns, "impute")
+        seed = self.random_state if random_state is None else random_state
+        holes = [[cell or None for cell in row] for row in cells_of(frame)]
+        rows = self.model.impute(holes, seed)
+        found = frame_of(self.columns, rows, {**self._dtypes})
+        found.index = frame.index
+        return found
+
+    def log_prob(self, frame: "DataFrame") -> NDArray[np.float64]:
+        """Log probability of each row in nats; -inf for what the table cannot hold."""
+        check_columns(frame, self.columns, "log_prob")
+        return np.array(self.model.log_prob(cells_of(frame)))
+
+    def predict(self, frame: "DataFrame", column: str) -> NDArray[Any]:
+        """A column's value given all other cells: the most probable category, or the expected number.
+
+        Args:
+            frame: of the same columns; what it has in ``column`` is not looked at.
+            column: of at most 1,000 possible values.
+
+        Raises:
+            UserError: the column has more, or is none that is modelled.
+        """
+        check_columns(frame, self.columns, "predict")
+        schema = self.model.code.schema
+        place = schema.place(column, "predict")
+        kind = schema.columns[place]
+        if kind.type in CATEGORIES:
+            values = list(kind.values)
+        elif kind.type in NUMBERS and (kind.high - kind.low) // kind.step < _MOST_VALUES:
+            values = [kind.cell(units) for units in range(kind.low, kind.high + 1, kind.step)]
+        else:
+            raise UserError(f"predict: column {column!r} ({kind.type}) has more than {_MOST_VALUES} values")
+        rows = cells_of(frame)
+        scores = np.empty((len(rows), len(values)))
+        for number, row in enumerate(rows):
+            scores[number] = self.model.log_prob([[*row[:place], one, *row[place + 1 :]] for one in values])
+        if kind.type in CATEGORIES:
+            return np.array(values, dtype=object)[scores.argmax(1)]
+        weights = np.exp(scores - scores.max(1, keepdims=True))
+        return (weights / weights.sum(1, keepdims=True)) @ np.array(values, dtype=float)
+
+    def save(self, path: str | Path) -> None:
+        """Write a folder that :meth:`load` reads; it appears whole or not at all.
+
+        Raises:
+            UserError: something is there already, or it cannot be written.
+        """
+        _ = self.model
+        checkpoint, data = self._paths
+        place = Place.look(path, "path")
+        if place.seen is not None:
+            raise UserError(f"{path} exists; name another folder")
+        with whole_folder(place) as folder:
+            (folder / _DATA).mkdir()
+            for name in [*TableManifest.load(data).files, MANIFEST]:
+                shutil.copyfile(data / name, folder / _DATA / name)
+            shutil.copyfile(checkpoint, folder / _CHECKPOINT)
+            settings = {"random_state": self.random_state, "order": self.order, "rare": self.rare}
+            digest, types = sha256(folder / _CHECKPOINT), types_to_json(self._dtypes)
+            write_sealed(folder / _NAME, {"settings": settings, "types": types, "checkpoint": digest})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Table":
+        """Read what :meth:`save` wrote; nothing in it is run.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        folder = Path(path)
+        try:
+            stated = read_sealed(folder / _NAME)
+            whole = stated is not None and stated["checkpoint"] == sha256(folder / _CHECKPOINT)
+        except OSError as error:
+            raise UserError(f"{path} is no saved Table: {error.strerror}: {error.filename}") from error
+        if stated is None or not whole:
+            raise UserError(f"{path} is damaged: its checksums do not hold; save the Table again")
+        table = cls(**stated["settings"])
+        table._dtypes = types_from_json(stated["types"], folder / _NAME)
+        table._open((folder / _CHECKPOINT).resolve(), (folder / _DATA).resolve())
+        return table

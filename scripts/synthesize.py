@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""A table in, exactly N new rows out.
+
+    python scripts/synthesize.py abalone.csv --target Rings --rows 3000 --to runs/abalone
+
+looks at the columns, trains a GPT-2 on the rows and draws new ones: each command is shown as it runs. The
+same command goes on after an interruption, and passes over what is done. With --where every new row fulfils
+a condition.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fairseq_plugin.augment.pipeline.stage import ROOT, Runner
+from fairseq_plugin.errors import plain_errors
+from fairseq_plugin.storage.lock import FolderLock
+from fairseq_plugin.synthesis.request import SynthesisRequest
+from fairseq_plugin.synthesis.stages import SynthesisStages
+from fairseq_plugin.tables.code.rows import FIXED, RANDOM
+from fairseq_plugin.tables.conditions import parse_condition
+from fairseq_plugin.tables.model import MOST_TRIES, TableModel
+from fairseq_plugin.tables.request import RARE
+from fairseq_plugin.tables.writing import write_table
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("table", type=Path, metavar="TABLE", help="rows to learn from (.csv, .tsv, .parquet, .feather)")
+    add("--to", type=Path, required=True, metavar="DIR", help="folder for everything that is written")
+    add("--rows", type=int, default=1000, metavar="N", help="new rows (default: 1000)")
+    add("--target", metavar="NAME", help="the column that models of the table shall predict")
+    add("--where", metavar="CONDITION", help="of every new row, such as \"age >= 40 and sex == 'F'\"")
+    add("--type", dest="types", action="append", default=[], metavar="NAME=TYPE",
+        help="what a column is, instead of a guess")  # fmt: skip
+    add("--schema", type=Path, metavar="FILE", help="a schema.json to follow, such as an edited one")
+    add("--header", choices=("auto", "yes", "no"), default="auto", help="does line 1 name the columns?")
+    add("--columns", metavar="A,B,...", help="names of the columns of a file without a header")
+    add("--order", choices=(FIXED, RANDOM), default=FIXED,
+        help="of columns in training; random: --where is exact for == on any column")  # fmt: skip
+    add("--rare", type=int, default=RARE, metavar="N",
+        help=f"values of fewer rows are not emitted whole (default: {RARE})")  # fmt: skip
+    add("--seed", type=int, default=1, help="of split, training and new rows (default: 1)")
+    add("--epochs", type=int, metavar="N", help="most passes over the table (default: by its size)")
+    add("--gamma", type=float, default=1.0, help="of ScaleGrad; 1 is maximum likelihood (default: 1)")
+    add("--most-tries", type=float, default=MOST_TRIES, metavar="N",
+        help=f"rows drawn per row asked for, at most (default: {MOST_TRIES:g})")  # fmt: skip
+    add("--overwrite", action="store_true", help="where an earlier run in --to had other data, start again")
+    return parser
+
+
+@plain_errors()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = build_parser().parse_args(argv)
+    request = SynthesisRequest(
+        **{field.name: getattr(args, field.name) for field in fields(SynthesisRequest)}
+    )
+    request.check()
+    began = time.monotonic()
+    request.to.mkdir(parents=True, exist_ok=True)
+    stages, runner = SynthesisStages(request), Runner()
+    with FolderLock(request.to / "synthesize", what=request.to):
+        for stage in stages:
+            if stage.log is not None:
+                stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            runner.run(stage)
+        model = TableModel.load(ROOT / stages.checkpoint, ROOT / stages.data)
+        where = None if request.where is None else parse_condition(request.where, model.code.schema)
+        drawn = model.sample(request.rows, request.seed, where, most_tries=request.most_tries)
+        path = request.to / f"rows{request.table.suffix if request.table.suffix == '.tsv' else '.csv'}"
+        write_table(path, drawn.names, drawn.rows, path.suffix[1:])
+    met = "" if where is None else f", {drawn.accepted:.1%} of {drawn.num_drawn:,} drawn ones met --where"
+    print(f"\nDone in {time.monotonic() - began:.0f} s: {path}, {len(drawn.rows):,} rows{met}")
+
+
+if __name__ == "__main__":
+    main()
