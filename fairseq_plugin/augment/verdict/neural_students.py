@@ -117,6 +117,10 @@ class NeuralStudent:
         """See :meth:`~fairseq_plugin.augment.verdict.students.Student.answers`."""
         if (alone := only_label(train, texts)) is not None:
             return alone
+        return self.fit(train, dev, seed, to_patience).probabilities(texts).argmax(axis=1)
+
+    def fit(self, train: Examples, dev: Examples, seed: int, to_patience: bool = False) -> "Fitted":
+        """Train it; arguments as of :meth:`answers`, with two labels or more."""
         index = _symbols(self.features(text) for _, text in train)
 
         def encode(text: str) -> Tensor:
@@ -132,8 +136,21 @@ class NeuralStudent:
                 found = _fit(network, train_set, dev_set, rate, seed, to_patience)
                 if best is None or found[0] > best[0]:
                     best = found
-            assert best is not None
-            return _logits(best[1], list(map(encode, texts))).argmax(dim=1).numpy()
+        assert best is not None
+        return Fitted(best[1], encode)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network, and how it reads a text."""
+
+    network: nn.Module
+    encode: Callable[[str], Tensor]
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """p(label | text), ``(N, L)``; at least one text."""
+        with _one_thread():
+            return _logits(self.network, list(map(self.encode, texts))).double().softmax(dim=1).numpy()
 
 
 NGRAM_BAG = NeuralStudent("n-gram embeddings", NgramBag, words_and_pairs, (0.01, 0.1))
