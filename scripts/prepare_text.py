@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--valid", metavar="PATH", help="validation text, of the same kind")
     add("--test", metavar="PATH", help="test text, of the same kind")
     add("--split", metavar="SHARES", help="instead of --valid and --test: cut TRAIN into contiguous parts, "
-        "such as 0.9,0.05,0.05, between documents; a single document between lines")  # fmt: skip
+        "such as 0.9,0.05,0.05, between documents; between lines where there are too few files")  # fmt: skip
     add("--to", metavar="DIR", required=True, help="folder to write, such as data-bin/NAME")
     add("--pattern", metavar="NAMES", default="*.txt", help="which files of a folder, several "
         "with commas, as in a shell: '*.md,*.py' (default: '*.txt')")  # fmt: skip

@@ -57,8 +57,17 @@ class Inputs:
                 for text, new in self._documents(split):
                     yield split, text, new
             return
-        at_lines = self.documents == "file" and len(self.files["train"]) == 1
+        at_lines = self.documents == "file" and not self._splits_fit_between_files(self.shares)
         yield from cut_by_share(self._documents("train"), self.shares, self.total_bytes, at_lines)
+
+    def _splits_fit_between_files(self, shares: Mapping[str, float]) -> bool:
+        """Whether each split begins with a file when train is cut between files only."""
+        left, done, limit, total = [*shares.values()], 0, 0.0, self.total_bytes
+        for path in self.files["train"]:
+            if left and done >= limit:
+                limit += left.pop(0) * total
+            done += path.stat().st_size
+        return not left
 
     def _documents(self, split: str) -> Iterator[tuple[str, bool]]:
         for path in self.files[split]:
@@ -82,9 +91,7 @@ class Inputs:
         if self.shares is None:
             return f"the {split} split is empty: {FLAGS[split]} {self.files[split][0]} holds no text"
         shares = ",".join(f"{share:g}" for share in self.shares.values())
-        what = {"file": "lines" if len(self.files["train"]) == 1 else "files"}.get(
-            self.documents, "documents"
-        )
+        what = {"file": "lines"}.get(self.documents, "documents")
         return (
             f"the {split} split is empty: --split {shares} cuts between {what}, and there are too few of "
             "them; give a longer text, other shares, another --documents, or name files by --valid and --test"

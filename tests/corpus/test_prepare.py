@@ -167,6 +167,16 @@ def test_a_pattern_takes_other_names_and_folders_below_but_nothing_hidden_or_lin
     assert folder.read_text(tmp_path / "prepared", "train") == "ABC"
 
 
+def test_too_few_files_for_the_shares_are_cut_between_lines(tmp_path):
+    (tmp_path / "in").mkdir()
+    lines = [f"line {n}\n" for n in range(60)]
+    for name, part in (("a.txt", lines[:30]), ("b.txt", lines[30:])):
+        write(tmp_path / "in", name, "".join(part))
+    prepare(request_for(tmp_path, tmp_path / "in", split=(0.9, 0.1)))
+    train, valid = (folder.read_text(tmp_path / "prepared", split) for split in ("train", "valid"))
+    assert train + valid == "".join(lines) and 40 <= len(valid) <= 60 and valid.startswith("line ")
+
+
 def test_a_split_by_shares(tmp_path):
     prepared, data = prepare_text(tmp_path, "\n".join(sentences(200)), split=(0.8, 0.1, 0.1))
     texts = [folder.read_text(data, split) for split in ("train", "valid", "test")]
