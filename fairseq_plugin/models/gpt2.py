@@ -39,6 +39,7 @@ from fairseq_plugin.models.gpt2_heads import (
 )
 from fairseq_plugin.pretrained.checkpoint_weights import check_state, require_same_dictionary
 from fairseq_plugin.pretrained.hf_folder import load_weights
+from fairseq_plugin.text.one_line import CodecBpe
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,33 @@ class GPT2LanguageModel(FairseqLanguageModel):
         if cfg.compile:
             model.decoder.gpt2.compile(dynamic=True)
         return model
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_name_or_path: str,
+        checkpoint_file: str = "checkpoint_best.pt",
+        data_name_or_path: str = ".",
+        **kwargs: Any,
+    ) -> Any:
+        """fairseq's hub interface: ``sample`` takes texts and gives what follows them, as text.
+
+            gpt2 = GPT2LanguageModel.from_pretrained("runs/x", "checkpoint_best.pt", "data-bin/x")
+            gpt2.sample(["The plot"], beam=1, sampling=True, sampling_topp=0.9, max_len_b=60)
+
+        The tokenizer is that of the data; fairseq alone would read and print its ids.
+
+        Args:
+            model_name_or_path: folder of the checkpoint.
+            checkpoint_file: its name.
+            data_name_or_path: the prepared data folder.
+            **kwargs: settings to replace in the checkpoint's.
+        """
+        hub = super().from_pretrained(model_name_or_path, checkpoint_file, data_name_or_path, **kwargs)
+        codec = codec_of(hub.task)
+        if hub.bpe is None and codec is not None:
+            hub.bpe = CodecBpe(codec)
+        return hub
 
     @plain_errors()
     def forward(

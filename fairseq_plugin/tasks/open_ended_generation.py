@@ -156,7 +156,8 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
         self, src_tokens: Sequence[torch.Tensor], src_lengths: Sequence[int], **kwargs: Any
     ) -> Prompts:
         """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
-        prompts = [[self.dictionary.eos(), *map(int, tokens)] for tokens in src_tokens]
+        end = self.dictionary.eos()  # which fairseq's hub interface also puts behind every text it encodes
+        prompts = [[end, *(one for one in map(int, tokens) if one != end)] for tokens in src_tokens]
         room = self._positions - max(map(len, prompts))
         if room < 1:
             prompt_sources.check_room(prompts, 1, self._positions)

@@ -317,3 +317,17 @@ def test_the_stock_command_gives_new_words(run_stock, text, learnt, tmp_path):
         tmp_path, *GREEDY,
     )  # fmt: skip
     assert {len(texts[0].split()) for texts in texts_of(tmp_path, "H").values()} == {12}
+
+
+def test_fairseqs_hub_interface_takes_and_gives_texts(text, learnt, gpt2):
+    """What ``fairseq-interactive`` would print for the same words, greedily."""
+    from fairseq_plugin.models.gpt2 import GPT2LanguageModel
+
+    where = (str(learnt.folder), learnt.checkpoint.name, str(text.folder))
+    hub = GPT2LanguageModel.from_pretrained(*where)
+    found = hub.sample(["The cat", "Nobody"], beam=1, max_len_b=10)
+    codec, dictionary = hub.task.codec, hub.task.dictionary
+    for prompt, continued in zip(("The cat", "Nobody"), found):
+        tokens = [2, *(dictionary.index(str(one)) for one in codec.encode(prompt))]
+        new = greedy_by_hand(gpt2, tokens, 10)
+        assert continued == codec.decode(int(dictionary[one]) for one in new)
