@@ -2,7 +2,8 @@
 
 Sets of k training rows per class (and a valid set of k rows per class, which decides when to stop) are cut
 from larger ones; every setting is trained by fairseq-train, and its best checkpoint is measured on one test
-set that no training has seen: nats per character of a sentence given its label. Lower is better.
+set that no training has seen: nats per character of a sentence given its label. Lower is better. The seconds
+say little: other work ran beside some of the trainings.
 
     python benchmarks/training_defaults.py --data DIR     # DIR holds sst2/ and atis/; two hours on 2 cores
 
