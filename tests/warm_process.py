@@ -7,6 +7,7 @@ processes, and ``FRESH_PROCESSES=1 bash scripts/test.sh`` runs all commands in f
 
 import gc
 import json
+import logging
 import os
 import runpy
 import select
@@ -75,6 +76,7 @@ def _serve():
     """Fork a child for every request; in the child, return what it shall run."""
     for name in PRELOADED:
         __import__(name)
+    logging.root.handlers.clear()  # some module logs at its import; a command sets up its own lines
     gc.freeze()
     requests, answers, rest = os.dup(0), os.dup(1), b""
     null = os.open(os.devnull, os.O_RDWR)

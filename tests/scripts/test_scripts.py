@@ -49,7 +49,7 @@ HELP = """
 import runpy, sys
 for path in sys.argv[1:]:
     sys.argv = [path, "--help"]
-    print("==", path)
+    print("== script", path)
     try:
         runpy.run_path(path, run_name="__main__")
     except SystemExit as end:
@@ -67,7 +67,7 @@ def test_python_scripts_have_help_and_do_not_load_fairseq(repo_root, tmp_path):
         [sys.executable, "-c", HELP, *scripts], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    parts = done.stdout.split("== ")[1:]
+    parts = done.stdout.split("== script ")[1:]
     assert [part.partition("\n")[0] for part in parts] == [str(path) for path in scripts]
     for part in parts:
         assert "usage: " in part
