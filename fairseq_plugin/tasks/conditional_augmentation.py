@@ -8,7 +8,6 @@ from typing import Any, Optional, cast
 
 import numpy as np
 import torch
-from fairseq import utils
 from fairseq.data import Dictionary, FairseqDataset, data_utils
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
@@ -33,9 +32,10 @@ from fairseq_plugin.tasks.decoding_flags import (
     least_length,
 )
 from fairseq_plugin.tasks.label_perplexity import LabelPerplexity
-from fairseq_plugin.tasks.prompted import Prompted, check_max_tokens, continue_all, put_before
+from fairseq_plugin.tasks.prompted import check_max_tokens, continue_all, put_before
 from fairseq_plugin.tasks.stock_search import StockSearch
 from fairseq_plugin.tasks.verified_checkpoints import VerifiedCheckpoints
+from fairseq_plugin.tasks.whole_examples import WholeExamples
 from fairseq_plugin.text.codec import Codec, load_codec
 from fairseq_plugin.text.one_line import CodecBpe, OneLineBpe, unescape
 
@@ -79,10 +79,11 @@ class ConditionalAugmentationConfig(FairseqDataclass):
 
 
 @register_task(TASK, dataclass=ConditionalAugmentationConfig)
-class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
+class ConditionalAugmentationTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
     """One example per sentence: the label's text and a separator as prompt, a sentence, the end token."""
 
     record_kind = AUGMENT
+    example_is = "sentence"
     cfg: Any  # a ConditionalAugmentationConfig, as fairseq's DictConfig
 
     def __init__(self, cfg: Any, dictionary: Dictionary, manifest: Manifest) -> None:
@@ -90,7 +91,6 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
         self.dictionary = dictionary
         self.manifest = manifest
         self._codec: Codec | None = None
-        self._model: Any = None  # the last model built; eval-lm does not hand it to the data loader
         self._record: GenerationRecord | None = None
         self._sample_ids = SampleIds(())  # of --gen-subset augment, once it is loaded
 
@@ -185,10 +185,8 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
     def build_dataset_for_inference(
         self, src_tokens: Sequence[torch.Tensor], src_lengths: Sequence[int], **kwargs: Any
     ) -> Prompts:
-        """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
-        prompts = [[self.dictionary.eos(), *map(int, tokens)] for tokens in src_tokens]
-        for prompt in prompts:
-            self.typed.add(prompt)
+        """Prompts of ``fairseq-interactive``."""
+        prompts = self.typed_prompts(src_tokens)
         max_new = self._max_new(max(map(len, prompts)))
         return Prompts(range(len(prompts)), prompts, self.dictionary.pad(), max_new)
 
@@ -207,49 +205,21 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
             tokens.append(torch.tensor(prompt))
         return tokens, [len(one) for one in tokens]
 
-    def eval_lm_dataloader(
-        self,
-        dataset: FairseqDataset,
-        max_tokens: int | None = 36000,
-        batch_size: int | None = None,
-        max_positions: Any = None,
-        num_shards: int = 1,
-        shard_id: int = 0,
-        num_workers: int = 1,
-        data_buffer_size: int = 10,
-        context_window: int = 0,
-    ) -> LabelPerplexity:
+    def eval_lm_dataloader(self, dataset: FairseqDataset, **flags: Any) -> LabelPerplexity:
         """Batches of whole examples for ``fairseq-eval-lm``, observed by label."""
-        with plain_errors():
-            if context_window:
-                raise UserError("--context-window does not go with one example per sentence; leave it out")
-            batches = self.get_batch_iterator(
-                dataset,
-                max_tokens=max_tokens,
-                max_sentences=batch_size,
-                max_positions=max_positions,
-                num_shards=num_shards,
-                shard_id=shard_id,
-                num_workers=num_workers,
-                data_buffer_size=data_buffer_size,
-            ).next_epoch_itr(shuffle=False)
-        names = [label.name for label in self.manifest.labels]
+        batches, names = self.whole_batches(dataset, **flags), [label.name for label in self.manifest.labels]
         return LabelPerplexity(batches, self._model, names, self.dictionary.pad(), self.cfg.results_path)
 
     # -- model and generation ---------------------------------------------------------------------------
 
-    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        with plain_errors():
-            model = super().build_model(cfg, from_checkpoint)
-            positions: Any = utils.resolve_max_positions(model.max_positions())
-            longest = max((split.longest for split in self.manifest.splits.values()), default=0)
-            if positions is not None and longest > positions:
-                raise UserError(
-                    f"the longest example has {longest} tokens but the model has {positions} positions: "
-                    f"raise --n-positions, or prepare the data again with --max-tokens {positions}"
-                )
-        self._model, self._positions = model, int(positions or sys.maxsize)
-        return model
+    def longest_example(self) -> int:
+        return max((split.longest for split in self.manifest.splits.values()), default=0)
+
+    def does_not_fit(self, longest: int, positions: int) -> str:
+        return (
+            f"the longest example has {longest} tokens but the model has {positions} positions: "
+            f"raise --n-positions, or prepare the data again with --max-tokens {positions}"
+        )
 
     @plain_errors()
     def build_generator(
@@ -332,14 +302,3 @@ class ConditionalAugmentationTask(Prompted, VerifiedCheckpoints, FairseqTask):
     def codec_end_id(self) -> int | None:
         """The tokenizer's own id for the end of a text, which ``</s>`` stands for; ``None``: it has none."""
         return self._load_codec().end_id
-
-    @property
-    def source_dictionary(self) -> Dictionary:
-        return self.dictionary
-
-    @property
-    def target_dictionary(self) -> Dictionary:
-        return self.dictionary
-
-    def max_positions(self) -> None:
-        return None  # the model's own positions are the limit

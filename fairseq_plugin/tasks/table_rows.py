@@ -1,7 +1,6 @@
 """``--task table_rows``: learn the rows of a table and write new ones."""
 
 import dataclasses
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any, Optional, cast
 
 import torch
-from fairseq import utils
 from fairseq.data import Dictionary, FairseqDataset, data_utils
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
@@ -31,8 +29,9 @@ from fairseq_plugin.tables.writing import line_of, write_table
 from fairseq_plugin.tasks.column_scores import ColumnScores
 from fairseq_plugin.tasks.decoding_flags import check_flags, choose_decoder
 from fairseq_plugin.tasks.prompt_decoders import PromptDecoder
-from fairseq_plugin.tasks.prompted import Prompted, continue_all, put_before
+from fairseq_plugin.tasks.prompted import continue_all, put_before
 from fairseq_plugin.tasks.verified_checkpoints import VerifiedCheckpoints
+from fairseq_plugin.tasks.whole_examples import WholeExamples
 from fairseq_plugin.text.one_line import OneLineBpe
 
 TASK = "table_rows"
@@ -60,10 +59,11 @@ class TableRowsConfig(FairseqDataclass):
 
 
 @register_task(TASK, dataclass=TableRowsConfig)
-class TableRowsTask(Prompted, VerifiedCheckpoints, FairseqTask):
+class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
     """One example per row of a table; only symbols that make rows have a probability."""
 
     record_kind = ROWS
+    example_is = "row"
     cfg: Any  # a TableRowsConfig, as fairseq's DictConfig
     codec_end_id = None  # of the model: the dictionary's symbols are no tokenizer's ids
     codec = None
@@ -73,7 +73,6 @@ class TableRowsTask(Prompted, VerifiedCheckpoints, FairseqTask):
         self.dictionary, self.manifest = dictionary, manifest
         self.code = load_code(cfg.data, manifest)
         self.cells = RowCells(self.code)
-        self._model: Any = None  # the last model built; eval-lm does not hand it to the data loader
         self._written: dict[int, list[str]] = {}  # rows of --gen-subset rows by number
 
     @classmethod
@@ -159,49 +158,26 @@ class TableRowsTask(Prompted, VerifiedCheckpoints, FairseqTask):
     def build_dataset_for_inference(
         self, src_tokens: Sequence[torch.Tensor], src_lengths: Sequence[int], **kwargs: Any
     ) -> Prompts:
-        """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
-        prompts = [[self.dictionary.eos(), *map(int, tokens)] for tokens in src_tokens]
-        for prompt in prompts:
-            self.typed.add(prompt)
+        """Prompts of ``fairseq-interactive``."""
+        prompts = self.typed_prompts(src_tokens)
         return Prompts(range(len(prompts)), prompts, self.dictionary.pad(), self.code.longest)
 
-    def eval_lm_dataloader(
-        self,
-        dataset: FairseqDataset,
-        max_tokens: int | None = 36000,
-        batch_size: int | None = None,
-        max_positions: Any = None,
-        num_shards: int = 1,
-        shard_id: int = 0,
-        num_workers: int = 1,
-        data_buffer_size: int = 10,
-        context_window: int = 0,
-    ) -> ColumnScores:
+    def eval_lm_dataloader(self, dataset: FairseqDataset, **flags: Any) -> ColumnScores:
         """Batches of whole rows for ``fairseq-eval-lm``, observed by column."""
-        with plain_errors():
-            if context_window:
-                raise UserError("--context-window does not go with one example per row; leave it out")
-        batches = self.get_batch_iterator(
-            dataset, max_tokens=max_tokens, max_sentences=batch_size, max_positions=max_positions,
-            num_shards=num_shards, shard_id=shard_id, num_workers=num_workers,
-            data_buffer_size=data_buffer_size,
-        ).next_epoch_itr(shuffle=False)  # fmt: skip
+        batches = self.whole_batches(dataset, **flags)
         names = [self.code.schema.columns[place].name for place in self.code.order]
         return ColumnScores(batches, self._model, names, self.dictionary.pad(), self.cfg.results_path)
 
     # -- model and generation ---------------------------------------------------------------------------
 
-    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        with plain_errors():
-            model = super().build_model(cfg, from_checkpoint)
-            positions: Any = utils.resolve_max_positions(model.max_positions())
-            if positions is not None and self.code.longest > positions:
-                raise UserError(
-                    f"the longest row can have {self.code.longest} symbols but the model has {positions} "
-                    f"positions: give --n-positions {self.code.longest}"
-                )
-        self._model, self._positions = model, int(positions or sys.maxsize)
-        return model
+    def longest_example(self) -> int:
+        return self.code.longest
+
+    def does_not_fit(self, longest: int, positions: int) -> str:
+        return (
+            f"the longest row can have {longest} symbols but the model has {positions} "
+            f"positions: give --n-positions {longest}"
+        )
 
     def _flags(self, args: Any) -> Namespace:
         """Generation flags with the length of rows, which the code knows."""
@@ -262,17 +238,6 @@ class TableRowsTask(Prompted, VerifiedCheckpoints, FairseqTask):
     def build_bpe(self, args: Any) -> OneLineBpe:
         """Rows are printed as lines of a CSV file, with escapes for line breaks."""
         return OneLineBpe(_RowsAsText(self.cells))
-
-    @property
-    def source_dictionary(self) -> Dictionary:
-        return self.dictionary
-
-    @property
-    def target_dictionary(self) -> Dictionary:
-        return self.dictionary
-
-    def max_positions(self) -> None:
-        return None  # the model's own positions are the limit
 
 
 class _RowsAsText:
