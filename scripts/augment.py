@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
 from fairseq_plugin.augment.jobs.flags import add_output_flags
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
-from fairseq_plugin.augment.pipeline.stage import Runner
 from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.augment.report_inputs import read_verdict
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.reports.display import visible
+from fairseq_plugin.stages.stage import Runner
 from fairseq_plugin.storage.lock import FolderLock
 from fairseq_plugin.text.table import isolated
 

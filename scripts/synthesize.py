@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fairseq_plugin.augment.pipeline.stage import ROOT, Runner
 from fairseq_plugin.errors import plain_errors
+from fairseq_plugin.stages.stage import ROOT, Runner
 from fairseq_plugin.storage.lock import FolderLock
 from fairseq_plugin.synthesis.request import SynthesisRequest
 from fairseq_plugin.synthesis.stages import SynthesisStages

@@ -72,7 +72,7 @@ def _fill(building: Path, request: Request, inputs: Inputs, codec: Codec) -> Tex
         encoded = encode_in_order(jobs, codec, indices, request.workers)
     writers = _write_splits(building, encoded, num_symbols, inputs)
     _check_splits(writers, inputs)
-    write_dictionary(building, codec, writers["train"].occurrences)
+    write_dictionary(building, dictionary_ids(codec), writers["train"].occurrences)
     codec.save(building)
     manifest = TextManifest(
         codec=codec.kind,

@@ -3,10 +3,11 @@
 import itertools
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from fairseq_plugin.errors import UserError
+from fairseq_plugin.extras import require_extra
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.labelled.source import Row, SourceSpec
 
@@ -20,14 +21,8 @@ def require_pyarrow() -> Any:
     Raises:
         UserError: it is not installed.
     """
-    try:
-        import pyarrow.parquet  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise UserError(
-            "--format parquet needs pyarrow, which is not installed: pip install "
-            "'fairseq-scalegrad[parquet]', or give --format jsonl"
-        ) from error
-    return pyarrow
+    require_extra("pyarrow.parquet", "--format parquet", "parquet", ", or give --format jsonl")
+    return sys.modules["pyarrow"]
 
 
 def write_parquet(

@@ -213,7 +213,7 @@ def _fill(building: Path, manifest: Manifest, codec: Codec, encoded: Mapping[str
         binary.write_split(building, split, examples.items, labels, lines, manifest.vocabulary)
         write_cells(building, split, examples.rows)
     counts = np.bincount(np.concatenate(encoded["train"].items), minlength=manifest.vocabulary)
-    write_dictionary(building, codec, counts)
+    write_dictionary(building, dictionary_ids(codec), counts)
     codec.save(building)
     manifest.files = {path.name: sha256(path) for path in sorted(building.iterdir())}
     manifest.save(building)

@@ -5,7 +5,7 @@ id in the order of ids, so that a symbol is its id in decimal and nothing depend
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -58,14 +58,14 @@ def id_of_index(codec: Codec) -> NDArray[np.int64]:
     return np.array([-1] * NUM_SPECIALS + dictionary_ids(codec), dtype=np.int64)
 
 
-def write_dictionary(folder: str | os.PathLike[str], codec: Codec, counts: NDArray[np.int64]) -> None:
+def write_dictionary(folder: str | os.PathLike[str], ids: Iterable[int], counts: NDArray[np.int64]) -> None:
     """``dict.txt``: one line ``id count`` per id, in order of ids.
 
     Args:
         folder: an existing folder.
-        codec: the tokenizer.
+        ids: of the symbols, such as :func:`dictionary_ids` of a tokenizer.
         counts: occurrences in train by dictionary index, specials included.
     """
     with atomic_write(Path(folder) / DICTIONARY) as stream:
-        for index, token in enumerate(dictionary_ids(codec), start=NUM_SPECIALS):
+        for index, token in enumerate(ids, start=NUM_SPECIALS):
             stream.write(f"{token} {int(counts[index])}\n")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.extras import require_extra
 from fairseq_plugin.tables.reading import cell_of
 from fairseq_plugin.tables.schema import listed
 
@@ -17,11 +18,7 @@ def require_pandas() -> Any:
     Raises:
         UserError: it is not installed.
     """
-    try:
-        import pandas
-    except ImportError as error:
-        raise UserError("tables in Python need pandas: pip install 'fairseq-scalegrad[notebook]'") from error
-    return pandas
+    return require_extra("pandas", "a DataFrame", "notebook")
 
 
 def cells_of(frame: "DataFrame") -> list[list[str]]:

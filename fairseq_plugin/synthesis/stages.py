@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq_plugin.augment.pipeline.stage import Stage, flags, python, short, stock
-from fairseq_plugin.augment.pipeline.training_progress import TrainingProgress
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.stages.stage import Stage, flags, python, short, stock
+from fairseq_plugin.stages.training_progress import TrainingProgress
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
 from fairseq_plugin.synthesis.request import SynthesisRequest
 from fairseq_plugin.tables.code.rows import FIXED

@@ -1,6 +1,5 @@
 """``from fairseq_plugin import Table``: a DataFrame in, a DataFrame out."""
 
-import shutil
 import sys
 import tempfile
 from dataclasses import replace
@@ -10,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_plugin.augment.pipeline.stage import ROOT, Runner
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import sha256
-from fairseq_plugin.storage.folders import Place, whole_folder
-from fairseq_plugin.storage.manifest import NAME as MANIFEST
-from fairseq_plugin.storage.sealed import read_sealed, write_sealed
+from fairseq_plugin.stages.stage import ROOT, Runner, require_scripts
+from fairseq_plugin.storage.saved_model import CHECKPOINT, DATA, SavedKind
 from fairseq_plugin.synthesis.frames import (
     cells_of,
     check_columns,
@@ -37,7 +33,7 @@ from fairseq_plugin.tables.writing import write_table
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_NAME, _CHECKPOINT, _DATA = "table.json", "checkpoint.pt", "data"
+_KIND = SavedKind("Table")
 _MOST_VALUES = 1000  # of a column that predict looks at
 
 
@@ -84,8 +80,7 @@ class Table:
         require_pandas()
         if not len(frame):
             raise UserError("the frame has no rows")
-        if not (ROOT / "scripts" / "prepare_table.py").is_file():
-            raise UserError(f"{ROOT} holds no scripts/: training runs commands of the repository; clone it")
+        require_scripts()
         names = [str(name) for name in frame.columns]
         self._folder = tempfile.TemporaryDirectory(prefix="table-")
         to = Path(self._folder.name)
@@ -180,25 +175,21 @@ class Table:
         weights = np.exp(scores - scores.max(1, keepdims=True))
         return (weights / weights.sum(1, keepdims=True)) @ np.array(values, dtype=float)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write a folder that :meth:`load` reads; it appears whole or not at all.
+
+        Args:
+            path: of the folder.
+            overwrite: replace a saved Table.
 
         Raises:
             UserError: something is there already, or it cannot be written.
         """
         _ = self.model
         checkpoint, data = self._paths
-        place = Place.look(path, "path")
-        if place.seen is not None:
-            raise UserError(f"{path} exists; name another folder")
-        with whole_folder(place) as folder:
-            (folder / _DATA).mkdir()
-            for name in [*TableManifest.load(data).files, MANIFEST]:
-                shutil.copyfile(data / name, folder / _DATA / name)
-            shutil.copyfile(checkpoint, folder / _CHECKPOINT)
-            settings = {"random_state": self.random_state, "order": self.order, "rare": self.rare}
-            digest, types = sha256(folder / _CHECKPOINT), types_to_json(self._dtypes)
-            write_sealed(folder / _NAME, {"settings": settings, "types": types, "checkpoint": digest})
+        settings = {"random_state": self.random_state, "order": self.order, "rare": self.rare}
+        content = {"settings": settings, "types": types_to_json(self._dtypes)}
+        _KIND.save(path, content, data, TableManifest.load(data).files, checkpoint, overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> "Table":
@@ -207,15 +198,9 @@ class Table:
         Raises:
             UserError: it is missing or damaged.
         """
-        folder = Path(path)
-        try:
-            stated = read_sealed(folder / _NAME)
-            whole = stated is not None and stated["checkpoint"] == sha256(folder / _CHECKPOINT)
-        except OSError as error:
-            raise UserError(f"{path} is no saved Table: {error.strerror}: {error.filename}") from error
-        if stated is None or not whole:
-            raise UserError(f"{path} is damaged: its checksums do not hold; save the Table again")
+        folder = Path(path).absolute()
+        stated = _KIND.load(folder)
         table = cls(**stated["settings"])
-        table._dtypes = types_from_json(stated["types"], folder / _NAME)
-        table._open((folder / _CHECKPOINT).resolve(), (folder / _DATA).resolve())
+        table._dtypes = types_from_json(stated["types"], folder / _KIND.file_name)
+        table._open(folder / CHECKPOINT, folder / DATA)
         return table

@@ -7,7 +7,6 @@ up in train or valid; a row that cannot be read stops everything and is named.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write, sha256
-from fairseq_plugin.storage.dictionary import DICTIONARY, NUM_SPECIALS
+from fairseq_plugin.storage.dictionary import NUM_SPECIALS, write_dictionary
 from fairseq_plugin.storage.folders import check_place, publish_prepared
 from fairseq_plugin.storage.items import ItemWriter
 from fairseq_plugin.storage.manifest import NAME
@@ -129,8 +128,7 @@ def _fill(
                 )
             splits[split], rejected[split] = _write_other(building, split, other, code)
             sources[split] = _source(other, splits[split].rows + sum(map(len, rejected[split].values())))
-    with atomic_write(building / DICTIONARY) as stream:
-        stream.writelines(f"{index - NUM_SPECIALS} {counts[index]}\n" for index in _own(code))
+    write_dictionary(building, range(code.num_symbols - NUM_SPECIALS), counts)
     with atomic_write(building / SCHEMA) as stream:
         json.dump(code.schema.to_json(), stream, indent=1, ensure_ascii=False)
         stream.write("\n")
@@ -149,10 +147,6 @@ def _fill(
     )
     manifest.save(building)
     return manifest
-
-
-def _own(code: RowCode) -> range:
-    return range(NUM_SPECIALS, code.num_symbols)
 
 
 def _source(table: TableFile, num_rows: int) -> SourceTable:
@@ -216,7 +210,6 @@ def _write_other(
 ) -> tuple[SplitCounts, dict[str, list[int]]]:
     """Write a split of another file; rows that the code cannot hold are counted under their reason."""
     rejected: dict[str, list[int]] = {}
-    reasons: Counter[str] = Counter()
     with ExitStack() as stack:
         writer = _Split(stack, building, split, code.num_symbols)
         for rows, lines in table.chunks():
@@ -226,10 +219,9 @@ def _write_other(
                     items.append(code.encode(row))
                 except UserError as error:
                     rejected.setdefault(str(error), []).append(line)
-                    reasons[str(error)] += 1
             writer.add(items)
         counts = writer.counts()
     if not counts.rows:
-        why = reasons.most_common(1)[0][0] if reasons else "it has none"
+        why = max(rejected, key=lambda reason: len(rejected[reason]), default="it has none")
         raise UserError(f"{table.path}: none of its rows can be used: {why}")
     return counts, rejected

@@ -5,12 +5,13 @@ them, a null as "".
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.extras import require_extra
 from fairseq_plugin.labelled.records import Record, read_records
 from fairseq_plugin.tables.numbers import parse_number
 
@@ -66,15 +67,14 @@ class TableFile:
                 f"{path}: the ending {path.suffix!r} names no format; give --format {'|'.join(FORMATS)}"
             )
         if kind in COLUMNAR:
-            found = _columnar(path, kind, lambda table, _: list(table.schema.names))
-            return cls(path, kind, _checked_names(found, path))
+            return cls(path, kind, _checked_names(_columnar(path, kind).schema.names, path))
         first = next(read_records(path, kind, quoting=True), None)
         if first is None or first.cells in (None, [""]):
             problem = f": {first.problem}" if first is not None and first.problem else ""
             raise UserError(f"{path} holds no table: its first line is empty or cannot be read{problem}")
         cells = _cells(first, path)
         has_header = header == "yes" or (header == "auto" and not any(map(parse_number, cells)))
-        if names is not None and (has_header and header == "yes"):
+        if names is not None and header == "yes":
             raise UserError("--columns names the columns of a file without a header: add --header no")
         if names is not None:
             if len(names) != len(cells):
@@ -104,7 +104,7 @@ class TableFile:
 
     def _rows(self) -> Iterator[tuple[Row, int]]:
         if self.format in COLUMNAR:
-            yield from _columnar(self.path, self.format, _columnar_rows)
+            yield from _columnar_rows(_columnar(self.path, self.format))
             return
         records = read_records(self.path, self.format, quoting=True)
         if self.header:
@@ -137,25 +137,19 @@ def _checked_names(names: Sequence[str], path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _columnar(path: Path, kind: str, use: Callable[[Any, Any], Any]) -> Any:
-    """What ``use`` makes of an opened Parquet or Feather file and pyarrow."""
+def _columnar(path: Path, kind: str) -> Any:
+    """An opened Parquet or Feather file."""
+    parquet, ipc, pyarrow = (
+        require_extra(module, f"{path}: {kind}", "parquet", ", or give a CSV file")
+        for module in ("pyarrow.parquet", "pyarrow.ipc", "pyarrow")
+    )
     try:
-        import pyarrow  # type: ignore[import-not-found]
-        import pyarrow.ipc  # type: ignore[import-not-found]
-        import pyarrow.parquet  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise UserError(
-            f"{path}: {kind} needs pyarrow, which is not installed: pip install "
-            "'fairseq-scalegrad[parquet]', or give a CSV file"
-        ) from error
-    try:
-        opened = pyarrow.parquet.ParquetFile(path) if kind == "parquet" else pyarrow.ipc.open_file(path)
+        return parquet.ParquetFile(path) if kind == "parquet" else ipc.open_file(path)
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise UserError(f"{path} cannot be read as {kind}: {error}") from error
-    return use(opened, pyarrow)
 
 
-def _columnar_rows(opened: Any, _pyarrow: Any) -> Iterator[tuple[Row, int]]:
+def _columnar_rows(opened: Any) -> Iterator[tuple[Row, int]]:
     is_parquet = hasattr(opened, "iter_batches")
     batches = (
         opened.iter_batches(CHUNK_ROWS)

@@ -31,7 +31,7 @@ def write_folder(folder, splits=(("train", 60), ("valid", 12), ("test", 25)), vo
     codec = train_bytes_codec(texts[splits[0][0]], vocab_size)
     codec.save(folder)
     vocabulary = NUM_SPECIALS + len(dictionary_ids(codec))
-    write_dictionary(folder, codec, np.ones(vocabulary))
+    write_dictionary(folder, dictionary_ids(codec), np.ones(vocabulary))
     stated = {}
     for split, rows in texts.items():
         items = [np.array([*index_of_id(codec)[codec.encode(row)], EOS]) for row in rows]

@@ -14,6 +14,7 @@ from fairseq_plugin.augment.jobs.executors import MOST_DEATHS, ThisProcess, too_
 from fairseq_plugin.augment.jobs.job import Job
 from fairseq_plugin.augment.jobs.units import Unit
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.extras import require_extra
 
 
 class UnitActor:
@@ -39,7 +40,7 @@ class RayActors:
 
     def __init__(self, num_workers: int, device: str = "cpu") -> None:
         self._num_workers, self._device = num_workers, device
-        self._ray = _import_ray()
+        self._ray = require_extra("ray", "--executor ray", "ray", ", or give --executor local")
         self._started_here = False
         self._idle: list[Any] = []
 
@@ -91,14 +92,3 @@ class RayActors:
         if self._started_here:
             self._ray.shutdown()
             self._started_here = False
-
-
-def _import_ray() -> Any:
-    try:
-        import ray  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise UserError(
-            "--executor ray needs Ray, which is not installed: pip install 'fairseq-scalegrad[ray]', or give "
-            "--executor local"
-        ) from error
-    return ray

@@ -11,6 +11,7 @@ import numpy as np
 
 from fairseq_plugin.augment.judges.score_columns import LABEL_PROBABILITY, LOG_PROBABILITY
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.extras import require_extra
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.labelled.guess import Hints, choose_columns
 from fairseq_plugin.labelled.rows import label_name
@@ -145,13 +146,8 @@ def to_frame(
     Raises:
         UserError: pandas is not installed.
     """
-    try:
-        import pandas
-    except ImportError as error:
-        raise UserError(
-            "a DataFrame needs pandas: pip install 'fairseq-scalegrad[notebook]'; sample_rows() gives a "
-            "list of dicts without it"
-        ) from error
+    without = "; sample_rows() gives a list of dicts without it"
+    pandas = require_extra("pandas", "a DataFrame", "notebook", without)
     records = [dict(row) for row in rows]
     return pandas.DataFrame.from_records(records, columns=[*columns.names, *more])
 

@@ -11,8 +11,8 @@ from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate
 from fairseq_plugin.augment.jobs.progress import JobBar
 from fairseq_plugin.augment.jobs.quota import MOST_TRIES, Limits
 from fairseq_plugin.augment.notebook.trained import Trained
-from fairseq_plugin.augment.pipeline.stage import ROOT
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.stages.stage import ROOT
 from fairseq_plugin.storage.lock import FolderLock
 
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fairseq_plugin.augment.notebook.python_names import in_python
-from fairseq_plugin.augment.pipeline.stage import ROOT, Runner
 from fairseq_plugin.augment.pipeline.stages import Stages
-from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.stages.stage import Runner, require_scripts
 
 
 class _Everything:
@@ -40,11 +39,7 @@ def train_model(stages: Stages, verbose: bool, stacklevel: int) -> Manifest:
     Raises:
         UserError: a command failed, or its programs are not there.
     """
-    if not (ROOT / "scripts" / "prepare_labelled.py").is_file():
-        raise UserError(
-            f"{ROOT} holds no scripts/: training runs commands of the repository; clone it and "
-            "pip install -e it"
-        )
+    require_scripts()
     runner = Runner(sys.stdout if verbose else None)
     for stage in stages.model():
         if stage.prepares:  # it speaks for itself, which a notebook does not show

@@ -1,33 +1,21 @@
-"""A trained model with what its user calls things; saved, it is a folder whose every file has its digest.
-
-saved/
-  augmenter.json     settings, columns, labels, and the SHA-256 of the other files; sealed
-  checkpoint.pt      as fairseq-train wrote it; read without unpickling objects
-  data/              the prepared rows: fairseq's commands read the folder, too
-"""
+"""A trained model with what its user calls things."""
 
 import functools
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from fairseq_plugin.augment.judges.score_columns import ScoreColumns
 from fairseq_plugin.augment.notebook.frames import Columns, LabelValue, Table, label_value
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
-from fairseq_plugin.augment.pipeline.stage import ROOT
 from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import label_name
-from fairseq_plugin.storage.folders import Place, whole_folder
-from fairseq_plugin.storage.manifest import NAME as MANIFEST
-from fairseq_plugin.storage.sealed import read_sealed, write_sealed
+from fairseq_plugin.stages.stage import ROOT
+from fairseq_plugin.storage.saved_model import CHECKPOINT, DATA, SavedKind
 
-NAME, DATA, CHECKPOINT = "augmenter.json", "data", "checkpoint.pt"
-FORMAT, VERSION = "augmenter", 1
+KIND = SavedKind("Augmenter")
 SAVED_SETTINGS = ("gamma", "seed", "temperature", "top_k", "top_p", "max_len")
 
 
@@ -114,24 +102,13 @@ class Trained:
         Raises:
             UserError: something is there that must not be replaced, or it cannot be written.
         """
-        place = Place.look(path, "path")
-        if place.seen is not None and not (place.path / NAME).is_file():
-            raise UserError(f"{path} holds other things than a saved Augmenter; name another folder")
-        if place.seen is not None and not overwrite:
-            raise UserError(f"{path} exists; give overwrite=True to replace it, or name another folder")
         content: dict[str, object] = {
-            "format": FORMAT,
-            "version": VERSION,
             "settings": {name: getattr(self.stages.request, name) for name in SAVED_SETTINGS},
             "columns": asdict(self.columns),
             "labels": [[name, value] for name, value in self.labels.items()],
         }
-        with whole_folder(place) as folder:
-            (folder / DATA).mkdir()
-            for name in [*Manifest.load(self.data).files, MANIFEST]:
-                shutil.copyfile(self.data / name, folder / DATA / name)
-            shutil.copyfile(self.checkpoint, folder / CHECKPOINT)
-            write_sealed(folder / NAME, {**content, "files": _digests(folder)})
+        files = Manifest.load(self.data).files
+        KIND.save(path, content, self.data, files, self.checkpoint, overwrite)
 
     @classmethod
     def load(cls, path: str | Path, to: Path) -> "Trained":
@@ -145,34 +122,12 @@ class Trained:
             UserError: not such a folder, or a file of it is not the one that was saved.
         """
         path = Path(path).absolute()
-        content = _read(path)
-        if content["files"] != (found := _digests(path)):
-            differing = {*content["files"].items()} ^ {*found.items()}
-            names = ", ".join(sorted({name for name, _ in differing})[:3])
-            raise UserError(f"{path} is not as it was saved: {names}; restore it, or save again")
+        content = KIND.load(path)
         try:
             columns, labels = Columns(**content["columns"]), dict(content["labels"])
             settings = {name: content["settings"][name] for name in SAVED_SETTINGS}
             request = AugmentRequest(to=to, data=path / DATA, path=path / CHECKPOINT, **settings)
             request.check()
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path / NAME} is not one of this version: {error!r}") from error
+            raise UserError(f"{path / KIND.file_name} is not one of this version: {error!r}") from error
         return cls(Stages(request), columns, labels)
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file but the sealed one, by its name in the folder."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / NAME)
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = read_sealed(path / NAME)
-    except OSError as error:
-        raise UserError(f"{path} is no saved Augmenter: {NAME} cannot be read ({error.strerror})") from error
-    if content is None:
-        raise UserError(f"{path / NAME} is damaged: its digest is not its own; restore it, or save again")
-    if (content.get("format"), content.get("version")) != (FORMAT, VERSION):
-        raise UserError(f"{path / NAME} is not of this version ({FORMAT!r}, {VERSION}); save again")
-    return content

@@ -23,10 +23,10 @@ from fairseq_plugin.augment.jobs.quota import MOST_TRIES
 from fairseq_plugin.augment.pipeline.earlier_run import begin_run, check_source
 from fairseq_plugin.augment.pipeline.plan import BATCH_TOKENS, BATCHES_PER_UPDATE, Plan, plan, vocabulary
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
-from fairseq_plugin.augment.pipeline.stage import Stage, Watcher, flags, python, short, stock
-from fairseq_plugin.augment.pipeline.training_progress import TrainingProgress
 from fairseq_plugin.augment.verdict.quick import EXIT_STATUS
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.stages.stage import Stage, Watcher, flags, python, short, stock
+from fairseq_plugin.stages.training_progress import TrainingProgress
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
 
 TASK = ("--user-dir", "fairseq_plugin", "--task", "conditional_augmentation")

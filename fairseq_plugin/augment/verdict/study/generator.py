@@ -16,12 +16,12 @@ from fairseq_plugin.augment.jobs.job import Settings
 from fairseq_plugin.augment.jobs.quota import Limits
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
-from fairseq_plugin.augment.pipeline.stage import Runner
 from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.augment.verdict.study.request import StudyRequest
 from fairseq_plugin.augment.verdict.study.splits import ALL, Split, write_split
 from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.stages.stage import Runner
 from fairseq_plugin.storage.sealed import read_sealed, write_sealed
 
 _UNUSED = ("checkpoint_last.pt", "train.log")  # of a training: only its best checkpoint is needed

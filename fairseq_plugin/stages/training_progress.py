@@ -35,7 +35,7 @@ class TrainingProgress:
         self._best = math.inf
 
     def see(self, line: str) -> str | None:
-        """See :class:`~fairseq_plugin.augment.pipeline.stage.Watcher`."""
+        """See :class:`~fairseq_plugin.stages.stage.Watcher`."""
         record = _record(line)
         if record is None:
             return None

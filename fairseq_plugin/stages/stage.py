@@ -20,7 +20,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write, sha256
 from fairseq_plugin.storage.sealed import KEY, read_sealed, write_sealed
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 _LAST_LINES = 15  # of a command that failed without an error line of its own
 
 
@@ -183,6 +183,19 @@ def _environment(modules: Path | None) -> Mapping[str, str]:
     if modules is not None:  # only then: a file there could stand before a package of the same name
         given["PYTHONPATH"] = os.pathsep.join(filter(None, [str(modules), os.environ.get("PYTHONPATH")]))
     return given
+
+
+def require_scripts() -> None:
+    """Refuse to run stages where only the package is installed.
+
+    Raises:
+        UserError: our scripts are not there.
+    """
+    if not (ROOT / "scripts").is_dir():
+        raise UserError(
+            f"{ROOT} holds no scripts/: training runs commands of the repository; clone it and "
+            "pip install -e it"
+        )
 
 
 def python(script: str, *words: object) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairseq_plugin.augment.pipeline.training_progress import TrainingProgress
+from fairseq_plugin.stages.training_progress import TrainingProgress
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from fairseq_plugin.augment.pipeline.stage import ROOT, Runner, Stage, flags, short
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.stages.stage import ROOT, Runner, Stage, flags, short
 
 
 def stage(tmp_path, code, **options):
