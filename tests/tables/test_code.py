@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.dictionary import EOS
+from fairseq_plugin.tables.code.automaton import DONE
 from fairseq_plugin.tables.code.leaves import cut, grow
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM, RowCode
 from fairseq_plugin.tables.schema import KEY, Schema
@@ -58,6 +59,16 @@ def test_random_walks_are_rows(table, seed, order, rare):
         assert text[-1] == EOS
         cells = code.decode(text)
         assert code.encode([cell or "" for cell in cells]) == text or order == RANDOM
+
+
+def test_a_missing_text_has_one_code():
+    """Else its probability would be split between two ways to write the same row."""
+    code = code_of(["t"], [["a b"], [""]], types={"t": "text"})
+    missing = code.encode([""])
+    assert len(missing) == 2 and code.decode(missing) == [""]
+    low, count = (int(part[code.start_C[0]]) for part in (code.automaton.low_S, code.automaton.count_S))
+    alone = [one for one in range(low, low + count) if code.automaton.step(int(code.start_C[0]), one) == DONE]
+    assert alone == missing[:1]
 
 
 def test_the_code_survives_its_file(tmp_path):

@@ -23,14 +23,16 @@ class TextCode:
 
     Args:
         column: with ``max_bytes``.
-        first_symbol: of this column: a missing cell, where there are such, then the end, then bytes.
+        first_symbol: of this column: a missing cell, where there are such that are written as something, then
+            the end, then bytes. Where "" is missing, the end of an empty text says so: one cell, one code.
         builder: gets the states.
     """
 
     def __init__(self, column: Column, first_symbol: int, builder: AutomatonBuilder) -> None:
         self._column = column
-        self._missing = [first_symbol] if column.missing is not None else None
-        self._end = first_symbol + (self._missing is not None)
+        has_mark = column.missing is not None and not column.is_missing("")
+        self._end = first_symbol + has_mark
+        self._missing = [first_symbol] if has_mark else None
         self.num_symbols = self._end - first_symbol + 1 + len(_BYTES)
         self.longest = column.max_bytes + 1
         self._symbol_of_first = {byte: self._end + 1 + place for place, byte in enumerate(_FIRST_BYTES)}
@@ -67,7 +69,7 @@ class TextCode:
 
     def encode(self, cell: str) -> list[int] | None:
         if self._column.is_missing(cell):
-            return self._missing
+            return self._missing or [self._end]
         try:
             content = cell.encode("utf-8")
         except UnicodeEncodeError:
@@ -88,4 +90,5 @@ class TextCode:
         while symbols[at] != self._end:
             content.append(_BYTES[symbols[at] - self._end - 1])
             at += 1
-        return content.decode("utf-8"), at + 1
+        is_missing = not content and self._column.is_missing("")
+        return str(self._column.missing) if is_missing else content.decode("utf-8"), at + 1
