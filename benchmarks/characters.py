@@ -63,7 +63,7 @@ def result_of_ours(process, folder):
     loss = re.search(r"validation loss: \S+ bits per token, (\S+) nats per character", said)
     if status or not loss:
         raise SystemExit(f"error: imitate.sh failed; see {folder / 'imitate.log'}:\n{said[-2000:]}")
-    console = (folder / "train.console").read_text("utf-8", errors="replace")
+    console = (folder / "steps" / "train.log").read_text("utf-8", errors="replace")
     updates = max(map(int, re.findall(r'num_updates": "(\d+)"', console)))
     seconds = float(re.search(r"done training in ([\d.]+) seconds", console)[1])
     return {"best": float(loss[1]), "updates": updates, "seconds": round(seconds, 1)}

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairseq_plugin.augment.notebook.augmenter import Augmenter
+    from fairseq_plugin.imitation.generator import TextGenerator
     from fairseq_plugin.synthesis.table import Table
 
-__all__ = ["Augmenter", "Table"]
+__all__ = ["Augmenter", "Table", "TextGenerator"]
 
 
 def _in_script_of_ours() -> bool:
@@ -42,7 +43,7 @@ if find_spec("fairseq") is not None and not _in_script_of_ours():
 
 
 def __getattr__(name: str) -> Any:
-    """``from fairseq_plugin import Augmenter, Table``: the faces for notebooks, read when asked for."""
+    """``from fairseq_plugin import Augmenter, Table, TextGenerator``: for notebooks, read when asked for."""
     if name == "Augmenter":
         from fairseq_plugin.augment.notebook.augmenter import Augmenter
 
@@ -51,4 +52,8 @@ def __getattr__(name: str) -> Any:
         from fairseq_plugin.synthesis.table import Table
 
         return Table
+    if name == "TextGenerator":
+        from fairseq_plugin.imitation.generator import TextGenerator
+
+        return TextGenerator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-# What quickstart.sh and imitate.sh share; they source it. Callers set ROOT and declare their options themselves.
+# What quickstart.sh sources, beside its own options. It sets ROOT.
 STEP=0
 
 die() {
@@ -28,9 +28,8 @@ make_folder() {
   mkdir -p "$1" 2>/dev/null || die "cannot make the folder --to $1"
 }
 
-# begin NAME DIR: the environment, and DIR for this run alone. Sets bin, STARTED and READY.
+# begin NAME DIR: the environment, and DIR for this run alone. Sets bin.
 begin() {
-  STARTED=$SECONDS
   bash "$ROOT/scripts/setup_env.sh"
   cd "$ROOT"
   # The stock commands greet everybody with seven warnings about Hydra; errors and logs are not warnings.
@@ -41,7 +40,6 @@ begin() {
   exec 9>"$2/.lock"
   $bin/python -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null ||
     die "another $1 works in $2; wait for it, or name another --to"
-  READY=$SECONDS
 }
 
 # title WORDS / shown COMMAND...: what comes, and the command as one could type it.
@@ -64,31 +62,4 @@ step() {
   shown "$@"
   "$@" </dev/null
   printf '(%d s)\n' $((SECONDS - start))
-}
-
-# quiet LOG SED COMMAND...: all it says goes to LOG, what the sed script picks out is shown; where the command
-# fails, its error line, or else its last words.
-quiet() {
-  local log=$1 pick=$2
-  shift 2
-  if ! "$@" </dev/null 2>&1 | tee "$log" | sed -unE "$pick"; then
-    ! grep -E '^error: ' "$log" >&2 || exit 1
-    tail -n 15 "$log" >&2
-    die "step $STEP failed; everything it said is in $log"
-  fi
-}
-
-# step_quiet LOG SED TITLE COMMAND...: step, for commands that say much.
-step_quiet() {
-  local log=$1 pick=$2 start=$SECONDS
-  title "$3"
-  shift 3
-  shown "$@"
-  quiet "$log" "$pick" "$@"
-  printf '(%d s; everything it said: %s)\n' $((SECONDS - start)) "$log"
-}
-
-# finished: the last lines begin so.
-finished() {
-  printf 'Done in %d s (and %d s for the environment).\n' $((SECONDS - READY)) $((READY - STARTED))
 }

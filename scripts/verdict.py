@@ -29,11 +29,9 @@ from fairseq_plugin.augment.verdict.bar import VerdictBar
 from fairseq_plugin.augment.verdict.by_labels import Verdict, verdict
 from fairseq_plugin.augment.verdict.quick import DO_NOT_USE, EXIT_STATUS, describe, judge_set
 from fairseq_plugin.errors import UserError, plain_errors
-from fairseq_plugin.evaluation.unigram import unigram_entropy
 from fairseq_plugin.files import atomic_write
+from fairseq_plugin.imitation.verdict import verdict_on_text
 from scripts import study_flags
-
-LEAST_GAIN = 0.1  # of the bits that frequencies alone give; below it the samples are not words
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -95,26 +93,6 @@ def of_labels(path: Path) -> Verdict:
     return verdict(labels, real, synthetic)
 
 
-def of_text(folder: Path, bits: float) -> Verdict:
-    """The verdict on a language model: does it know more than how often each token occurs?"""
-    path = folder / "dict.txt"
-    try:
-        counts = [int(line.rpartition(" ")[2]) for line in path.read_text("utf-8").split("\n") if line]
-        entropy = unigram_entropy(counts)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not a dictionary with counts; prepare the text again") from error
-    figures = f"{bits:.2f} bits per token, {entropy:.2f} from the frequencies of tokens alone"
-    if not bits < (1 - LEAST_GAIN) * entropy:
-        return Verdict(
-            f"Not worth using: the model has learnt hardly any context: {figures}. "
-            "More minutes or more text help.",
-            False,
-        )
-    return Verdict(f"The model has learnt context: {figures}.", True)
-
-
 @plain_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(arguments)
@@ -124,7 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.kind == "quick":
         said, status = of_set(args)
     else:
-        found = of_labels(Path(args.judged)) if args.kind == "labels" else of_text(Path(args.data), args.bits)
+        found = (
+            of_labels(Path(args.judged))
+            if args.kind == "labels"
+            else verdict_on_text(Path(args.data), args.bits)
+        )
         said, status = found.sentence, EXIT_STATUS[DO_NOT_USE] if found.is_worth_using is False else 0
     print(said)
     if status:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -34,6 +34,17 @@ class Watcher(Protocol):
     def close(self) -> None:
         """The command has ended."""
         ...
+
+
+class Everything:
+    """A watcher that shows every line."""
+
+    def see(self, line: str) -> str | None:
+        """The line itself."""
+        return line
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +104,13 @@ class Runner:
 
     Attributes:
         stream: where titles and shown lines go; None: nowhere (notebooks).
+        logs: folder for what stages without a log say: a notebook's cell does not show what a command prints
+            by itself. None: they print.
         num_stages: run or passed over so far.
     """
 
     stream: IO[str] | None = field(default_factory=lambda: sys.stdout)
+    logs: Path | None = None
     num_stages: int = 0
 
     def run(self, stage: Stage) -> int:
@@ -109,6 +123,8 @@ class Runner:
             UserError: it failed; with its own error line where it printed one.
         """
         self.num_stages += 1
+        if stage.log is None and self.logs is not None:
+            stage = replace(stage, log=self.logs / f"step-{self.num_stages}.log", watcher=Everything)
         self.say(f"\n== {self.num_stages}. {stage.title}")
         if stage.is_finished():
             self.say("already done, with the same settings and files")

@@ -20,19 +20,21 @@ class TrainingProgress:
     """
 
     def __init__(self, num_epochs: int, name: str = "training") -> None:
-        self._epochs = num_epochs
-        form = (
-            "{desc} {percentage:3.0f}% |{bar}| {n:.1f} of {total} epochs, at most {remaining} left{postfix}"
-        )
-        self._bar = tqdm(
-            total=num_epochs,
+        self._most = num_epochs
+        self._bar = self._make_bar(num_epochs, name, "{n:.1f} of {total} epochs")
+        self._best = math.inf
+
+    @staticmethod
+    def _make_bar(total: int, name: str, done: str) -> tqdm:
+        form = "{desc} {percentage:3.0f}% |{bar}| " + done + ", at most {remaining} left{postfix}"
+        return tqdm(
+            total=total,
             desc=name,
             disable=not sys.stderr.isatty(),
             leave=False,
             bar_format=form,
             mininterval=0.5,
         )
-        self._best = math.inf
 
     def see(self, line: str) -> str | None:
         """See :class:`~fairseq_plugin.stages.stage.Watcher`."""
@@ -41,16 +43,20 @@ class TrainingProgress:
             return None
         if "valid_loss" in record:
             return self._validation(record)
-        self._move(_number(record.get("update") or record.get("epoch")) or 0.0)
+        self._move(self._done(record))
         return None
+
+    def _done(self, record: dict[str, object]) -> float:
+        """Epochs done at a line of the log."""
+        return _number(record.get("update") or record.get("epoch")) or 0.0
 
     def close(self) -> None:
         """Take the bar away."""
         self._bar.close()
 
-    def _move(self, epochs_done: float) -> None:
-        if epochs_done > self._bar.n:
-            self._bar.update(min(epochs_done, self._epochs) - self._bar.n)
+    def _move(self, done: float) -> None:
+        if done > self._bar.n:
+            self._bar.update(min(done, self._most) - self._bar.n)
 
     def _validation(self, record: dict[str, object]) -> str:
         perplexity = _number(record.get("valid_ppl")) or math.nan
@@ -59,10 +65,41 @@ class TrainingProgress:
         is_best, self._best = loss < self._best, min(loss, self._best)
         epoch = int(_number(record.get("epoch")) or 0)
         shown = "" if accuracy is None else f", next-token accuracy {accuracy:.4f}"
-        self._move(epoch)
+        update = int(_number(record.get("valid_num_updates")) or 0)
+        self._move(self._done_at(epoch, update))
         self._bar.set_postfix_str(f", perplexity {perplexity:.2f}", refresh=False)
         better = "" if is_best else " (not better)"
-        return f"epoch {epoch}: validation perplexity {perplexity:.2f}{shown}{better}"
+        return f"{self._where(epoch, update)}: validation perplexity {perplexity:.2f}{shown}{better}"
+
+    def _done_at(self, epoch: int, update: int) -> float:
+        """What a validation says of the way so far."""
+        return epoch
+
+    def _where(self, epoch: int, update: int) -> str:
+        return f"epoch {epoch}"
+
+
+class UpdateProgress(TrainingProgress):
+    """Follows a training that has a number of updates, and validations inside epochs.
+
+    Args:
+        num_updates: most updates.
+        name: of the training, before the bar.
+    """
+
+    def __init__(self, num_updates: int, name: str = "training") -> None:
+        super().__init__(num_updates, name)
+        self._bar.close()
+        self._bar = self._make_bar(num_updates, name, "{n:.0f} of {total} updates")
+
+    def _done(self, record: dict[str, object]) -> float:
+        return _number(record.get("num_updates")) or 0.0
+
+    def _done_at(self, epoch: int, update: int) -> float:
+        return update
+
+    def _where(self, epoch: int, update: int) -> str:
+        return f"update {update:,}, epoch {epoch}"
 
 
 def _record(line: str) -> dict[str, object] | None:

@@ -27,6 +27,7 @@ LAYERS = {
     "augment": 5,
     "evaluation": 5,
     "synthesis": 5.5,
+    "imitation": 5.5,
     "bpe": 6,
     "criterions": 6,
     "models": 6,

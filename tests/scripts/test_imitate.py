@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from fairseq_plugin.storage.lock import FolderLock
+from scripts.imitate import main
 from scripts.reviews import make_reviews
 
 
@@ -36,7 +38,7 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path):
     assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
     out = tmp_path / "out"
     names = {path.name for path in out.iterdir()}
-    assert {"training.png", "training.svg", "training-epochs.png", "samples.md", "recipe", "trained"} <= names
+    assert {"training.png", "training.svg", "samples.md", "recipe", "steps"} <= names
     page = (out / "samples.md").read_text("utf-8")
     assert re.findall("^## (.*)$", page, re.M) == ["temperature 0.5", "temperature 0.8", "temperature 1.0"]
     assert page.count(r"> <b>The \*plot\* \\ of</b>") == 3 and page.count("> <b>A</b>\\\n> <b>film</b>") == 3
@@ -57,16 +59,16 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path):
     again = shell("imitate.sh", *words)
 
     assert again.returncode == status, again.stdout[-3000:] + again.stderr[-3000:]
-    assert "fairseq-train" not in again.stdout
+    assert "already done, with the same settings and files" in again.stdout
     assert (out / "checkpoints" / "checkpoint_best.pt").read_bytes() == checkpoint
     assert (out / "samples.md").read_text("utf-8") == page
 
-    (out / "trained").unlink()  # killed while fairseq copied its last checkpoint
+    (out / "steps" / "train.json").unlink()  # killed while fairseq copied its last checkpoint
     last = out / "checkpoints" / "checkpoint_last.pt"
     last.write_bytes(last.read_bytes()[:5000])
     torn = shell("imitate.sh", *words)
     assert torn.returncode in (0, 3), torn.stdout[-3000:] + torn.stderr[-3000:]
-    console = (out / "train.console").read_text("utf-8")
+    console = (out / "steps" / "train.log").read_text("utf-8")
     assert "going on from" in console and "Loaded checkpoint" in console
 
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
@@ -79,18 +81,20 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path):
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ((), "which text? bash scripts/imitate.sh FILE; see --help"),
-        (("no-such-file",), "there is no file no-such-file"),
-        (("{text}", "--minutes", "soon"), "--minutes soon must be a number above 0"),
+        (("no-such-file",), "there is no file no-such-file; name a UTF-8 text, or a folder of texts"),
         (("{text}", "--minutes", "0"), "--minutes 0 must be a number above 0"),
-        (("{text}", "--gamma", "none"), "--gamma none must be a number above 0"),
-        (("{text}", "--seed", "1.5"), "--seed 1.5 must be a whole number, at least 0"),
+        (("{text}", "--gamma", "2"), "--gamma 2 must be in (0, 1]; 1 is maximum likelihood"),
+        (("{text}", "--seed", "-1"), "--seed -1 must be between 0 and 2^32 - 1"),
         (("{text}", "--from", "no-such-folder"), "--from no-such-folder is not a folder"),
-        (("{text}", "--minutes"), "--minutes needs a value; see --help"),
-        (("{text}", "--minute", "3"), "unknown option '--minute'; see bash scripts/imitate.sh --help"),
-        (("{text}", "other.txt"), "one text at a time, not {text} and other.txt; see --help"),
     ],
 )
-def test_a_mistake_gives_one_line_before_anything_is_done(shell, text, words, error):
-    done = shell("imitate.sh", *(word.format(text=text) for word in words))
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {error.format(text=text)}\n")
+def test_a_mistake_gives_one_line_before_anything_is_done(text, tmp_path, words, error, capsys):
+    with pytest.raises(SystemExit, match=f"^error: {re.escape(error)}$"):
+        main([*(word.format(text=text) for word in words), "--to", str(tmp_path / "out")])
+    assert capsys.readouterr().out == "" and not (tmp_path / "out").exists()
+
+
+def test_a_second_run_in_a_folder_waits_for_nobody(text, tmp_path):
+    (tmp_path / "out").mkdir()
+    with FolderLock(tmp_path / "out" / "imitate"), pytest.raises(SystemExit, match="--to .* is in use by"):
+        main([str(text), "--to", str(tmp_path / "out")])

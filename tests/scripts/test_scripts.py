@@ -13,7 +13,7 @@ SHELL = (
     "scripts/imitate.sh",
     ".ci/run",
 )
-SOURCED = "scripts/common.sh"  # by quickstart.sh and imitate.sh
+SOURCED = "scripts/common.sh"  # by quickstart.sh
 
 
 @pytest.mark.parametrize("name", SHELL)

@@ -1,7 +1,7 @@
 """Errors speak of the commands' flags; in Python these have the names of arguments."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 
@@ -37,20 +37,24 @@ _NAMES = {
 }
 
 
-def in_python(message: str) -> str:
-    """The flags in a message, by the names of our arguments; others stay as they are.
+def in_python(message: str, names: Mapping[str, str] = _NAMES) -> str:
+    """The flags in a message, by the names of arguments; others stay as they are.
+
+    Args:
+        message: of an error.
+        names: argument of each flag, without dashes; the default ones are those of ``Augmenter``.
 
     >>> in_python("--max-len 0 must be at least 1; --max-tokens 3")
     'max_len 0 must be at least 1; --max-tokens 3'
     """
-    return re.sub(r"--([a-z][a-z0-9-]*)", lambda found: _NAMES.get(found[1], found[0]), message)
+    return re.sub(r"--([a-z][a-z0-9-]*)", lambda found: names.get(found[1], found[0]), message)
 
 
 @contextmanager
-def arguments_named() -> Iterator[None]:
-    """Name arguments instead of flags in a :class:`UserError`."""
+def arguments_named(names: Mapping[str, str] = _NAMES) -> Iterator[None]:
+    """Name arguments instead of flags in a :class:`UserError`; ``names`` as for :func:`in_python`."""
     try:
         yield
     except UserError as error:
-        error.args = (in_python(str(error)), *error.args[1:])
+        error.args = (in_python(str(error), names), *error.args[1:])
         raise

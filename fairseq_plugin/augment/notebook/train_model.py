@@ -9,17 +9,7 @@ from dataclasses import replace
 from fairseq_plugin.augment.notebook.python_names import in_python
 from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.stages.stage import Runner, require_scripts
-
-
-class _Everything:
-    """Shows every line."""
-
-    def see(self, line: str) -> str | None:
-        return line
-
-    def close(self) -> None:
-        """Nothing to close."""
+from fairseq_plugin.stages.stage import Everything, Runner, require_scripts
 
 
 def train_model(stages: Stages, verbose: bool, stacklevel: int) -> Manifest:
@@ -43,7 +33,7 @@ def train_model(stages: Stages, verbose: bool, stacklevel: int) -> Manifest:
     runner = Runner(sys.stdout if verbose else None)
     for stage in stages.model():
         if stage.prepares:  # it speaks for itself, which a notebook does not show
-            stage = replace(stage, log=stages.request.to / "prepare.log", watcher=_Everything)
+            stage = replace(stage, log=stages.request.to / "prepare.log", watcher=Everything)
         runner.run(stage)
         if stage.prepares:
             told = [*left_out(Manifest.load(stages.data).rejected), *stages.plan().warnings]

@@ -1,0 +1,1 @@
+"""From a text to its style: the stages of ``imitate.sh``; ``from fairseq_plugin import TextGenerator``."""
