@@ -11,8 +11,9 @@ from benchmarks.study_tables import DECODINGS, MLE, paired_ratio
 
 # Okabe and Ito's colours, told apart by all, twice: the second time with another mark.
 STYLES = {
-    "mle": ("#000000", "o"), "sg-0.2": ("#d55e00", "o"), "sg-0.5": ("#e69f00", "o"), 
-    "sg-0.8": ("#cfb000", "o"), "sg-ramp": ("#d55e00", "s"), "ul-token": ("#0072b2", "^"), "ul-sequence": ("#56b4e9", "^"),
+    "mle": ("#000000", "o"), "sg-0.2": ("#d55e00", "o"), "sg-0.5": ("#e69f00", "o"),
+    "sg-0.8": ("#cfb000", "o"), "sg-ramp": ("#d55e00", "s"), "ul-token": ("#0072b2", "^"),
+    "ul-sequence": ("#56b4e9", "^"),
     "ct": ("#009e73", "D"), "ditto": ("#cc79a7", "v"), "riro": ("#777777", "P"),
 }  # fmt: skip
 

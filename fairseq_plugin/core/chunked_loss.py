@@ -32,7 +32,14 @@ import torch
 
 from fairseq_plugin.core.allowed_symbols import AllowedSymbols
 from fairseq_plugin.core.cpu_products import fast_fp32_products
-from fairseq_plugin.core.loss_results import Results, collect, scored_positions, sum_blocks, times
+from fairseq_plugin.core.loss_results import (
+    Results,
+    block_size_cpu,
+    collect,
+    scored_positions,
+    sum_blocks,
+    times,
+)
 from fairseq_plugin.core.position_rules import (
     BlockResult,
     LossParts,
@@ -47,8 +54,6 @@ from fairseq_plugin.core.seen_tokens import check_tokens
 CHUNK_SIZE_CPU = 512
 CHUNK_SIZE_CPU_HALF = 1024  # half-precision products are 4 times faster, so dW's traffic weighs more
 CHUNK_SIZE_CUDA = 4096
-# Positions of one softmax on the CPU: 32 x 50,304 float32 logits are 6 MB and stay in the cache.
-BLOCK_SIZE_CPU = 32
 # Symbols of one product for dloss/dW in half precision: 8,192 x 768 of them are 13 MB.
 SLICE_SYMBOLS = 8192
 
@@ -270,7 +275,8 @@ class _WeightGradient:
 
 def _chunk_to_gradient(logits_CV: torch.Tensor, positions_C: torch.Tensor, job: _Job) -> list[BlockResult]:
     """Replace a chunk of logits by dloss/dlogits, in place, in blocks that stay in the cache."""
-    block_size = BLOCK_SIZE_CPU if logits_CV.device.type == "cpu" else logits_CV.size(0)
+    on_cpu = logits_CV.device.type == "cpu"
+    block_size = block_size_cpu(logits_CV.size(1)) if on_cpu else logits_CV.size(0)
     want_gradient = job.want_hidden or job.want_weight
     blocks = []
     for logits, positions in zip(logits_CV.split(block_size), positions_C.split(block_size)):

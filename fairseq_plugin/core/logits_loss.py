@@ -13,11 +13,15 @@ import torch
 import torch.nn.functional as F
 
 from fairseq_plugin.core.allowed_symbols import AllowedSymbols
-from fairseq_plugin.core.chunked_loss import (
-    BLOCK_SIZE_CPU,
-    CHUNK_SIZE_CUDA,
+from fairseq_plugin.core.chunked_loss import CHUNK_SIZE_CUDA
+from fairseq_plugin.core.loss_results import (
+    Results,
+    block_size_cpu,
+    collect,
+    scored_positions,
+    sum_blocks,
+    times,
 )
-from fairseq_plugin.core.loss_results import Results, collect, scored_positions, sum_blocks, times
 from fairseq_plugin.core.position_rules import (
     LossParts,
     Predictions,
@@ -122,7 +126,8 @@ def _run_blocks(
 ) -> tuple[Results, torch.Tensor | None]:
     dtype = torch.float64 if logits_NV.dtype == torch.float64 else torch.float32
     positions_N = scored.positions()
-    block_size = BLOCK_SIZE_CPU if logits_NV.device.type == "cpu" else CHUNK_SIZE_CUDA
+    on_cpu = logits_NV.device.type == "cpu"
+    block_size = block_size_cpu(logits_NV.size(1)) if on_cpu else CHUNK_SIZE_CUDA
     all_visited = positions_N.numel() == logits_NV.size(0)
     make = torch.empty_like if all_visited else torch.zeros_like
     d_logits_NV = (

