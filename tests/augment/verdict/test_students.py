@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fairseq_plugin.augment.verdict import students
+from fairseq_plugin.augment.verdict.fairseq_student import SENTENCE_PREDICTION
 from fairseq_plugin.augment.verdict.neural_students import BILSTM, NGRAM_BAG
 from fairseq_plugin.augment.verdict.students import BagOfWords
 
@@ -98,3 +99,15 @@ def test_soft_labels_weigh_a_row_for_every_label():
     hard = students.bag_of_words_answers(train, texts, seed=1)
     certain = {text: np.eye(2)[label] for label, text in train}
     assert (students.bag_of_words_answers(train, texts, 1, certain) == hard).all()
+
+
+@pytest.mark.slow
+def test_fairseqs_sentence_prediction_is_a_student_too(world):
+    train, dev, test = world["train"], world["dev"], world["test"]
+    answers = SENTENCE_PREDICTION.answers(train, dev, [text for _, text in test], seed=1)
+    assert (answers == [label for label, _ in test]).mean() > 0.85
+    again = SENTENCE_PREDICTION.answers(train, dev, ["", "日本語", test[0][1]], seed=1)
+    assert again[2] == answers[0] and set(again) <= {0, 1}
+    assert SENTENCE_PREDICTION.answers([(3, "a"), (3, "b")], [], ["c"], seed=1).tolist() == [3]
+    found = SENTENCE_PREDICTION.answers([(0, "good"), (2, "bad")] * 20, [], ["bad", "good"], seed=1)
+    assert found.tolist() == [2, 0]

@@ -15,13 +15,19 @@ from numpy.typing import NDArray
 
 from fairseq_plugin.augment.verdict.arms import EDA, REAL, REPEATED, SYNTHETIC, cheap_arms
 from fairseq_plugin.augment.verdict.eda import Synonyms
+from fairseq_plugin.augment.verdict.fairseq_student import SENTENCE_PREDICTION
 from fairseq_plugin.augment.verdict.neural_students import BILSTM, NGRAM_BAG
 from fairseq_plugin.augment.verdict.students import BagOfWords, Student
 from fairseq_plugin.augment.verdict.study.points import ArmResult
 from fairseq_plugin.augment.verdict.study.splits import Split
 from fairseq_plugin.augment.write_sets import Examples
 
-STUDENTS: dict[str, Student] = {"bag-of-words": BagOfWords(), "ngrams": NGRAM_BAG, "bilstm": BILSTM}
+STUDENTS: dict[str, Student] = {
+    "bag-of-words": BagOfWords(),
+    "ngrams": NGRAM_BAG,
+    "bilstm": BILSTM,
+    "sentence-prediction": SENTENCE_PREDICTION,
+}
 PATIENCE = "real, to patience"
 UNFILTERED, FILTERED = "real + unfiltered", "real + filtered"
 JUDGED, MODEL_JUDGED = "real + judged", "real + judged by the model"
