@@ -6,25 +6,36 @@
 looks at the columns, trains a GPT-2 on the rows and draws new ones: each command is shown as it runs. The
 same command goes on after an interruption, and passes over what is done. With --where every new row fulfils
 a condition.
+
+A share of the rows is held out: the model never sees them, and the new rows are judged by them. What is wrong
+with the new rows is said in words; report.html shows every column and every pair.
+
+Exit status: 0; 3 if the new rows are of no use ("Do not use these rows"); 1 for an error.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fairseq_plugin.errors import plain_errors
+from fairseq_plugin.files import sha256
 from fairseq_plugin.stages.stage import ROOT, Runner
 from fairseq_plugin.storage.lock import FolderLock
-from fairseq_plugin.synthesis.request import SynthesisRequest
+from fairseq_plugin.synthesis.held_out import hold_out
+from fairseq_plugin.synthesis.judges.judgement import TooFewRows
+from fairseq_plugin.synthesis.judges.verdict import as_text
+from fairseq_plugin.synthesis.report.write import REPORT, ReportInputs, write_report
+from fairseq_plugin.synthesis.request import HELD_OUT, SynthesisRequest
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM
 from fairseq_plugin.tables.conditions import parse_condition
-from fairseq_plugin.tables.model import MOST_TRIES, TableModel
+from fairseq_plugin.tables.model import MOST_TRIES, DrawnRows, TableModel
+from fairseq_plugin.tables.reading import TableFile
 from fairseq_plugin.tables.request import RARE
 from fairseq_plugin.tables.writing import write_table
 
@@ -38,6 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--to", type=Path, required=True, metavar="DIR", help="folder for everything that is written")
     add("--rows", type=int, default=1000, metavar="N", help="new rows (default: 1000)")
     add("--target", metavar="NAME", help="the column that models of the table shall predict")
+    add("--held-out", type=float, default=HELD_OUT, metavar="SHARE",
+        help=f"of the rows, to judge by (default: {HELD_OUT}); 0: learn all of them, no judges")  # fmt: skip
+    add("--test", type=Path, metavar="FILE", help="rows to judge by, instead of a share of TABLE")
     add("--where", metavar="CONDITION", help="of every new row, such as \"age >= 40 and sex == 'F'\"")
     add("--type", dest="types", action="append", default=[], metavar="NAME=TYPE",
         help="what a column is, instead of a guess")  # fmt: skip
@@ -66,8 +80,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     request.check()
     began = time.monotonic()
     request.to.mkdir(parents=True, exist_ok=True)
-    stages, runner = SynthesisStages(request), Runner()
+    runner, verdict = Runner(), None
     with FolderLock(request.to / "synthesize", what=request.to):
+        source = hold_out(request)
+        if source.note:
+            runner.say(source.note)
+        stages = SynthesisStages(request, source)
         for stage in stages:
             if stage.log is not None:
                 stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -77,8 +95,44 @@ def main(argv: Sequence[str] | None = None) -> None:
         drawn = model.sample(request.rows, request.seed, where, most_tries=request.most_tries)
         path = request.to / f"rows{request.table.suffix if request.table.suffix == '.tsv' else '.csv'}"
         write_table(path, drawn.names, drawn.rows, path.suffix[1:])
+        if source.held_out is not None:
+            runner.say("\n== The judges compare the new rows with held-out ones")
+            inputs = inputs_of(request, stages, source.held_out, model, drawn)
+            try:
+                verdict = write_report(request.to, replace(inputs, where=where))
+            except TooFewRows as few:
+                runner.say(f"no report: {few}")
     met = "" if where is None else f", {drawn.accepted:.1%} of {drawn.num_drawn:,} drawn ones met --where"
+    if verdict is not None:  # before everything that looks like success
+        print(f"\n{as_text(verdict)}")
     print(f"\nDone in {time.monotonic() - began:.0f} s: {path}, {len(drawn.rows):,} rows{met}")
+    if verdict is not None:
+        print(f"Its report: {request.to / REPORT}")
+        sys.exit(verdict.status)
+
+
+def inputs_of(
+    request: SynthesisRequest,
+    stages: SynthesisStages,
+    held_out: TableFile,
+    model: TableModel,
+    drawn: DrawnRows,
+) -> ReportInputs:
+    """What the judges need of a run."""
+    learnt = stages.source.learnt
+    settings = [(field.name, value) for field in fields(request) if (value := getattr(request, field.name))]
+    return ReportInputs(
+        name=request.table.name,
+        schema=model.code.schema,
+        train=learnt.rows(),
+        held_out=held_out.rows(),
+        names=drawn.names,
+        rows=drawn.rows,
+        seed=request.seed,
+        data=ROOT / stages.data,
+        checkpoint=ROOT / stages.checkpoint,
+        provenance=[*settings, ("SHA-256 of the table", sha256(request.table))],
+    )
 
 
 if __name__ == "__main__":

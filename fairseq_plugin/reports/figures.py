@@ -131,17 +131,21 @@ def histogram_chart(
     groups: Sequence[tuple[str, str, Sequence[float]]],
     x_label: str,
     description: str,
+    x_format: Callable[[float], str] | None = None,
 ) -> str:
     """Shares of several groups over one axis, as filled steps.
 
     Args:
         edges: of the bars, one more than there are shares.
         groups: ``(name, css class, shares)``.
+        x_label: name of the horizontal axis.
+        description: what the drawing shows, for who cannot see it.
+        x_format: writes the numbers of that axis.
     """
     top = max(max(shares) for _, _, shares in groups) or 1.0
     plane = _Plane((edges[0], edges[-1]), (0.0, top * 1.05))
     digits = 0 if top >= 0.04 else 1
-    body = [plane.frame(x_label, y_format=lambda share: percent(share, digits))]
+    body = [plane.frame(x_label, y_format=lambda share: percent(share, digits), x_format=x_format)]
     for _, css, shares in groups:
         corners = [f"{plane.x(edges[0]):.1f},{plane.y(0):.1f}"]
         for left, right, share in zip(edges, edges[1:], shares):

@@ -12,13 +12,9 @@ from fairseq_plugin.reports import page_sections as sections
 from fairseq_plugin.reports.display import escape
 from fairseq_plugin.reports.facts import Facts
 from fairseq_plugin.reports.opinions import Calibration, DoubtfulRow, Fidelity, Verdict
-from fairseq_plugin.reports.page_parts import folded, table
-from fairseq_plugin.reports.page_style import STYLE
+from fairseq_plugin.reports.page_parts import folded, table, whole_page
 from fairseq_plugin.reports.tally import Tally
 from fairseq_plugin.reports.training_log import Curves
-
-# A browser that honours it refuses every script and every request, whatever a sample contains.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
@@ -82,18 +78,12 @@ def render(report: Report) -> str:
         sections.training(report.curves, report.log),
         _provenance(report.provenance, report.notes, report.tokens, report.seconds),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(report.name)}: augmented set</title>\n"
-        f"<style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(section for section in body if section)
-        + "\n<footer>Words are runs of letters and digits, or single other characters, without regard to "
+    return whole_page(
+        f"{report.name}: augmented set",
+        body,
+        "Words are runs of letters and digits, or single other characters, without regard to "
         "case; in scripts without spaces (Chinese, say) each character. Every subset is drawn with the "
-        "generation's seed: the same input gives the same page.</footer>"
-        "\n</main></body></html>\n"
+        "generation's seed: the same input gives the same page.",
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fairseq_plugin.reports.display import escape, short
+from fairseq_plugin.reports.page_style import STYLE
 
 # Sides of a comparison, in words; "valid" and "test" are real text that the model was not trained on.
 SIDES = {
@@ -12,7 +13,28 @@ SIDES = {
     "test": "held-out real text (test)",
     "train": "real training set",
 }
+# A browser that honours it refuses every script and every request, whatever a sample contains.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _LONGEST_LABEL = 200  # characters; labels are wrapped, not clipped, but a page must end
+
+
+def whole_page(title: str, sections: Sequence[str], footer: str) -> str:
+    """A page without scripts that fetches nothing.
+
+    Args:
+        title, footer: plain text.
+        sections: of HTML; empty ones are left out.
+    """
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(title)}</title>\n"
+        f"<style>{STYLE}</style></head>\n<body><main>\n"
+        + "\n".join(section for section in sections if section)
+        + f"\n<footer>{escape(footer)}</footer>\n</main></body></html>\n"
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], css: str = "", total: bool = False) -> str:

@@ -9,6 +9,8 @@ from fairseq_plugin.tables.code.rows import FIXED
 from fairseq_plugin.tables.model import MOST_TRIES
 from fairseq_plugin.tables.request import RARE
 
+HELD_OUT = 0.2
+
 
 @dataclass(frozen=True)
 class SynthesisRequest:
@@ -24,8 +26,11 @@ class SynthesisRequest:
         header, columns: see :meth:`TableFile.open`.
         order: of columns, ``fixed`` or ``random``.
         rare: values of fewer rows are not emitted whole.
+        held_out: share of the table that the model never sees and that judges the new rows, in [0, 1); 0: all
+            rows are learnt and nothing is judged.
+        test: a file of such rows instead.
         where: a condition that every new row fulfils.
-        seed: of the held-out rows, the training and the new rows.
+        seed: of the rows held out, the training and the new rows.
         epochs: most passes over the table; None: by its size.
         gamma: of ScaleGrad, in (0, 1]; 1 is maximum likelihood.
         most_tries: rows drawn per row asked for, at most.
@@ -42,6 +47,8 @@ class SynthesisRequest:
     columns: str | None = None
     order: str = FIXED
     rare: int = RARE
+    held_out: float = HELD_OUT
+    test: Path | None = None
     where: str | None = None
     seed: int = 1
     epochs: int | None = None
@@ -57,6 +64,12 @@ class SynthesisRequest:
         """
         if not self.table.is_file():
             raise UserError(f"{self.table} is no file; name a table (.csv, .tsv, .parquet, .feather)")
+        if self.test is not None and not self.test.is_file():
+            raise UserError(f"--test {self.test} is no file; name a table of the same columns")
+        if not 0 <= self.held_out < 1:
+            raise UserError(
+                f"--held-out {self.held_out:g} must be in [0, 1), such as {HELD_OUT}; 0: no judges"
+            )
         if self.rows < 1:
             raise UserError(f"--rows {self.rows} must be at least 1")
         if self.epochs is not None and self.epochs < 1:

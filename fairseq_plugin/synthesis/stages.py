@@ -2,6 +2,7 @@
 
 Everything is below ``to``::
 
+    split/         rows to learn from, and those held out
     data/          prepared for fairseq
     checkpoints/   the model and its log
     steps/         marks of finished stages, and what each command said
@@ -15,6 +16,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.stages.stage import Stage, flags, python, short, stock
 from fairseq_plugin.stages.training_progress import TrainingProgress
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
+from fairseq_plugin.synthesis.held_out import Source
 from fairseq_plugin.synthesis.request import SynthesisRequest
 from fairseq_plugin.tables.code.rows import FIXED
 from fairseq_plugin.tables.manifest import TableManifest
@@ -28,9 +30,15 @@ _BATCH = 64  # rows
 
 @dataclass(frozen=True)
 class SynthesisStages:
-    """What is run for a request, and where it writes."""
+    """What is run for a request, and where it writes.
+
+    Attributes:
+        request: what to make.
+        source: the table's rows to learn from.
+    """
 
     request: SynthesisRequest
+    source: Source
 
     @property
     def data(self) -> Path:
@@ -49,20 +57,20 @@ class SynthesisStages:
 
     def prepare(self) -> Stage:
         """The table in fairseq's form."""
-        request = self.request
+        request, learnt = self.request, self.source.learnt
         types = [word for pair in request.types for word in ("--type", pair)]
         options = flags(
             to=self.data,
             schema=request.schema and short(request.schema),
-            header=None if request.header == "auto" else request.header,
-            columns=request.columns,
+            header="yes" if self.source.is_ours else None if request.header == "auto" else request.header,
+            columns=None if self.source.is_ours else request.columns,
             target=request.target,
             order=None if request.order == FIXED else request.order,
             rare=request.rare,
             seed=request.seed,
             overwrite=request.overwrite,
         )
-        command = python("prepare_table.py", short(request.table), *options, *types)
+        command = python("prepare_table.py", short(learnt.path), *options, *types)
         return Stage("Look at the table, and prepare it for fairseq", command, prepares=True)
 
     def train(self) -> Stage:

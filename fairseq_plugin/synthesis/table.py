@@ -20,6 +20,7 @@ from fairseq_plugin.synthesis.frames import (
     types_from_json,
     types_to_json,
 )
+from fairseq_plugin.synthesis.held_out import hold_out
 from fairseq_plugin.synthesis.request import SynthesisRequest
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED
@@ -87,10 +88,13 @@ class Table:
         write_table(to / "table.csv", names, cells_of(frame), "csv")
         request = SynthesisRequest(
             to / "table.csv", to, target=target, header="yes", order=self.order, rare=self.rare,
-            seed=self.random_state, epochs=self.epochs,
+            seed=self.random_state, epochs=self.epochs, held_out=0,
         )  # fmt: skip
         request.check()
-        stages, runner = SynthesisStages(request), Runner(sys.stdout if self.verbose else None)
+        stages, runner = (
+            SynthesisStages(request, hold_out(request)),
+            Runner(sys.stdout if self.verbose else None),
+        )
         for stage in stages:
             stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)
             runner.run(stage if self.verbose or stage.log else replace(stage, log=to / "prepare.log"))

@@ -102,6 +102,10 @@ class TableFile:
         if rows:
             yield rows, lines
 
+    def rows(self) -> list[Row]:
+        """All its rows at once."""
+        return [row for rows, _ in self.chunks() for row in rows]
+
     def _rows(self) -> Iterator[tuple[Row, int]]:
         if self.format in COLUMNAR:
             yield from _columnar_rows(_columnar(self.path, self.format))

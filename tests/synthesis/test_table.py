@@ -8,6 +8,8 @@ import pytest
 
 from fairseq_plugin import Table
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.synthesis.judges.verdict import WORTHLESS
+from fairseq_plugin.synthesis.report.write import REPORT
 from fairseq_plugin.tables.writing import write_table
 from tests.tables.made_tables import MIXED, mixed_rows
 
@@ -90,7 +92,12 @@ def test_one_command_writes_the_rows_and_passes_over_what_is_done(tmp_path, run_
     run_script(*words)
     first = (tmp_path / "out" / "rows.csv").read_bytes()
     again = run_script(*words)
-    assert "already done" in again.stdout and (tmp_path / "out" / "rows.csv").read_bytes() == first
+    assert "already done" in again.stdout and "no report: only" in again.stdout
+    assert (tmp_path / "out" / "rows.csv").read_bytes() == first
     with open(tmp_path / "out" / "rows.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 30 and all(float(row["price"]) >= 100 for row in rows)
+    judged = run_script(*words[:-2], "--rows", 60, check=False)
+    assert judged.returncode in (0, WORTHLESS) and "Its report:" in judged.stdout
+    page = (tmp_path / "out" / REPORT).read_text("utf-8")
+    assert "Nats per row" in page

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_plugin.synthesis.judges.rows import JudgedRows
+from fairseq_plugin.synthesis.judges.rows import JudgedRows, without_missing
 
 FEWEST_ROWS = 20  # of each kind: fewer say nothing
 MOST_ROWS = 5000  # of each kind; more only cost time
@@ -61,7 +61,7 @@ def discriminate(
     rows = min(len(real), len(synthetic), MOST_ROWS)
     if rows < FEWEST_ROWS:
         return None
-    kinds = [one.some(rows, seed).values_NC for one in (real, synthetic)]
+    kinds = without_missing(real.some(rows, seed), synthetic.some(rows, seed))
     values_NC, is_new_N = np.concatenate(kinds), np.repeat([0, 1], rows)
     parts = StratifiedKFold(_PARTS, shuffle=True, random_state=seed)
     areas = []
@@ -72,7 +72,7 @@ def discriminate(
 
 
 def forest(classifies: bool, seed: int, trees: int) -> Any:
-    """A random forest; NaN is a value of its own to it."""
+    """A random forest."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     kind = RandomForestClassifier if classifies else RandomForestRegressor

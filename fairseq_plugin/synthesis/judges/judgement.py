@@ -14,6 +14,10 @@ from fairseq_plugin.synthesis.judges.rows import JudgedRows
 from fairseq_plugin.synthesis.judges.usefulness import SEEDS, Usefulness, usefulness
 
 
+class TooFewRows(UserError):
+    """There is nothing to judge by."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What the judges say.
@@ -75,11 +79,12 @@ def judge_rows(
         trees: of each model.
 
     Raises:
-        UserError: too few held-out or new rows, or no column to judge.
+        TooFewRows: fewer than ``FEWEST_ROWS`` held-out or new ones.
+        UserError: no column to judge.
     """
     for what, rows in (("held-out", held_out), ("new", synthetic)):
         if len(rows) < FEWEST_ROWS:
-            raise UserError(f"{len(rows)} {what} rows say nothing: the judges need at least {FEWEST_ROWS}")
+            raise TooFewRows(f"{len(rows)} {what} rows say nothing: the judges need at least {FEWEST_ROWS}")
     if not train.columns:
         raise UserError("no column can be judged: all are keys, constants or dropped")
     return Judgement(

@@ -89,6 +89,18 @@ def judged_rows(schema: Schema, names: Sequence[str], rows: Rows) -> JudgedRows:
     return JudgedRows(tuple(columns), values_NC, list(zip(*cells)) if cells else [()] * len(rows))
 
 
+def without_missing(*sets: JudgedRows) -> list[NDArray[np.float64]]:
+    """The values of several sets of the same columns for classifiers that know no missing cells: there they
+    are one code more of a category, or a number below all others."""
+    every_NC = np.concatenate([rows.values_NC for rows in sets])
+    replaced = []
+    for column, values_N in zip(sets[0].columns, every_NC.T):
+        present = values_N[~np.isnan(values_N)]
+        low, high = (float(present.min()), float(present.max())) if len(present) else (0.0, 0.0)
+        replaced.append(column.num_values if column.is_category else low - 1 - (high - low) / 100)
+    return [np.where(np.isnan(rows.values_NC), replaced, rows.values_NC) for rows in sets]
+
+
 def _values(column: Column, cells: Sequence[str]) -> NDArray[np.float64]:
     if column.type in NUMBERS:
         known = {cell: _number(column, cell) for cell in set(cells)}

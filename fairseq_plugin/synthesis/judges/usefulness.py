@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fairseq_plugin.augment.verdict.students import balanced_accuracy
 from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS, TREES, boosted, forest
-from fairseq_plugin.synthesis.judges.rows import JudgedRows
+from fairseq_plugin.synthesis.judges.rows import JudgedRows, without_missing
 
 SEEDS = 5
 MOST_ROWS = 10_000  # that a model learns from
@@ -100,10 +100,11 @@ def _with_target(rows: JudgedRows, place: int) -> JudgedRows:
 
 def _scores(learnt: JudgedRows, tested: JudgedRows, place: int, seeds: Sequence[int], trees: int) -> Scores:
     classifies = learnt.columns[place].is_category
+    learnt_NC, tested_NC = without_missing(learnt, tested)
     found = np.array(
         [
             [
-                _score(model, learnt.values_NC, tested.values_NC, place, classifies)
+                _score(model, learnt_NC, tested_NC, place, classifies)
                 for model in (
                     forest(classifies, seed, trees),
                     boosted(classifies, learnt, seed, trees, place),

@@ -15,7 +15,7 @@ _WORTHLESS_AREA = 0.95
 _COPIES_ALARM = 0.45  # AUC against training rows; 0.5 without copies
 _FAR_COLUMN = 0.05  # KS or TV, three times the real one, and beyond chance
 _TRENDS = 0.05  # mean difference of pairs, twice the real one, and beyond chance
-_USEFUL, _USELESS = 0.9, 0.5  # share of what real rows teach
+_USEFUL, _USELESS, _NOTHING = 0.9, 0.5, 0.1  # share of what real rows teach
 _MOSTLY_COPIES = 0.5
 
 
@@ -176,8 +176,10 @@ def _usefulness(judgement: Judgement) -> Iterator[Finding]:
         f"{found.synthetic.boosted:.3f} (boosted trees) after new rows, {found.real.forest:.3f} and "
         f"{found.real.boosted:.3f} after real ones"
     )
-    if found.kept <= 0:
-        yield Finding(BAD, f"The rows teach nothing about {found.target!r}: {figures}.", worthless=True)
+    if found.kept <= _NOTHING:
+        yield Finding(
+            BAD, f"The rows teach next to nothing about {found.target!r}: {figures}.", worthless=True
+        )
     elif found.kept < _USELESS:
         yield Finding(BAD, f"The rows teach little about {found.target!r}: {figures}.")
     elif found.kept < _USEFUL:

@@ -1,0 +1,1 @@
+"""``report.html`` of new rows: the verdict in words, then what it rests on."""
