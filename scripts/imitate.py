@@ -4,7 +4,7 @@
     bash scripts/imitate.sh FILE|FOLDER [--minutes M] [--prompt TEXT]... [--to DIR]
 
 makes the environment and runs this. It trains a GPT-2 on a text until its validation loss stops falling or
-the time is over, draws the curves, and lets the model write at three temperatures, by fairseq's own commands,
+the time is over, draws the curves, lets the model write at three temperatures, by fairseq's own commands,
 each shown as it runs. The last tenth of the text is for validation. Run it again to go on after an
 interruption: it takes the settings it began with.
 
@@ -23,7 +23,6 @@ an error.
 """
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -31,15 +30,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fairseq_plugin.augment.verdict.by_labels import Verdict
 from fairseq_plugin.augment.verdict.quick import DO_NOT_USE, EXIT_STATUS
-from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.errors import plain_errors
+from fairseq_plugin.imitation.learnt import Learnt
 from fairseq_plugin.imitation.request import ImitationRequest, name_of
+from fairseq_plugin.imitation.results import samples_of, write_pages
 from fairseq_plugin.imitation.stages import TEMPERATURES, ImitationStages, train_model
-from fairseq_plugin.imitation.verdict import verdict_on_text
 from fairseq_plugin.reports.display import visible
-from fairseq_plugin.reports.sample_book import read_samples, write_page
 from fairseq_plugin.stages.stage import ROOT, Runner
 from fairseq_plugin.storage.lock import FolderLock
 from fairseq_plugin.text.one_line import unescape
@@ -71,29 +68,18 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def write_samples(stages: ImitationStages, runner: Runner) -> Path:
-    """Let the model write; the page of what it wrote."""
-    for temperature in TEMPERATURES:
-        runner.run(stages.write(temperature))
-    groups = [
-        (f"temperature {temperature}", read_samples(ROOT / stages.samples(temperature) / "test_samples.tsv"))
-        for temperature in TEMPERATURES
-    ]
-    page = ROOT / stages.to / "samples.md"
-    write_page(page, f"In the style of {stages.request.text.name}", groups)
-    return stages.to / "samples.md"
-
-
-def tell(stages: ImitationStages, verdict: Verdict, bits: float, samples: Path, seconds: float) -> None:
+def tell(stages: ImitationStages, learnt: Learnt, pages: Sequence[Path], seconds: float) -> None:
     """The last lines."""
-    valid = TextManifest.load(ROOT / stages.data).splits["valid"]
-    nats = bits * math.log(2) * valid.tokens / max(1, valid.characters)
-    print(f"\n{verdict.sentence}\nDone in {seconds:.0f} s.")
-    print(f"  validation loss: {bits:.4f} bits per token, {nats:.4f} nats per character")
+    samples, report = pages
+    # First: a model that has learnt nothing must not look like a success.
+    print(f"\n{learnt.sentence}\nDone in {seconds:.0f} s.")
+    loss = f"{learnt.bits_per_token:.4f} bits per token, {learnt.model:.4f} nats per character"
+    print(f"  validation loss: {loss}")
+    print(f"  report:   {report}")
     print(f"  curves:   {stages.to / 'training.png'}")
     print(f"  samples:  {samples} (while training: {stages.checkpoint.parent / 'samples.md'})")
     print(f"  model:    {stages.checkpoint}")
-    prompt, text = read_samples(ROOT / stages.samples("0.8") / "test_samples.tsv")[-1]
+    prompt, text = samples_of(stages)["temperature 0.8"][-1]
     print("A sample, temperature 0.8:")
     for line in (prompt + text).split("\n"):
         print("  " + visible(line))
@@ -113,12 +99,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         train_model(stages, runner)
         runner.run(stages.draw())
         runner.run(stages.measure())
-        samples = write_samples(stages, runner)
-        bits = stages.bits_per_token()
-        # The verdict comes first: a model that has learnt nothing must not look like a success.
-        verdict = verdict_on_text(ROOT / stages.data, bits)
-        tell(stages, verdict, bits, samples, time.monotonic() - began)
-    if not verdict.is_worth_using:
+        for temperature in TEMPERATURES:
+            runner.run(stages.write(temperature))
+        learnt, *pages = write_pages(stages)
+        tell(stages, learnt, pages, time.monotonic() - began)
+    if not learnt.verdict.is_worth_using:
         sys.exit(EXIT_STATUS[DO_NOT_USE])
 
 

@@ -123,14 +123,24 @@ def to_indices(ids: ArrayLike, codec: Codec) -> NDArray[np.int64]:
 
 def text_of(indices: ArrayLike, codec: Codec) -> str:
     """The text of a part of a stream; ends (``</s>``) have no text."""
+    return "".join(_parts(indices, codec))
+
+
+def _parts(indices: ArrayLike, codec: Codec) -> list[str]:
+    """The texts before, between and after ends."""
     stream = np.asarray(indices, dtype=np.int64)
     ends = np.flatnonzero(stream == EOS)
     ids = to_ids(stream[stream != EOS], codec)
     # Document by document, so that bytes cut off at one's end cannot join those of the next.
     starts = [0, *(ends - np.arange(len(ends))), len(ids)]
-    return "".join(codec.decode(ids[start:end]) for start, end in itertools.pairwise(starts))
+    return [codec.decode(ids[start:end]) for start, end in itertools.pairwise(starts)]
 
 
 def read_text(folder: str | os.PathLike[str], split: str) -> str:
     """The text of a split: its documents joined, exactly as they were in the files."""
     return text_of(read_stream(folder, split), load_codec(folder))
+
+
+def read_documents(folder: str | os.PathLike[str], split: str) -> list[str]:
+    """The text of each document of a split."""
+    return _parts(read_stream(folder, split), load_codec(folder))[:-1]  # nothing is behind the last end

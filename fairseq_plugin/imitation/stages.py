@@ -32,6 +32,7 @@ from fairseq_plugin.text.one_line import escape
 TASK = ("--user-dir", "fairseq_plugin", "--task", "open_ended_generation")
 BLOCKS = ("--sample-break-mode", "none", "--tokens-per-sample", str(CONTEXT))
 TEMPERATURES = ("0.5", "0.8", "1.0")
+SAMPLES_EACH = 3  # per prompt and temperature
 _TRIAL_UPDATES = 40
 _NEVER = 1_000_000  # epochs
 _LONGEST_PROMPT = 80  # characters of the line that is a prompt by default
@@ -240,8 +241,8 @@ class ImitationStages:
             "fairseq-generate", self.data, *TASK,
             *flags(
                 path=self.checkpoint, gen_subset="prompts", prompts=self.prompts, sampling=True,
-                sampling_topp=0.9, temperature=temperature, beam=1, nbest=1, max_len_b=CONTEXT,
-                seed=self.request.seed, results_path=self.samples(temperature),
+                sampling_topp=0.9, temperature=temperature, beam=SAMPLES_EACH, nbest=SAMPLES_EACH,
+                max_len_b=CONTEXT, seed=self.request.seed, results_path=self.samples(temperature),
             ),
         )  # fmt: skip
         return Stage(f"Write, temperature {temperature}", command, log=self._step("generate.log"))

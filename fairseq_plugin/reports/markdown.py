@@ -30,6 +30,35 @@ def quote(prompt: str, continuation: str) -> str:
     return "\n".join(shown)
 
 
+def unquote(quoted: str) -> tuple[str, str]:
+    r"""Prompt and continuation of what :func:`quote` wrote, as they are shown; white space at ends is lost.
+
+    >>> unquote(quote("To be,", " or *not*\nto be"))
+    ('To be,', ' or *not*\nto be')
+    """
+    prompts: list[str] = []
+    own: list[str] = []
+    for line in quoted.split("\n"):
+        line = line.removeprefix(">").removeprefix(" ")
+        if re.search(r"(?<!\\)(\\\\)*\\$", line):  # an odd one is the line break
+            line = line[:-1]
+        bold = _BOLD.match(line)
+        if bold is not None:
+            prompts += [*own[bool(prompts) :], _unescape(bold[1])]  # own[0]: behind the bold line before
+            own = [_unescape(line[bold.end() :])]
+        else:
+            own.append(_unescape(line))
+    return "\n".join(prompts), "\n".join(own)
+
+
+_BOLD = re.compile(r"<b>(.*?)</b>")
+_ESCAPED = re.compile(r"\\(.)|&nbsp;|&#(\d+);")
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED.sub(lambda found: found[1] or (chr(int(found[2])) if found[2] else " "), text)
+
+
 def escape_line(line: str, at_head: bool = True) -> str:
     """One line of any text as inline Markdown that shows just this text."""
     line = visible(line)

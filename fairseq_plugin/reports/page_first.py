@@ -8,12 +8,20 @@ from collections.abc import Sequence
 from fairseq_plugin.reports.display import escape, number, percent
 from fairseq_plugin.reports.facts import Lengths, Neighbours, Pair
 from fairseq_plugin.reports.opinions import Fidelity, LabelFidelity, Verdict
-from fairseq_plugin.reports.page_parts import chip, folded, label_cell, legend, meter, table
+from fairseq_plugin.reports.page_parts import (
+    chip,
+    folded,
+    label_cell,
+    legend,
+    meter,
+    table,
+    tiles,
+    verdict_box,
+)
 from fairseq_plugin.reports.tally import Counts, Tally
 
 MOST_LABELS = 8  # in sight; with more, these are the ones with the least fidelity
 _TONES = {"use this": "good", "no gain": "fair", "do not use this": "bad", "not checked": "open"}
-_MARKS = {"good": "✓", "fair": "=", "bad": "✗", "open": "?"}
 
 
 def head(
@@ -39,7 +47,7 @@ def head(
         )
     generated = f"{counts.generated:,} generated ({percent(counts.kept_share)})"
     kept = f"kept of {generated}" if asked is None else f"kept of {asked:,} asked for, and of {generated}"
-    tiles = [
+    shown = [
         fit,
         (f"{counts.kept:,}", kept),
         (
@@ -47,21 +55,16 @@ def head(
             f"words in the median sentence; {number(lengths.median.get('real'))} in the real training set",
         ),
     ]
-    boxes = "".join(f'<div class="tile"><b>{value}</b><span>{text}</span></div>' for value, text in tiles)
     return (
         f'<p class="eyebrow">Augmented set</p><h1><bdi>{escape(name)}</bdi></h1>{_verdict(verdict)}'
-        f'<div class="tiles">{boxes}</div>'
+        f"{tiles(shown)}"
     )
 
 
 def _verdict(verdict: Verdict | None) -> str:
     if verdict is None:
         return '<p class="verdict open"><i>?</i><span>Nobody has judged this set yet.</span></p>'
-    tone = _TONES[verdict.outcome]
-    return (
-        f'<p class="verdict {tone}"><i aria-hidden="true">{_MARKS[tone]}</i>'
-        f"<b>{escape(verdict.sentence)}</b></p>"
-    )
+    return verdict_box(_TONES[verdict.outcome], verdict.sentence)
 
 
 def compared(verdict: Verdict | None) -> str:

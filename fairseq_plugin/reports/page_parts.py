@@ -15,6 +15,7 @@ SIDES = {
 }
 # A browser that honours it refuses every script and every request, whatever a sample contains.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_MARKS = {"good": "✓", "fair": "=", "bad": "✗", "open": "?"}
 _LONGEST_LABEL = 200  # characters; labels are wrapped, not clipped, but a page must end
 
 
@@ -35,6 +36,18 @@ def whole_page(title: str, sections: Sequence[str], footer: str) -> str:
         + "\n".join(section for section in sections if section)
         + f"\n<footer>{escape(footer)}</footer>\n</main></body></html>\n"
     )
+
+
+def verdict_box(tone: str, sentence: str) -> str:
+    """The first words of a page; tone: ``good``, ``fair``, ``bad`` or ``open``."""
+    mark = f'<i aria-hidden="true">{_MARKS[tone]}</i>'
+    return f'<p class="verdict {tone}">{mark}<b>{escape(sentence)}</b></p>'
+
+
+def tiles(figures: Sequence[tuple[str, str]]) -> str:
+    """A few figures in large letters, with what each of them says."""
+    boxes = "".join(f'<div class="tile"><b>{value}</b><span>{text}</span></div>' for value, text in figures)
+    return f'<div class="tiles">{boxes}</div>'
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], css: str = "", total: bool = False) -> str:

@@ -53,6 +53,8 @@ fill:var(--soft)}
 .dot.real,i.real{fill:var(--real);background:var(--real)}
 i.synthetic{background:var(--synthetic)}
 .dot.valid,i.valid{fill:var(--valid);background:var(--valid)}
+.line.synthetic{stroke:var(--synthetic)}i.axis{background:var(--soft)}
+.dot.synthetic{fill:var(--synthetic)}.dot.axis{fill:var(--soft)}
 .area{fill-opacity:.22;stroke-width:1.8}
 .area.real,.area.train{fill:var(--real);stroke:var(--real)}
 .area.synthetic{fill:var(--synthetic);stroke:var(--synthetic)}
@@ -86,6 +88,9 @@ line-height:1.36}
 .pair .from{color:var(--soft)}
 .who{font-size:.76rem;color:var(--soft);display:flex;flex-wrap:wrap;gap:.1rem .45rem;align-items:center}
 .who .together{display:inline-flex;gap:.4rem;align-items:center}
+p.sample{white-space:pre-wrap;overflow-wrap:anywhere;max-width:none;margin:.2rem 0 0;font-size:.92rem;
+max-height:30rem;overflow:auto}
+.samples{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));gap:0 .8rem}
 .chip{background:var(--chip);color:var(--ink);border-radius:9px;padding:.02rem .5rem;font-weight:600;
 max-width:100%;overflow-wrap:anywhere}
 .meter{display:inline-block;width:3.5rem;height:.45rem;border-radius:9px;background:var(--grid);

@@ -22,7 +22,7 @@ from typing import Any
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
-from fairseq_plugin.reports.markdown import escape_line, quote
+from fairseq_plugin.reports.markdown import escape_line, quote, unquote
 from fairseq_plugin.storage.sealed import is_sealed
 from fairseq_plugin.text.one_line import unescape
 
@@ -37,6 +37,7 @@ HEAD = (
     "What the model wrote at each validation, newest last. "
     "Bold: the prompt it was given; the rest is its own.\n\n"
 )
+_QUOTED = re.compile(r"^Sample \d+\n\n((?:>.*\n)+)", re.M)
 _MARK = re.compile(r"^<!-- samples (\{.*\}) -->$", re.M)
 
 
@@ -47,6 +48,16 @@ class Entry:
     update: int
     epoch: int | None
     text: str
+
+    @property
+    def title(self) -> str:
+        """Update, epoch and loss, in words."""
+        return self.text.partition("\n")[0].removeprefix("## ")
+
+    @property
+    def samples(self) -> list[Sample]:
+        """What was written, as it is shown."""
+        return [unquote(quoted.rstrip("\n")) for quoted in _QUOTED.findall(self.text)]
 
     def marked(self) -> str:
         """The entry with its mark."""

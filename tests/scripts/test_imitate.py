@@ -38,10 +38,12 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path):
     assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
     out = tmp_path / "out"
     names = {path.name for path in out.iterdir()}
-    assert {"training.png", "training.svg", "samples.md", "recipe", "steps"} <= names
+    assert {"training.png", "training.svg", "samples.md", "report.html", "recipe", "steps"} <= names
     page = (out / "samples.md").read_text("utf-8")
     assert re.findall("^## (.*)$", page, re.M) == ["temperature 0.5", "temperature 0.8", "temperature 1.0"]
-    assert page.count(r"> <b>The \*plot\* \\ of</b>") == 3 and page.count("> <b>A</b>\\\n> <b>film</b>") == 3
+    assert page.count(r"> <b>The \*plot\* \\ of</b>") == 9 and page.count("> <b>A</b>\\\n> <b>film</b>") == 9
+    report = (out / "report.html").read_text("utf-8")
+    assert report.count('<p class="verdict ') == 1 and "<h2>While it learnt</h2>" in report
     for command in (
         "prepare_text.py",
         "fairseq-train",

@@ -7,7 +7,6 @@ text, so no text looks better for being different.
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_plugin.augment.write_sets import Examples
+from fairseq_plugin.reports.letter_counts import letter_bits
 from fairseq_plugin.reports.statistics import draw
 
 MOST_TRAIN = 3000  # rows that are counted; fewer rows make a weaker rival, which refuses less
 MOST_HELD = 200  # rows that are scored
 DECISIVE = 20.0  # bits over all held-out text: it is a million times more probable under the counts
-_END = "\0"
-_ORDER = 3  # letters before the one that is told
+_BEFORE = 3  # letters before the one that is told
 
 
 class Likelihoods(Protocol):
@@ -37,48 +36,6 @@ class Likelihoods(Protocol):
         ...
 
 
-class LetterCounts:
-    """Characters given the three before them (Witten and Bell 1991, method C): counts, mixed with those of
-    fewer letters as far as a context is rare.
-
-        p(c | x) = (count(x c) + kinds(x) p(c | x without its first)) / (count(x) + kinds(x))
-
-    with kinds(x) the number of different characters seen after x.
-
-    A character that was never seen costs 8 bits for each byte of its UTF-8.
-
-    Args:
-        texts: to count in; each has an end.
-    """
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._after: dict[str, Counter[str]] = {}
-        for text in texts:
-            whole = text + _END
-            for place, character in enumerate(whole):
-                for length in range(min(_ORDER, place) + 1):
-                    own = self._after.setdefault(whole[place - length : place], Counter())
-                    own[character] += 1
-        self._totals = {context: own.total() for context, own in self._after.items()}
-
-    def bits(self, text: str) -> float:
-        """Of a text and its end, >= 0."""
-        whole = text + _END
-        return -sum(
-            math.log2(self._probability(whole[max(0, place - _ORDER) : place], character))
-            for place, character in enumerate(whole)
-        )
-
-    def _probability(self, context: str, character: str) -> float:
-        found = 256.0 ** -len(character.encode("utf-8", "surrogatepass"))
-        for length in range(len(context) + 1):
-            shorter = context[len(context) - length :]
-            if (own := self._after.get(shorter)) is None:
-                break
-            found = (own[character] + len(own) * found) / (self._totals[shorter] + len(own))
-        return found
-
-
 @dataclass(frozen=True)
 class Language:
     """What held-out text costs.
@@ -86,7 +43,7 @@ class Language:
     Attributes:
         rows: that were scored.
         characters: in them, an end for each counted.
-        model, counts: bits per character by the generator, given the label, and by :class:`LetterCounts`.
+        model, counts: bits per character by the generator, given the label, and by :func:`letter_bits`.
     """
 
     rows: int
@@ -127,7 +84,7 @@ def measure_language(generator: Likelihoods, train: Examples, held: Examples, se
     texts = [text for _, text in rows]
     likelihood_NL = generator.log_likelihoods(texts)
     model = -sum(likelihood_NL[place, label] for place, (label, _) in enumerate(rows)) / math.log(2)
-    rival = LetterCounts([text for _, text in draw(train, MOST_TRAIN, seed)])
+    counted = [text for _, text in draw(train, MOST_TRAIN, seed)]
     characters = sum(len(text) + 1 for text in texts)
-    counts = sum(map(rival.bits, texts))
+    counts = float(letter_bits(counted, texts, _BEFORE).sum())
     return Language(len(rows), characters, float(model) / characters, counts / characters)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fairseq_plugin.augment.verdict.language import Language, LetterCounts, measure_language
+from fairseq_plugin.augment.verdict.language import Language, measure_language
 from fairseq_plugin.augment.verdict.quick import DO_NOT_USE, NO_GAIN, describe, judge_rows
 from scripts.reviews import LABELS
 from tests.augment.made_rows import reviews
@@ -23,36 +23,6 @@ class Costs:
     def log_likelihoods(self, texts):
         own = [-self.bits * (len(text) + 1) * math.log(2) for text in texts]
         return np.stack([own, own], axis=1)
-
-
-def literal(texts, text, order=3):
-    """Bits of a text, by counting anew for every character."""
-    texts, total = [one + "\0" for one in texts], 0.0
-    for place, character in enumerate(text + "\0"):
-        p = 256.0 ** -len(character.encode())
-        for length in range(min(order, place) + 1):
-            context = text[place - length : place]
-            places = [(one, i) for one in texts for i in range(len(one) - length)]
-            after = [one[i + length] for one, i in places if one[i : i + length] == context]
-            if after:
-                kinds = len(set(after))
-                p = (after.count(character) + kinds * p) / (len(after) + kinds)
-            else:
-                break
-        total -= math.log2(p)
-    return total
-
-
-@pytest.mark.parametrize("text", ["a film", "zebra", "", "好电影", "the the"])
-def test_letters_are_counted_as_their_formula_says(text):
-    texts = ["the film", "a good film", "the end"]
-    assert LetterCounts(texts).bits(text) == pytest.approx(literal(texts, text))
-
-
-def test_probabilities_of_what_may_come_next_add_up_to_no_more_than_one():
-    letters = LetterCounts(["abcab", "bca"])
-    every = [letters._probability("ab", character) for character in map(chr, range(128))]
-    assert 0.9 < sum(every) <= 1
 
 
 def test_evidence_adds_up_over_all_held_out_text():
