@@ -17,7 +17,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from datetime import date
 from pathlib import Path
 
@@ -28,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
 from benchmarks.marked_page import write_between_markers  # noqa: E402
+from benchmarks.parts import part  # noqa: E402
 from fairseq_plugin.augment.augmented_set import read_synthetic  # noqa: E402
 from fairseq_plugin.augment.verdict.neural_students import BILSTM  # noqa: E402
 from fairseq_plugin.augment.verdict.paired_bootstrap import paired_gain  # noqa: E402
@@ -37,26 +37,11 @@ from fairseq_plugin.augment.verdict.study.splits import ALL, Split, draw_split, 
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
 from fairseq_plugin.files import atomic_write  # noqa: E402
 from fairseq_plugin.reports.statistics import draw  # noqa: E402
-from fairseq_plugin.storage.sealed import read_sealed, write_sealed  # noqa: E402
 
 RESULT = Path(__file__).with_suffix("")
 REAL, OWN = "real", "real + new, the generator's labels"
 TAUGHT, ALL_TAUGHT = "real + new, the teacher's soft labels", "all under the teacher's soft labels"
 SEED = 1
-
-
-def part(path, facts, make):
-    """What a sealed file holds; made, and written, where it is not there for these facts."""
-    if path.is_file():
-        stated = read_sealed(path)
-        if stated is not None and stated["facts"] == facts:
-            return stated["found"]
-    began = time.monotonic()
-    found = make()
-    found["seconds"] = round(time.monotonic() - began, 1)
-    write_sealed(path, {"facts": facts, "found": found})
-    print(f"{path.name}: {found['seconds']:.0f} s", flush=True)
-    return found
 
 
 def generate(split, labels, args):

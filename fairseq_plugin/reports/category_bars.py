@@ -26,7 +26,7 @@ def category_bars(
         shown = escape(short(name, 18))
         parts.append(f'<text x="{_LEFT - 7}" y="{middle:.1f}" text-anchor="end">{shown}</text>')
         for number, (group, css, shares) in enumerate(groups):
-            width = (_WIDTH - _LEFT - 60) * shares[place] / most
+            width = (_WIDTH - _LEFT - 100) * shares[place] / most
             tip = f"{escape(name)}, {escape(group)}: {percent(shares[place])}"
             parts.append(
                 f'<rect class="area {css}" x="{_LEFT}" y="{y + number * _BAR}" width="{max(width, 0.5):.1f}" '

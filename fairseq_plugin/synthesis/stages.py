@@ -18,6 +18,7 @@ from fairseq_plugin.stages.training_progress import TrainingProgress
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
 from fairseq_plugin.synthesis.held_out import Source
 from fairseq_plugin.synthesis.request import SynthesisRequest
+from fairseq_plugin.tables.averaging import AVERAGED, BEST, SIZES
 from fairseq_plugin.tables.code.rows import FIXED
 from fairseq_plugin.tables.manifest import TableManifest
 
@@ -47,13 +48,18 @@ class SynthesisStages:
 
     @property
     def checkpoint(self) -> Path:
-        """The model: the best by validation."""
-        return short(self.request.to) / "checkpoints" / "checkpoint_best.pt"
+        """The model: the best by validation, a mean of epochs or a single one."""
+        return self._save_dir / AVERAGED
+
+    @property
+    def _save_dir(self) -> Path:
+        return short(self.request.to) / "checkpoints"
 
     def __iter__(self) -> Iterator[Stage]:
         """The stages, each made when those before it have run."""
         yield self.prepare()
         yield self.train()
+        yield self.average()
 
     def prepare(self) -> Stage:
         """The table in fairseq's form."""
@@ -74,11 +80,11 @@ class SynthesisStages:
         return Stage("Look at the table, and prepare it for fairseq", command, prepares=True)
 
     def train(self) -> Stage:
-        """The model; it stops early, and its best checkpoint by validation is taken."""
+        """The epochs; training stops early."""
         manifest = TableManifest.load(self.data)
         if "valid" not in manifest.splits:
             raise UserError(f"{self.request.table} has one row: nothing can be learnt from it")
-        save_dir, request = self.checkpoint.parent, self.request
+        save_dir, request = self._save_dir, self.request
         updates = -(-manifest.splits["train"].rows // _BATCH)
         epochs = request.epochs or min(max(_UPDATES // updates, _LEAST_EPOCHS), _MOST_EPOCHS)
         command = stock(
@@ -101,7 +107,7 @@ class SynthesisStages:
                 max_epoch=epochs,
                 patience=_PATIENCE,
                 seed=request.seed,
-                no_epoch_checkpoints=True,
+                keep_last_epochs=max(SIZES),
                 save_dir=save_dir,
                 log_format="json",
                 log_interval=10,
@@ -113,8 +119,19 @@ class SynthesisStages:
             "Train GPT-2 on its rows",
             command,
             inputs=(self.data / MANIFEST,),
-            outputs=(self.checkpoint,),
+            outputs=(save_dir / BEST,),
             mark=steps / "train.json",
             log=steps / "train.log",
             watcher=lambda: TrainingProgress(epochs),
+        )
+
+    def average(self) -> Stage:
+        """The model."""
+        best = self._save_dir / BEST
+        return Stage(
+            "Average its last epochs, where validation finds that better",
+            python("average_epochs.py", *flags(data=self.data, save_dir=self._save_dir)),
+            inputs=(self.data / MANIFEST, best),
+            outputs=(self.checkpoint,),
+            mark=short(self.request.to) / "steps" / "average.json",
         )

@@ -12,6 +12,7 @@ import torch
 from fairseq_plugin.core.allowed_symbols import AllowedSymbols
 from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.pretrained.checkpoint_weights import NETWORK_PREFIX
 from fairseq_plugin.pretrained.network import load_network
 from fairseq_plugin.pretrained.vocabulary import read_symbols
 from fairseq_plugin.sampling.draw import Sampling
@@ -233,12 +234,27 @@ class TableModel:
                 items.append((number, self.code.encode(row)))
             except UserError:
                 continue
-        walker = Walker(self.code, self.gpt2.wte.weight.device)
-        for at in range(0, len(items), _ROWS_AT_ONCE):
-            some = items[at : at + _ROWS_AT_ONCE]
-            for (number, _), nats in zip(some, self._nats(walker, [item for _, item in some])):
-                found[number] = -nats
+        for (number, _), nats in zip(items, self.nats([item for _, item in items])):
+            found[number] = -nats
         return found
+
+    @torch.no_grad()
+    def nats(self, items: Sequence[Sequence[int]]) -> list[float]:
+        """Minus the log probability of rows in nats.
+
+        Args:
+            items: the symbols of each, its end included, with the columns in the code's order.
+        """
+        walker = Walker(self.code, self.gpt2.wte.weight.device)
+        found: list[float] = []
+        for at in range(0, len(items), _ROWS_AT_ONCE):
+            found += self._nats(walker, items[at : at + _ROWS_AT_ONCE])
+        return found
+
+    def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take other weights of the same network, by the names of a checkpoint."""
+        named = {name.removeprefix(NETWORK_PREFIX): one for name, one in weights.items()}
+        self.gpt2.load_state_dict({name: named[name] for name in self.gpt2.state_dict()})
 
     def _nats(self, walker: Walker, items: Sequence[Sequence[int]]) -> Iterator[float]:
         device = self.gpt2.wte.weight.device

@@ -200,8 +200,8 @@ def _training(curves: Curves | None, tokens_per_row: float) -> str:
     best = min((nats, epoch) for _, _, points in series[-1:] for epoch, nats in points)
     drawing = figures.line_chart(series, "epochs", f"Nats per row over epochs: {ends}")
     told = (
-        f"The best validation is {best[0]:.2f} nats per row, after {best[1]:.0f} epochs; that checkpoint "
-        "wrote the rows."
+        f"The best epoch has {best[0]:.2f} nats per validation row, after {best[1]:.0f} epochs; it, or a "
+        "mean of the last epochs that is better, wrote the rows."
     )
     keys = [(name, css) for name, css, _ in series]
     return (
