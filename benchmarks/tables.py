@@ -1,7 +1,7 @@
 """Synthetic rows of real tables: ours beside copies, a Gaussian copula, sequential CART, and other packages.
 
     python benchmarks/tables.py --data DIR --to DIR                        # 5 seeds of Abalone and Insurance
-    python benchmarks/tables.py --data DIR --to DIR --seeds 1 --epochs 6   # what a loaded machine allows
+    python benchmarks/tables.py --data DIR --to DIR --seeds 1 --updates 528  # what a loaded machine allows
     python benchmarks/tables.py --data DIR --to DIR --package be_great=ENV/bin/python
 
 DIR holds ``abalone/abalone.csv``, ``insurance/insurance.csv`` and, for be_great, ``gpt2-bpe/``. Each seed
@@ -45,6 +45,7 @@ TABLES = {  # file, names of the columns, target, training rows
     "insurance": ("insurance/insurance.csv", None, "charges", 1000),
 }
 OURS = {"ours": ()}  # flags of synthesize.py
+PACKAGE_EPOCHS = 30
 PACKAGES = ("be_great", "ctgan", "tvae", "realtabformer")
 
 
@@ -97,7 +98,7 @@ def by_us(split, system, args):
     command = [sys.executable, ROOT / "scripts" / "synthesize.py", split.folder / "train.csv", "--to", to,
                "--target", split.target, "--rows", len(split.train), "--seed", split.seed, "--held-out", 0,
                *OURS[system]]  # fmt: skip
-    command += ["--epochs", args.epochs] if args.epochs else []
+    command += ["--epochs", epochs_of(len(split.train), args.updates)] if args.updates else []
     began = time.monotonic()
     done = subprocess.run(list(map(str, command)), stdout=sys.stderr)
     if done.returncode not in (0, WORTHLESS):
@@ -106,10 +107,15 @@ def by_us(split, system, args):
     return {"costs": {"all": time.monotonic() - began}, "judged": split.judge(table.names, table.rows())}
 
 
+def epochs_of(num_rows, updates):
+    """Passes over so many training rows for about so many updates of 64; a tenth validates."""
+    return max(updates // -(-(num_rows - round(num_rows / 10)) // 64), 1)
+
+
 def by_package(split, system, args):
     new = split.folder / f"{system}.csv"
     command = [args.package[system], ROOT / "benchmarks" / "table_package.py", system,
-               split.folder / "train.csv", new, len(split.train), args.epochs or 30, split.seed,
+               split.folder / "train.csv", new, len(split.train), PACKAGE_EPOCHS, split.seed,
                args.data / "gpt2-bpe"]  # fmt: skip
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -133,7 +139,9 @@ def measure(args):
         for seed in range(1, args.seeds + 1):
             split = Split(args.data, args.to, name, seed)
             for system, make in systems.items():
-                facts = {"table": sha256(split.path), "seed": seed, "system": system, "epochs": args.epochs}
+                facts = {"table": sha256(split.path), "seed": seed, "system": system}
+                if make is by_us:
+                    facts["updates"] = args.updates
                 kept = split.folder / f"{system.replace(' ', '-')}.json"
                 one = part(
                     kept, facts, lambda make=make, split=split, system=system: make(split, system, args)
@@ -213,7 +221,7 @@ def main():
         "--systems", help="some of them only, such as 'ours,sequential CART'; writes no result"
     )
     parser.add_argument("--seeds", type=int, default=5, help="draws of the training rows (default: 5)")
-    parser.add_argument("--epochs", type=int, help="most of ours (default: by the size of the table)")
+    parser.add_argument("--updates", type=int, help="about, of ours (default: by the size of the table)")
     parser.add_argument("--package", action="append", default=[], metavar="NAME=PYTHON",
                         help=f"also one of {', '.join(PACKAGES)}, by the Python that has it")  # fmt: skip
     args = parser.parse_args()
@@ -224,7 +232,7 @@ def main():
     if args.systems:
         return
     result = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1),
-              "epochs": args.epochs, "found": found}  # fmt: skip
+              "updates": args.updates, "found": found}  # fmt: skip
     with atomic_write(RESULT.with_suffix(".json")) as stream:
         json.dump(result, stream, indent=1, ensure_ascii=False)
         stream.write("\n")

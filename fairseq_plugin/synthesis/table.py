@@ -21,6 +21,8 @@ from fairseq_plugin.synthesis.frames import (
     types_to_json,
 )
 from fairseq_plugin.synthesis.held_out import hold_out
+from fairseq_plugin.synthesis.judges.verdict import RowsVerdict
+from fairseq_plugin.synthesis.report.write import ReportInputs, write_report
 from fairseq_plugin.synthesis.request import SynthesisRequest
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED
@@ -178,6 +180,41 @@ class Table:
             return np.array(values, dtype=object)[scores.argmax(1)]
         weights = np.exp(scores - scores.max(1, keepdims=True))
         return (weights / weights.sum(1, keepdims=True)) @ np.array(values, dtype=float)
+
+    def report(
+        self,
+        to: str | Path,
+        real: "DataFrame",
+        held_out: "DataFrame",
+        n: int | None = None,
+        random_state: int | None = None,
+    ) -> RowsVerdict:
+        """Judge new rows by real ones that were not learnt; ``report.html`` and ``judges.json``.
+
+        Args:
+            to: folder to write to.
+            real: the frame that was learnt.
+            held_out: rows of the same columns that were not, at least 20.
+            n: new rows; default: as many as in ``real``.
+            random_state: of the rows and the judges.
+
+        Returns:
+            The verdict: ``sentence``, ``findings``, ``is_worthless``.
+
+        Raises:
+            UserError: other columns, or too few rows to judge by.
+        """
+        check_columns(real, self.columns, "report")
+        check_columns(held_out, self.columns, "report")
+        seed = self.random_state if random_state is None else random_state
+        drawn = self.model.sample(n or len(real), seed)
+        checkpoint, data = self._paths
+        inputs = ReportInputs(
+            "a frame", self.model.code.schema, cells_of(real), cells_of(held_out), drawn.names, drawn.rows,
+            seed, data=data, checkpoint=checkpoint, provenance=[("random_state", seed)],
+        )  # fmt: skip
+        Path(to).mkdir(parents=True, exist_ok=True)
+        return write_report(Path(to), inputs)
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write a folder that :meth:`load` reads; it appears whole or not at all.

@@ -61,6 +61,13 @@ def test_probabilities_and_predictions(table):
         table.predict(frame, "price")
 
 
+def test_new_rows_are_judged_by_rows_that_were_not_learnt(table, tmp_path):
+    verdict = table.report(tmp_path / "r", made_frame(200), made_frame(260).iloc[200:], n=60)
+    assert verdict.findings and (tmp_path / "r" / REPORT).is_file()
+    with pytest.raises(UserError, match="report: the frame has the columns"):
+        table.report(tmp_path / "r", made_frame(200), made_frame(60).drop(columns="day"))
+
+
 def test_a_saved_table_is_the_same(table, tmp_path):
     table.save(tmp_path / "saved")
     again = Table.load(tmp_path / "saved")
