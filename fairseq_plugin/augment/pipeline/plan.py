@@ -62,9 +62,9 @@ def plan(
     if is_pretrained:
         return Plan(epochs, interval, _PATIENCE, 5e-5, warmup, 0.1, "gpt2")
     is_small = _typical(examples_per_label) < FEW
-    dropout = 0.3 if is_small else 0.1
+    lr, dropout = (1e-3, 0.3) if is_small else (3e-3, 0.1)
     told = _warnings(_typical(examples_per_label))
-    return Plan(epochs, interval, _PATIENCE, 3e-3, warmup, dropout, "gpt2_tiny", told)
+    return Plan(epochs, interval, _PATIENCE, lr, warmup, dropout, "gpt2_tiny", told)
 
 
 def vocabulary(num_bytes: int) -> int:
