@@ -33,7 +33,6 @@ from fairseq_plugin.synthesis.report.write import REPORT, ReportInputs, write_re
 from fairseq_plugin.synthesis.request import HELD_OUT, SynthesisRequest
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM
-from fairseq_plugin.tables.conditions import parse_condition
 from fairseq_plugin.tables.model import MOST_TRIES, DrawnRows, TableModel
 from fairseq_plugin.tables.reading import TableFile
 from fairseq_plugin.tables.request import RARE
@@ -91,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)
             runner.run(stage)
         model = TableModel.load(ROOT / stages.checkpoint, ROOT / stages.data)
-        where = None if request.where is None else parse_condition(request.where, model.code.schema)
+        where = None if request.where is None else model.condition(request.where)
         drawn = model.sample(request.rows, request.seed, where, most_tries=request.most_tries)
         path = request.to / f"rows{request.table.suffix if request.table.suffix == '.tsv' else '.csv'}"
         write_table(path, drawn.names, drawn.rows, path.suffix[1:])

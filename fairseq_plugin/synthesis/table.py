@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from fairseq_plugin.synthesis.report.write import ReportInputs, write_report
 from fairseq_plugin.synthesis.request import SynthesisRequest
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED
-from fairseq_plugin.tables.conditions import parse_condition
+from fairseq_plugin.tables.function_condition import function_condition
 from fairseq_plugin.tables.manifest import TableManifest
 from fairseq_plugin.tables.model import TableModel
 from fairseq_plugin.tables.request import RARE
@@ -124,15 +125,25 @@ class Table:
         """Of the frame that was learnt."""
         return self.model.code.schema.names
 
-    def sample(self, n: int, where: str | None = None, random_state: int | None = None) -> "DataFrame":
+    def sample(
+        self,
+        n: int,
+        where: str | Callable[[dict[str, Any]], object] | None = None,
+        random_state: int | None = None,
+    ) -> "DataFrame":
         """Exactly ``n`` new rows; see :meth:`TableModel.sample`.
 
         Args:
             n: rows, >= 1.
-            where: a condition, such as ``"age >= 40 and sex == 'F'"``.
+            where: a condition, such as ``"age >= 40 and sex == 'F'"`` (:mod:`.tables.conditions`), or a
+                function of your own that is called with ``{column: value}`` of a row.
             random_state: another seed than the table's own.
         """
-        condition = None if where is None else parse_condition(where, self.model.code.schema)
+        condition = None
+        if isinstance(where, str):
+            condition = self.model.condition(where)
+        elif where is not None:
+            condition = function_condition(where, self.model.code.schema)
         seed = self.random_state if random_state is None else random_state
         drawn = self.model.sample(n, seed, condition)
         return frame_of(drawn.names, drawn.rows, self._dtypes)

@@ -2,13 +2,14 @@
 
     condition   = both ("or" both)*
     both        = one ("and" one)*
-    one         = "not" one | "(" condition ")" | COLUMN test
-    test        = ("==" | "!=" | "<" | "<=" | ">" | ">=") VALUE | "in" "(" VALUE ("," VALUE)* ")"
+    one         = "not" one | "(" condition ")" | "observed" "(" COLUMN ("," COLUMN)* ")" | COLUMN test
+    test        = ("==" | "!=" | "<" | "<=" | ">" | ">=") (VALUE | COLUMN) | "in" "(" VALUE ("," VALUE)* ")"
                 | "is" "missing" | "is" "not" "missing"
 
 A COLUMN is a bare name or stands in backticks; a VALUE is a number or stands in quotes. Numbers and dates are
-compared as such and exactly; other columns know ``==``, ``!=`` and ``in``. A missing cell fulfils no
-comparison, but for ``!=``.
+compared as such and exactly, also with each other's columns (``end >= start``); other columns know ``==``,
+``!=`` and ``in``. A missing cell fulfils no comparison, but for ``!=``. ``observed(city, country)`` holds
+where some training row has the same cells in these columns.
 """
 
 import operator
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.tables.dates import parse_date
+from fairseq_plugin.tables.dates import FORMS, parse_date
 from fairseq_plugin.tables.numbers import parse_number
 from fairseq_plugin.tables.schema import CATEGORIES, DATE, NUMBERS, Column, Schema, listed
 
@@ -36,6 +37,7 @@ _DEEPEST = 100  # brackets and "not" in each other
 
 Row = Sequence[str]
 Test = Callable[[Row], bool]
+Observed = Callable[[tuple[int, ...]], frozenset[tuple[str, ...]]]  # places of columns -> cells of the rows
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,18 @@ class Condition:
     equal: dict[str, str]
 
 
-def parse_condition(text: str, schema: Schema) -> Condition:
+def parse_condition(text: str, schema: Schema, observed: Observed | None = None) -> Condition:
     """Read a condition.
+
+    Args:
+        text: the condition.
+        schema: of the table.
+        observed: what the training rows hold in some columns; None: ``observed(...)`` is refused.
 
     Raises:
         UserError: it is none, or names a column or a value that the table does not have.
     """
-    parser = _Parser(text, schema)
+    parser = _Parser(text, schema, observed)
     test, equal = parser.condition(0)
     if parser.kind != "end":
         raise parser.error("and, or, or its end")
@@ -69,8 +76,9 @@ def parse_condition(text: str, schema: Schema) -> Condition:
 class _Parser:
     """Recursive descent; each method gives a test, and the cells that it asks for."""
 
-    def __init__(self, text: str, schema: Schema) -> None:
-        self._text, self._schema, self._tokens = text, schema, self._read(text)
+    def __init__(self, text: str, schema: Schema, observed: Observed | None) -> None:
+        self._text, self._schema, self._observed = text, schema, observed
+        self._tokens = self._read(text)
         self.kind, self._value, self._at = "", "", 0
         self._next()
 
@@ -130,13 +138,38 @@ class _Parser:
             if not self._take(")"):
                 raise self.error("')'")
             return found
+        if self._observed_begins():
+            return self._observed_cells(), {}
         return self._test(*self._column())
 
+    def _observed_begins(self) -> bool:
+        rest = self._text[self._at + len(self._value) :]
+        return self.kind == "word" and self._value == "observed" and rest.lstrip().startswith("(")
+
+    def _observed_cells(self) -> Test:
+        if self._observed is None:
+            raise UserError(f"condition {self._text!r}: observed(...) needs the training rows")
+        self._next()
+        places = []
+        while self._take(",") if places else self._take("("):
+            place, column = self._column()
+            if not column.is_modelled:
+                where = f"condition {self._text!r}: column {column.name!r} ({column.type})"
+                raise UserError(f"{where} is not drawn by the model")
+            places.append(place)
+        if not self._take(")"):
+            raise self.error("')'")
+        cells = self._observed(tuple(places))
+        return lambda row: tuple(row[place] for place in places) in cells
+
     def _column(self) -> tuple[int, Column]:
-        if self.kind not in ("word", "name") or self._value in _WORDS:
+        if not self._column_begins():
             raise self.error("a column")
         place = self._schema.place(self._next().strip("`"), f"condition {self._text!r}")
         return place, self._schema.columns[place]
+
+    def _column_begins(self) -> bool:
+        return self.kind == "name" or (self.kind == "word" and self._value not in _WORDS)
 
     def _test(self, place: int, column: Column) -> tuple[Test, dict[str, str]]:
         if self._take("is"):
@@ -156,9 +189,32 @@ class _Parser:
                 f"condition {self._text!r}: column {column.name!r} is a {column.type}, which has no order: "
                 "use ==, != or in"
             )
+        if self._column_begins():
+            return self._two_columns(place, column, sign), {}
         value = self._cell(column)
         equal = {column.name: value} if sign == "==" else {}
         return _comparison(place, column, sign, value), equal
+
+    def _two_columns(self, place: int, column: Column, sign: str) -> Test:
+        other_place, other = self._column()
+        where = f"condition {self._text!r}: column {column.name!r} ({column.type})"
+        if (column.type in NUMBERS) != (other.type in NUMBERS) or (column.type == DATE) != (
+            other.type == DATE
+        ):
+            raise UserError(f"{where} cannot be compared with {other.name!r} ({other.type})")
+        if column.type == DATE and ("%Y" in column.form) != ("%Y" in other.form):
+            raise UserError(f"{where} cannot be compared with {other.name!r}: one is a time of day")
+        compare = _COMPARE[sign]
+
+        def test(row: Row) -> bool:
+            cells = row[place], row[other_place]
+            if column.is_missing(cells[0]) or other.is_missing(cells[1]):
+                return sign == "!=" and cells[0] != cells[1]
+            if column.type not in NUMBERS:
+                return (cells[0] == cells[1]) == (sign == "==")
+            return compare(_moment(column, cells[0]), _moment(other, cells[1]))
+
+        return test
 
     def _list(self, column: Column) -> list[str]:
         if not self._take("("):
@@ -172,7 +228,7 @@ class _Parser:
 
     def _cell(self, column: Column) -> str:
         if self.kind not in ("quoted", "number"):
-            raise self.error("a number, or a text in quotes")
+            raise self.error("a number, a text in quotes, or a column")
         is_quoted, written = self.kind == "quoted", self._next()
         value = re.sub(r"\\(.)", r"\1", written[1:-1]) if is_quoted else written
         where = f"condition {self._text!r}: column {column.name!r}"
@@ -196,6 +252,11 @@ def _comparison(place: int, column: Column, sign: str, value: str) -> Test:
         return compare(_number(column, row[place]), wanted)
 
     return test
+
+
+def _moment(column: Column, cell: str) -> Fraction:
+    """A number; of dates in seconds, whatever the form of their column."""
+    return _number(column, cell) * (FORMS[column.form] if column.type == DATE else 1)
 
 
 def _number(column: Column, cell: str) -> Fraction:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from fairseq_plugin.core.allowed_symbols import AllowedSymbols
@@ -22,9 +23,9 @@ from fairseq_plugin.storage.data_identity import check_identity
 from fairseq_plugin.storage.dictionary import DICTIONARY, EOS, check_dictionary
 from fairseq_plugin.tables.cells import RowCells
 from fairseq_plugin.tables.code.rows import RANDOM, RowCode
-from fairseq_plugin.tables.conditions import Condition
+from fairseq_plugin.tables.conditions import Condition, parse_condition
 from fairseq_plugin.tables.identity import identity_of
-from fairseq_plugin.tables.manifest import TableManifest, load_code
+from fairseq_plugin.tables.manifest import TableManifest, load_code, split_files
 from fairseq_plugin.tables.prompts import prompt_of
 from fairseq_plugin.tables.walk import Walker, only_rows
 
@@ -75,6 +76,7 @@ class TableModel:
             )
         self.code, self.gpt2, self.cells = code, gpt2, RowCells(code)
         self._places = [code.schema.names.index(name) for name in self.cells.names]
+        self._data: Path | None = None
 
     @classmethod
     def load(cls, path: str | Path, data: str | Path, device: str = "cpu") -> "TableModel":
@@ -95,7 +97,28 @@ class TableModel:
             )
         saved = (network.checkpoint.state.get("task_state") or {}).get("data")
         check_identity(saved, identity_of(code, symbols, manifest.files))
-        return cls(code, network.gpt2)
+        model = cls(code, network.gpt2)
+        model._data = Path(data)
+        return model
+
+    def condition(self, text: str) -> Condition:
+        """Read a condition on rows of this table; see :mod:`.conditions`.
+
+        Raises:
+            UserError: see :func:`~fairseq_plugin.tables.conditions.parse_condition`.
+        """
+        return parse_condition(text, self.code.schema, None if self._data is None else self._observed)
+
+    def _observed(self, places: tuple[int, ...]) -> frozenset[tuple[str, ...]]:
+        """The cells that training rows have in some columns."""
+        assert self._data is not None
+        index, tokens = split_files(self._data, "train", TableManifest.load(self._data)).read()
+        ends = np.cumsum(index.sizes)
+        found: set[tuple[str, ...]] = set()
+        for end, size in zip(ends.tolist(), index.sizes.tolist(), strict=True):
+            cells = self.code.decode(tokens[end - size : end].tolist())
+            found.add(tuple(cells[place] or "" for place in places))
+        return frozenset(found)
 
     # -- drawing -----------------------------------------------------------------------------------------
 

@@ -37,6 +37,10 @@ def test_rows_have_the_types_of_the_original(table):
     assert not found.equals(table.sample(50, random_state=9))
     met = table.sample(20, where="count == 12 and member == 'yes' and price >= 10")
     assert (met["count"] == 12).all() and (met["price"] >= 10).all() and len(met) == 20
+    pairs = set(zip(frame["grade"], frame["member"]))
+    seen = table.sample(20, where="observed(grade, member) and price > count")
+    assert set(zip(seen["grade"], seen["member"])) <= pairs and (seen["price"] > seen["count"]).all()
+    assert (table.sample(9, where=lambda row: row["count"] % 2)["count"] % 2 == 1).all()
 
 
 def test_missing_values_are_drawn_and_others_stay(table):

@@ -2,6 +2,7 @@ import pytest
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.tables.conditions import parse_condition
+from fairseq_plugin.tables.function_condition import function_condition
 from tests.tables.made_tables import MIXED, code_of, mixed_rows
 
 SCHEMA = code_of(MIXED, mixed_rows(60)).schema
@@ -11,6 +12,12 @@ ROWS = [
     ["u2", "a,b", "", "34", "2024-01-31", "y", "no", "EU"],
     ["u3", "c", "900.00", "12", "2024-12-28", "z", "yes", "EU"],
 ]
+
+
+def observed(places):
+    """What three training rows hold; the second row above is none of them."""
+    seen = [ROWS[0], ROWS[2], ROWS[2]]
+    return frozenset(tuple(row[place] for place in places) for row in seen) - {("a", "11"), ("c", "12")}
 
 
 @pytest.mark.parametrize(
@@ -28,11 +35,34 @@ ROWS = [
         ("`count` == 11 or count == 34 and member == 'yes'", [0]),
         ("(count == 11 or count == 34) and member == 'no'", [1]),
         ("count in (11, 12)", [0, 2]),
+        ("price >= count", [0, 2]),
+        ("price < count", []),
+        ("price != count", [0, 1, 2]),
+        ("grade == member", []),
+        ("day <= `day` and count == count", [0, 1, 2]),
+        ("observed(grade, member)", [0, 2]),
+        ("not observed(grade) or observed (grade, count)", [1]),
     ],
 )
 def test_conditions_hold_for_the_rows_that_they_say(text, found):
-    condition = parse_condition(text, SCHEMA)
+    condition = parse_condition(text, SCHEMA, observed)
     assert [number for number, row in enumerate(ROWS) if condition.holds(row)] == found
+
+
+def test_days_of_two_forms_are_compared_as_days():
+    days = [["2024-03-01", "01.02.2024", "12:30"], ["2024-01-31", "02.02.2024", "00:10"]]
+    schema = code_of(["start", "end", "hour"], days * 5).schema
+    condition = parse_condition("end >= start", schema)
+    assert [condition.holds(row) for row in days] == [False, True]
+    with pytest.raises(UserError, match="time of day"):
+        parse_condition("hour < start", schema)
+
+
+def test_a_function_of_ones_own_gets_values():
+    condition = function_condition(lambda row: row["price"] is None or row["count"] > row["price"], SCHEMA)
+    assert [condition.holds(row) for row in ROWS] == [False, True, False]
+    with pytest.raises(UserError, match="your function failed on .*'grade': 'a'.*KeyError"):
+        function_condition(lambda row: row["size"], SCHEMA).holds(ROWS[0])
 
 
 @pytest.mark.parametrize(
@@ -59,6 +89,11 @@ def test_cells_that_every_such_row_has_are_known(text, equal):
         ("count > 1e5", "cannot be read|expected"),
         ("day > '1.1.2024'", "dates such as"),
         ("count >", "expected a number"),
+        ("count > grade", "cannot be compared with 'grade'"),
+        ("day > count", "cannot be compared with 'count'"),
+        ("grade > member", "no order"),
+        ("count > size", "no column 'size'"),
+        ("observed(grade)", "needs the training rows"),
         ("count = 3", "cannot be read"),
         ("(count > 3", r"expected '\)'"),
         ("count > 3 count", "expected and, or"),
