@@ -20,14 +20,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fairseq_plugin.augment.filters.acceptance import LESS_CONFIDENT, SURPLUS
 from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
-from fairseq_plugin.augment.jobs.executors import Executor, Processes, Rank, Ranks, ThisProcess
 from fairseq_plugin.augment.jobs.flags import add_output_flags
 from fairseq_plugin.augment.jobs.generate import Generated, GenerateRequest, generate
 from fairseq_plugin.augment.jobs.job import Settings
 from fairseq_plugin.augment.jobs.progress import JobBar
 from fairseq_plugin.augment.jobs.quota import Limits
-from fairseq_plugin.augment.jobs.ray_executor import RayActors
 from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.jobs.executors import Executor, Processes, Rank, Ranks, ThisProcess
+from fairseq_plugin.jobs.ray_executor import RayActors
 from fairseq_plugin.reports.display import percent, visible
 from fairseq_plugin.storage.lock import FolderLock
 from fairseq_plugin.text.table import isolated

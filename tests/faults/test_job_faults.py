@@ -11,9 +11,9 @@ import psutil
 import pytest
 import torch
 
-from fairseq_plugin.augment.jobs.executors import ThisProcess
 from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate
 from fairseq_plugin.errors import CannotWriteError
+from fairseq_plugin.jobs.executors import ThisProcess
 from fairseq_plugin.storage.lock import FolderLock
 from scripts import generate as script
 from tests.augment.conftest import parts  # noqa: F401  (a fixture)

@@ -23,6 +23,7 @@ LAYERS = {
     "pretrained": 3,
     "reports": 4,
     "stages": 4,
+    "jobs": 4.2,
     "tables": 4.5,
     "augment": 5,
     "evaluation": 5,

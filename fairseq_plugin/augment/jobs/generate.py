@@ -16,13 +16,11 @@ from fairseq_plugin.augment.filters.acceptance import num_to_accept
 from fairseq_plugin.augment.filters.chain import Candidate
 from fairseq_plugin.augment.filters.options import FilterOptions, make_acceptance
 from fairseq_plugin.augment.filters.text_filters import SPLITS
-from fairseq_plugin.augment.jobs.executors import Executor
 from fairseq_plugin.augment.jobs.fill import Filled, Progress, fill
 from fairseq_plugin.augment.jobs.job import Job, Settings, describe_job
 from fairseq_plugin.augment.jobs.new_rows import NewRows
 from fairseq_plugin.augment.jobs.quota import Limits, shortage
 from fairseq_plugin.augment.jobs.row_files import output_spec, text_spec, write_parts
-from fairseq_plugin.augment.jobs.units import Unit
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.augment.judges.score_columns import ScoreColumns
 from fairseq_plugin.augment.label_counts import MAX_SAMPLES, samples_per_label
@@ -30,6 +28,8 @@ from fairseq_plugin.augment.set_report import RejectedTexts
 from fairseq_plugin.augment.versions import versions
 from fairseq_plugin.augment.write_sets import other_columns
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.jobs.executors import Executor
+from fairseq_plugin.jobs.units import Unit
 from fairseq_plugin.labelled import parquet
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest

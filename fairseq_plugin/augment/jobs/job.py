@@ -1,34 +1,22 @@
-"""A job folder: what its samples depend on (``job.json``), and one file per finished unit of work.
+"""The job of an augmentation: what its samples depend on, and how units of them are made."""
 
-:func:`run_units` is the one method that works; executors only decide where.
-"""
-
-import hashlib
-import json
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fairseq_plugin.augment.jobs.label_model import LabelModel, load_label_model
-from fairseq_plugin.augment.jobs.units import Unit, UnitSamples, read_unit, write_unit
 from fairseq_plugin.augment.label_counts import MAX_ID
 from fairseq_plugin.errors import UserError, addressed_to_the_user
-from fairseq_plugin.files import sha256, writing_errors
+from fairseq_plugin.files import sha256
+from fairseq_plugin.jobs.folder import UnitJob
+from fairseq_plugin.jobs.sample_units import sample_units
+from fairseq_plugin.jobs.units import Unit
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.sampling.pool import SamplePool, default_slots
-from fairseq_plugin.sampling.request import Continuation, DecodingRequest
+from fairseq_plugin.sampling.request import DecodingRequest
 from fairseq_plugin.storage.dictionary import EOS
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
-from fairseq_plugin.storage.sample_file import SampleLine
-from fairseq_plugin.storage.sealed import read_sealed, write_sealed
-
-NAME = "job.json"
-UNITS = "units"
-FORMAT, VERSION = "augmentation job", 1
 
 
 @dataclass(frozen=True)
@@ -94,33 +82,24 @@ class MadeWith:
             labels=[label.name for label in manifest.labels],
         )
 
-    def digest(self) -> str:
-        """Tells a job's units from those of others."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
-
 
 @dataclass(frozen=True)
-class Job:
-    """A job folder that is open for work.
+class Job(UnitJob):
+    """The job of an augmentation.
 
     Attributes:
-        folder: ``--to``.
-        data: the prepared folder.
-        checkpoint: ``--path``.
         settings: how samples are drawn.
         made_with: what the samples depend on.
     """
 
-    folder: Path
-    data: Path
-    checkpoint: Path
     settings: Settings
     made_with: MadeWith
 
+    kind: ClassVar[str] = "augmentation job"
+
     @property
-    def units(self) -> Path:
-        """The folder of the units' files."""
-        return self.folder / UNITS
+    def facts(self) -> dict[str, Any]:
+        return asdict(self.made_with)
 
     @property
     def num_labels(self) -> int:
@@ -137,38 +116,26 @@ class Job:
             raise UserError(f"--path {self.checkpoint} changed since the job began; give the same file")
         return model
 
-    def begin(self) -> None:
-        """Make the folder, or make sure that it is of this very job.
+    def make(self, units: Sequence[Unit], model: LabelModel) -> Iterator[Unit]:
+        """See :meth:`~fairseq_plugin.jobs.folder.UnitJob.make`.
 
         Raises:
-            UserError: it holds another job or other things; the message names what differs.
+            UserError: the model's logits are damaged (the message names the samples), or the disk is full.
         """
-        path = self.folder / NAME
-        if path.exists():
-            _require_same(path, self.made_with)
-        elif self.folder.exists() and any(
-            entry.name != UNITS for entry in self.folder.iterdir() if entry.name[0] != "."
-        ):
-            raise UserError(f"--to {self.folder} holds other things than a job; name another folder")
-        with writing_errors(self.folder, self.units):
-            self.units.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            stated = {"format": FORMAT, "version": VERSION, "data": self.data.resolve().name}
-            write_sealed(path, {**stated, **asdict(self.made_with)})
-
-    def read(self, unit: Unit) -> UnitSamples:
-        """What a finished unit holds; see :func:`~fairseq_plugin.augment.jobs.units.read_unit`."""
-        return read_unit(self.units, unit, self.made_with.digest(), self.num_labels)
-
-    def is_done(self, unit: Unit) -> bool:
-        """Whether a unit's file has its name, whatever is in it."""
-        return unit.path(self.units).is_file()
-
-    def set_aside(self, unit: Unit) -> None:
-        """Rename a unit's file, which is not as it was written, so that the unit is made again."""
-        path = unit.path(self.units)
-        with suppress(FileNotFoundError):  # another rank was quicker
-            path.rename(path.with_name(f"{path.name}.damaged"))
+        of_lengths: dict[int, list[Unit]] = {}
+        for unit in units:
+            last = unit.ids(self.num_labels)[-1]
+            if last > MAX_ID:
+                raise UserError(
+                    f"sample {last} is beyond the last sample id, {MAX_ID:,}: ask for fewer samples"
+                )
+            of_lengths.setdefault(min(self.settings.max_len_b, model.room(unit.label)), []).append(unit)
+        for max_new, own in of_lengths.items():
+            request = DecodingRequest(
+                self.settings.method(), end=EOS, max_new=max_new, seed=self.settings.seed
+            )
+            with addressed_to_the_user(FloatingPointError):
+                yield from sample_units(self, own, model.gpt2, request, model.symbols, model.prompts)
 
 
 def open_job(
@@ -201,79 +168,3 @@ def describe_job(
     settings = settings or Settings()
     made_with = MadeWith.of(data, checkpoint, settings)
     return Job(Path(folder), Path(data), Path(checkpoint), settings, made_with)
-
-
-def _require_same(path: Path, made_with: MadeWith) -> None:
-    stated = _read(path)
-    theirs, ours = {name.name: stated.get(name.name) for name in fields(MadeWith)}, asdict(made_with)
-    if theirs == ours:
-        return
-    settings = theirs.pop("settings")
-    theirs |= settings if isinstance(settings, dict) else {}
-    ours |= ours.pop("settings")  # tell the one that differs
-    differing = [
-        f"{name} {_brief(theirs.get(name))}, now {_brief(ours.get(name))}"
-        for name in {**theirs, **ours}
-        if theirs.get(name) != ours.get(name)
-    ]
-    raise UserError(
-        f"--to {path.parent} holds a job of other settings ({'; '.join(differing)}); give the "
-        "same, or name another folder"
-    )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if (stated := read_sealed(path)) is None:
-        raise UserError(f"{path} is damaged: its digest is not its own; restore it, or name another folder")
-    if stated.get("format") != FORMAT or stated.get("version") != VERSION:
-        raise UserError(f"{path} is not a job of this version ({FORMAT!r}, {VERSION}); name another folder")
-    return stated
-
-
-def _brief(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 40 else f"{shown[:37]}..."
-
-
-def run_units(job: Job, units: Sequence[Unit], model: LabelModel) -> Iterator[Unit]:
-    """Sample units together: what their samples share is read once, and slots are refilled to the last.
-
-    Yields:
-        Each unit, as soon as its file is written.
-
-    Raises:
-        UserError: the model's logits are damaged (the message names the samples), or the disk is full.
-    """
-    of_lengths: dict[int, list[Unit]] = {}
-    for unit in units:
-        last = unit.ids(job.num_labels)[-1]
-        if last > MAX_ID:
-            raise UserError(f"sample {last} is beyond the last sample id, {MAX_ID:,}: ask for fewer samples")
-        of_lengths.setdefault(min(job.settings.max_len_b, model.room(unit.label)), []).append(unit)
-    for max_new, own in of_lengths.items():
-        with addressed_to_the_user(FloatingPointError):
-            yield from _run(job, own, max_new, model)
-
-
-def _run(job: Job, units: Sequence[Unit], max_new: int, model: LabelModel) -> Iterator[Unit]:
-    began = time.monotonic()
-    request = DecodingRequest(job.settings.method(), end=EOS, max_new=max_new, seed=job.settings.seed)
-    longest = max(len(model.prompts[unit.label]) for unit in units)
-    num_slots = min(default_slots(model.gpt2, longest + max_new), sum(unit.count for unit in units))
-    unit_of = {sample_id: unit for unit in units for sample_id in unit.ids(job.num_labels)}
-    lines: dict[Unit, list[SampleLine]] = {unit: [] for unit in units}
-    groups = [(model.prompts[unit.label], unit.ids(job.num_labels)) for unit in units]
-    for one in SamplePool(model.gpt2, request, longest, num_slots).run(groups):
-        unit = unit_of[one.sample_id]
-        lines[unit].append(_line(model, one.sample_id, one.continuation))
-        if len(lines[unit]) == unit.count:
-            whole = sorted(lines.pop(unit), key=lambda line: line.id)
-            now = time.monotonic()
-            write_unit(job.units, unit, job.made_with.digest(), whole, round(now - began, 3))
-            began = now  # the seconds of all units add up to those that passed
-            yield unit
-
-
-def _line(model: LabelModel, sample_id: int, found: Continuation) -> SampleLine:
-    symbols = " ".join(model.symbols[index] for index in found.tokens.tolist() if index != EOS)
-    return SampleLine(sample_id, 0, symbols, found.ended, float(found.scores.double().sum()))

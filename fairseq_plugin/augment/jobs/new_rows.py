@@ -9,9 +9,9 @@ from fairseq_plugin.augment.filters.chain import Candidate
 from fairseq_plugin.augment.generations.results import sample_of
 from fairseq_plugin.augment.jobs.fill import in_order
 from fairseq_plugin.augment.jobs.job import Job
-from fairseq_plugin.augment.jobs.units import Unit
 from fairseq_plugin.augment.judges.filter import Opinions
 from fairseq_plugin.augment.judges.score_columns import ScoreColumns
+from fairseq_plugin.jobs.units import Unit
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.rows import Row, SourceSpec
 from fairseq_plugin.storage.sample_file import SampleLine

@@ -6,12 +6,12 @@ from typing import Any, TypedDict
 
 from fairseq_plugin.augment.augmented_set import read_synthetic
 from fairseq_plugin.augment.filters.options import FilterOptions
-from fairseq_plugin.augment.jobs.executors import ThisProcess
 from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate
 from fairseq_plugin.augment.jobs.progress import JobBar
 from fairseq_plugin.augment.jobs.quota import MOST_TRIES, Limits
 from fairseq_plugin.augment.notebook.trained import Trained
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.jobs.executors import ThisProcess
 from fairseq_plugin.stages.stage import ROOT
 from fairseq_plugin.storage.lock import FolderLock
 

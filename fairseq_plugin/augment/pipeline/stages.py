@@ -14,7 +14,7 @@ Everything is below ``to``::
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fairseq_plugin.augment.filters.flags import words_of
@@ -24,6 +24,7 @@ from fairseq_plugin.augment.pipeline.earlier_run import begin_run, check_source
 from fairseq_plugin.augment.pipeline.plan import BATCH_TOKENS, BATCHES_PER_UPDATE, Plan, plan, vocabulary
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.verdict.quick import EXIT_STATUS
+from fairseq_plugin.jobs.folder import digest_of
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.stages.stage import Stage, Watcher, flags, python, short, stock
 from fairseq_plugin.stages.training_progress import TrainingProgress
@@ -108,7 +109,8 @@ class Stages:
 
     def job_folder(self, settings: Settings) -> Path:
         """One for each model and way to draw: what was made stays, whatever is asked for next."""
-        return self.run / "generated" / MadeWith.of(self.data, self.checkpoint, settings).digest()[:8]
+        facts = asdict(MadeWith.of(self.data, self.checkpoint, settings))
+        return self.run / "generated" / digest_of(facts)[:8]
 
     # -- the stages --------------------------------------------------------------------------------------
 

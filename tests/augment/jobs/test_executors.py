@@ -7,9 +7,9 @@ import time
 import psutil
 import pytest
 
-from fairseq_plugin.augment.jobs.executors import Processes, Rank, Ranks, ThisProcess
-from fairseq_plugin.augment.jobs.units import Unit, cut_into_units
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.jobs.executors import Processes, Rank, Ranks, ThisProcess
+from fairseq_plugin.jobs.units import Unit, cut_into_units
 
 UNITS = [*cut_into_units(0, 0, 50, 8), *cut_into_units(1, 0, 30, 8)]
 
@@ -58,7 +58,7 @@ def test_workers_make_the_same_samples_and_one_that_is_killed_is_replaced(parts,
 def test_workers_that_die_at_once_end_in_one_line(parts, tmp_path, monkeypatch):
     job = parts.open(tmp_path / "job")
     executor = Processes(1)
-    monkeypatch.setattr("fairseq_plugin.augment.jobs.executors._make", _die)
+    monkeypatch.setattr("fairseq_plugin.jobs.executors._make", _die)
     with pytest.raises(UserError, match="died one after another"):
         list(executor.run(job, [Unit(0, 0, 5)]))
 

@@ -11,15 +11,15 @@ from fairseq_plugin.augment.augmented_set import read_synthetic
 from fairseq_plugin.augment.candidates import candidate_of
 from fairseq_plugin.augment.filters.options import make_filters
 from fairseq_plugin.augment.generations.results import sample_of
-from fairseq_plugin.augment.jobs import job as job_module
 from fairseq_plugin.augment.jobs import label_model
-from fairseq_plugin.augment.jobs.executors import Rank, Ranks, ThisProcess
 from fairseq_plugin.augment.jobs.fill import fill
 from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate, make_samples
 from fairseq_plugin.augment.jobs.quota import Limits
-from fairseq_plugin.augment.jobs.units import Unit
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.jobs import folder as job_folder
+from fairseq_plugin.jobs.executors import Rank, Ranks, ThisProcess
+from fairseq_plugin.jobs.units import Unit
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.reports.tally import Counts, Tally
@@ -138,8 +138,8 @@ def test_samples_are_read_twice_and_the_model_once(request_for, tmp_path, monkey
         generate(request, ThisProcess())
         shutil.rmtree(request.set_folder)
     reads, loads = Counter(), []
-    read, load = job_module.read_unit, label_model.load_network
-    monkeypatch.setattr(job_module, "read_unit", lambda *a: (reads.update([a[1]]), read(*a))[1])
+    read, load = job_folder.read_unit, label_model.load_network
+    monkeypatch.setattr(job_folder, "read_unit", lambda *a: (reads.update([a[1]]), read(*a))[1])
     monkeypatch.setattr(label_model, "load_network", lambda *a: (loads.append(a), load(*a))[1])
     generate(request, ThisProcess())
     assert set(reads.values()) == {2} and len(loads) == 1

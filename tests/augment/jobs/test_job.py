@@ -8,11 +8,11 @@ import shutil
 import pytest
 import torch
 
-from fairseq_plugin.augment.jobs.job import Settings, open_job, run_units
+from fairseq_plugin.augment.jobs.job import Settings, open_job
 from fairseq_plugin.augment.jobs.label_model import load_label_model
-from fairseq_plugin.augment.jobs.units import ForeignUnit, Unit, cut_into_units
 from fairseq_plugin.core.int8 import why_not_int8
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.jobs.units import ForeignUnit, Unit, cut_into_units
 from fairseq_plugin.sampling.decode import decode
 from fairseq_plugin.sampling.request import DecodingRequest
 from fairseq_plugin.storage.dictionary import EOS
@@ -23,7 +23,7 @@ from tests.augment.made_job import train_model
 def samples(job, units):
     model = job.load_model()
     for unit in units:
-        list(run_units(job, [unit], model))
+        list(job.make([unit], model))
     return {line.id: line for unit in units for line in job.read(unit).lines}
 
 
@@ -39,13 +39,13 @@ def test_units_that_are_made_together_read_what_they_share_once(parts, tmp_path)
     units = [*cut_into_units(0, 0, 60, 20), *cut_into_units(1, 0, 60, 25)]
     expected, model = samples(alone, units), together.load_model()
     model.gpt2.register_forward_hook(lambda *_: passes.append(1))
-    assert sorted(run_units(together, units, model)) == sorted(units)
+    assert sorted(together.make(units, model)) == sorted(units)
     assert {line.id: line for unit in units for line in together.read(unit).lines} == expected
     num_together = len(passes)
     for unit in units:
         together.read(unit)
         unit.path(together.units).unlink()
-        list(run_units(together, [unit], model))
+        list(together.make([unit], model))
     assert num_together < (len(passes) - num_together) / 2
 
 
@@ -64,7 +64,7 @@ def test_what_all_samples_of_a_unit_share_is_read_once(parts, tmp_path):
     job, passes = dataclasses.replace(parts, settings=alike).open(tmp_path / "a"), []
     model = job.load_model()
     model.gpt2.register_forward_hook(lambda *_: passes.append(1))
-    list(run_units(job, [Unit(0, 0, 500)], model))
+    list(job.make([Unit(0, 0, 500)], model))
     assert len({line.symbols for line in job.read(Unit(0, 0, 500)).lines}) == 1
     assert len(passes) <= 30  # one text of at most 30 tokens
 
@@ -158,7 +158,7 @@ def test_damaged_logits_stop_the_job_and_name_the_samples(parts, tmp_path):
         model.gpt2.ln_f.weight[0] = float("nan")
     unit = Unit(3, 1, 4)
     with pytest.raises(UserError, match=r"sample.*\b7\b"):
-        list(run_units(job, [unit], model))
+        list(job.make([unit], model))
     assert not job.is_done(unit)
 
 

@@ -7,10 +7,10 @@ import signal
 import psutil
 import pytest
 
-from fairseq_plugin.augment.jobs.executors import ThisProcess
-from fairseq_plugin.augment.jobs.ray_executor import RayActors
-from fairseq_plugin.augment.jobs.units import cut_into_units
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.jobs.executors import ThisProcess
+from fairseq_plugin.jobs.ray_executor import RayActors
+from fairseq_plugin.jobs.units import cut_into_units
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 UNITS = [*cut_into_units(0, 0, 60, 10), *cut_into_units(1, 0, 60, 10)]

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_plugin.augment.jobs.executors import ThisProcess
 from fairseq_plugin.augment.jobs.generate import GenerateRequest, make_samples
 from fairseq_plugin.augment.jobs.job import Settings
 from fairseq_plugin.augment.jobs.quota import Limits
@@ -20,6 +19,7 @@ from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.augment.verdict.study.request import StudyRequest
 from fairseq_plugin.augment.verdict.study.splits import ALL, Split, write_split
 from fairseq_plugin.augment.write_sets import Examples
+from fairseq_plugin.jobs.executors import ThisProcess
 from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.stages.stage import Runner
 from fairseq_plugin.storage.sealed import read_sealed, write_sealed

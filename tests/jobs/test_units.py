@@ -4,7 +4,9 @@ import itertools
 
 import pytest
 
-from fairseq_plugin.augment.jobs.units import (
+from fairseq_plugin.augment.label_counts import SampleIds
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.jobs.units import (
     ForeignUnit,
     Unit,
     cut_into_units,
@@ -12,8 +14,6 @@ from fairseq_plugin.augment.jobs.units import (
     share_of,
     write_unit,
 )
-from fairseq_plugin.augment.label_counts import SampleIds
-from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.sample_file import SampleLine
 
 UNIT = Unit(first=4, label=1, count=3)

@@ -10,17 +10,17 @@ from typing import Any
 
 import torch
 
-from fairseq_plugin.augment.jobs.executors import MOST_DEATHS, ThisProcess, too_many_deaths
-from fairseq_plugin.augment.jobs.job import Job
-from fairseq_plugin.augment.jobs.units import Unit
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.extras import require_extra
+from fairseq_plugin.jobs.executors import MOST_DEATHS, ThisProcess, too_many_deaths
+from fairseq_plugin.jobs.folder import UnitJob
+from fairseq_plugin.jobs.units import Unit
 
 
 class UnitActor:
     """What an actor is: a model, and the method that makes one unit."""
 
-    def __init__(self, job: Job, device: str, threads: int) -> None:
+    def __init__(self, job: UnitJob, device: str, threads: int) -> None:
         torch.set_num_threads(threads)
         self._job, self._here = job, ThisProcess(device)
 
@@ -44,7 +44,7 @@ class RayActors:
         self._started_here = False
         self._idle: list[Any] = []
 
-    def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
+    def run(self, job: UnitJob, units: Sequence[Unit]) -> Iterator[Unit]:
         ray, left, deaths = self._ray, list(reversed(units)), 0
         self._connect()
         working: dict[Any, tuple[Any, Unit]] = {}
@@ -68,7 +68,7 @@ class RayActors:
             self._idle.append(actor)
             yield unit
 
-    def model(self, job: Job) -> None:
+    def model(self, job: UnitJob) -> None:
         """None: it is in the actors."""
 
     def _connect(self) -> None:
@@ -80,7 +80,7 @@ class RayActors:
         self._ray.init(address, log_to_driver=False, logging_level="ERROR", **own)
         self._started_here = True
 
-    def _new_actor(self, job: Job) -> Any:
+    def _new_actor(self, job: UnitJob) -> Any:
         threads = max(1, (os.cpu_count() or 1) // self._num_workers)
         needs = {"num_cpus": 1, "num_gpus": 1 if self._device.startswith("cuda") else 0}
         return self._ray.remote(**needs)(UnitActor).remote(job, self._device, threads)

@@ -1,6 +1,6 @@
 """Where units of work are made: in this process, in several on this machine, or in the ranks of a cluster.
 
-An executor only places units; :func:`~fairseq_plugin.augment.jobs.job.run_units` makes them, and a unit's
+An executor only places units; :meth:`~fairseq_plugin.jobs.folder.UnitJob.make` makes them, and a unit's
 file is the one truth on whether it is done. So a unit that is made twice, or by another executor, does no
 harm.
 """
@@ -15,14 +15,13 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
-from fairseq_plugin.augment.jobs.job import Job, run_units
-from fairseq_plugin.augment.jobs.label_model import LabelModel
-from fairseq_plugin.augment.jobs.units import Unit, share_of
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.jobs.folder import UnitJob
+from fairseq_plugin.jobs.units import Unit, share_of
 
 MOST_DEATHS = 3  # of workers one after another, with no unit finished in between
 # Samples at once, of GPT-2 124M with its optimizer's state, and of the smallest models.
@@ -34,7 +33,7 @@ _PATIENCE = 10.0  # seconds without a new unit, after which a rank makes those o
 class Executor(Protocol):
     """Places units."""
 
-    def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
+    def run(self, job: UnitJob, units: Sequence[Unit]) -> Iterator[Unit]:
         """Make units that are not done, in any order.
 
         Yields:
@@ -42,7 +41,7 @@ class Executor(Protocol):
         """
         ...
 
-    def model(self, job: Job) -> LabelModel | None:
+    def model(self, job: UnitJob) -> Any:
         """The model that units are made with, where that is in this process; None where it is elsewhere."""
         ...
 
@@ -51,7 +50,7 @@ class Executor(Protocol):
         ...
 
 
-def made_together(job: Job, units: Sequence[Unit], num_workers: int = 1) -> Iterator[list[Unit]]:
+def made_together(job: UnitJob, units: Sequence[Unit], num_workers: int = 1) -> Iterator[list[Unit]]:
     """Cut units into runs that are sampled together.
 
     The more samples at once, the more of their beginnings are read once: a model of a million parameters made
@@ -82,17 +81,17 @@ class ThisProcess:
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = device
-        self._model: LabelModel | None = None
+        self._model: Any = None
 
-    def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
+    def run(self, job: UnitJob, units: Sequence[Unit]) -> Iterator[Unit]:
         for some in made_together(job, units):
             yield from self.make(job, some)
 
-    def make(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
+    def make(self, job: UnitJob, units: Sequence[Unit]) -> Iterator[Unit]:
         """Make some units together; the model is read before the first."""
-        yield from run_units(job, units, self.model(job))
+        yield from job.make(units, self.model(job))
 
-    def model(self, job: Job) -> LabelModel:
+    def model(self, job: UnitJob) -> Any:
         """The model; it is read once."""
         if self._model is None:
             self._model = job.load_model(self._device)
@@ -115,7 +114,7 @@ class Processes:
         self._pool: ProcessPoolExecutor | None = None
         self._alive: Connection | None = None  # workers end when its other end is closed
 
-    def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
+    def run(self, job: UnitJob, units: Sequence[Unit]) -> Iterator[Unit]:
         left, deaths = list(units), 0
         while left:
             try:
@@ -130,10 +129,10 @@ class Processes:
                 if deaths >= MOST_DEATHS:
                     raise too_many_deaths(len(left)) from None
 
-    def model(self, job: Job) -> None:
+    def model(self, job: UnitJob) -> None:
         """None: it is in the workers."""
 
-    def _run(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
+    def _run(self, job: UnitJob, units: Sequence[Unit]) -> Iterator[Unit]:
         pool = self._pool = self._pool or self._start(job)
         parts = made_together(job, units, self._num_workers)
         futures: dict[Future[None], list[Unit]] = {pool.submit(_make, some): some for some in parts}
@@ -141,7 +140,7 @@ class Processes:
             future.result()
             yield from futures[future]
 
-    def _start(self, job: Job) -> ProcessPoolExecutor:
+    def _start(self, job: UnitJob) -> ProcessPoolExecutor:
         # "spawn": a forked child of a process with threads can hang, and CUDA does not survive a fork.
         context = multiprocessing.get_context("spawn")
         theirs, self._alive = context.Pipe(duplex=False)
@@ -168,10 +167,10 @@ def too_many_deaths(num_left: int) -> UserError:
     )
 
 
-_worker: tuple[Job, ThisProcess] | None = None  # of a worker process
+_worker: tuple[UnitJob, ThisProcess] | None = None  # of a worker process
 
 
-def _start_worker(job: Job, device: str, threads: int, numbers: object, alive: Connection) -> None:
+def _start_worker(job: UnitJob, device: str, threads: int, numbers: object, alive: Connection) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
@@ -266,7 +265,7 @@ class Ranks:
         self._rank, self._patience = rank, patience
         self._here = ThisProcess(device_of(device, rank.on_machine))
 
-    def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Unit]:
+    def run(self, job: UnitJob, units: Sequence[Unit]) -> Iterator[Unit]:
         told: set[Unit] = set()
         own = share_of(units, self._rank.number, self._rank.size)
         for some in made_together(job, own):
@@ -290,7 +289,7 @@ class Ranks:
             else:
                 time.sleep(_LOOK_EVERY)
 
-    def model(self, job: Job) -> LabelModel:
+    def model(self, job: UnitJob) -> Any:
         """The model; it is read once."""
         return self._here.model(job)
 
