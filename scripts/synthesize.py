@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fairseq_plugin.errors import plain_errors
 from fairseq_plugin.files import sha256
+from fairseq_plugin.jobs.bar import UnitBar
+from fairseq_plugin.jobs.executors import Processes, ThisProcess
 from fairseq_plugin.stages.stage import ROOT, Runner
 from fairseq_plugin.storage.lock import FolderLock
 from fairseq_plugin.synthesis.held_out import hold_out
@@ -31,8 +33,10 @@ from fairseq_plugin.synthesis.judges.judgement import TooFewRows
 from fairseq_plugin.synthesis.judges.verdict import as_text
 from fairseq_plugin.synthesis.report.write import REPORT, ReportInputs, write_report
 from fairseq_plugin.synthesis.request import HELD_OUT, SynthesisRequest
+from fairseq_plugin.synthesis.row_job import RowJob
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM
+from fairseq_plugin.tables.conditions import Condition
 from fairseq_plugin.tables.model import MOST_TRIES, DrawnRows, TableModel
 from fairseq_plugin.tables.reading import TableFile
 from fairseq_plugin.tables.request import RARE
@@ -66,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--gamma", type=float, default=1.0, help="of ScaleGrad; 1 is maximum likelihood (default: 1)")
     add("--most-tries", type=float, default=MOST_TRIES, metavar="N",
         help=f"rows drawn per row asked for, at most (default: {MOST_TRIES:g})")  # fmt: skip
+    add("--workers", type=int, default=1, metavar="N", help="processes that draw rows (default: 1)")
     add("--overwrite", action="store_true", help="where an earlier run in --to had other data, start again")
     return parser
 
@@ -91,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             runner.run(stage)
         model = TableModel.load(ROOT / stages.checkpoint, ROOT / stages.data)
         where = None if request.where is None else model.condition(request.where)
-        drawn = model.sample(request.rows, request.seed, where, most_tries=request.most_tries)
+        drawn = draw(request, stages, model, where)
         path = request.to / f"rows{request.table.suffix if request.table.suffix == '.tsv' else '.csv'}"
         write_table(path, drawn.names, drawn.rows, path.suffix[1:])
         if source.held_out is not None:
@@ -108,6 +113,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     if verdict is not None:
         print(f"Its report: {request.to / REPORT}")
         sys.exit(verdict.status)
+
+
+def draw(
+    request: SynthesisRequest, stages: SynthesisStages, model: TableModel, where: Condition | None
+) -> DrawnRows:
+    """The new rows, unit by unit; those of an earlier run are taken as they are."""
+    data, checkpoint, prompt = ROOT / stages.data, ROOT / stages.checkpoint, model.prompt_for(where)
+    job = RowJob.of(request.to / "drawn", data, checkpoint, request.seed, prompt)
+    job = replace(job, folder=job.folder / job.digest[:8])
+    executor = Processes(request.workers) if request.workers > 1 else ThisProcess(model=model)
+    bar = UnitBar("rows")
+    try:
+        return job.rows(request.rows, where, model, executor, request.most_tries, bar)
+    finally:
+        bar.close()
 
 
 def inputs_of(

@@ -77,11 +77,11 @@ class ThisProcess:
 
     Args:
         device: where to compute.
+        model: the job's, where it is loaded already.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
-        self._device = device
-        self._model: Any = None
+    def __init__(self, device: str = "cpu", model: Any = None) -> None:
+        self._device, self._model = device, model
 
     def run(self, job: UnitJob, units: Sequence[Unit]) -> Iterator[Unit]:
         for some in made_together(job, units):

@@ -34,6 +34,7 @@ class SynthesisRequest:
         epochs: most passes over the table; None: by its size.
         gamma: of ScaleGrad, in (0, 1]; 1 is maximum likelihood.
         most_tries: rows drawn per row asked for, at most.
+        workers: processes that draw rows, >= 1.
         overwrite: where an earlier run in ``to`` was of other data, start again.
     """
 
@@ -54,6 +55,7 @@ class SynthesisRequest:
     epochs: int | None = None
     gamma: float = 1.0
     most_tries: float = MOST_TRIES
+    workers: int = 1
     overwrite: bool = False
 
     def check(self) -> None:
@@ -70,6 +72,8 @@ class SynthesisRequest:
             raise UserError(
                 f"--held-out {self.held_out:g} must be in [0, 1), such as {HELD_OUT}; 0: no judges"
             )
+        if self.workers < 1:
+            raise UserError(f"--workers {self.workers} must be at least 1")
         if self.rows < 1:
             raise UserError(f"--rows {self.rows} must be at least 1")
         if self.epochs is not None and self.epochs < 1:

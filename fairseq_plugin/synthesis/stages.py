@@ -5,6 +5,7 @@ Everything is below ``to``::
     split/         rows to learn from, and those held out
     data/          prepared for fairseq
     checkpoints/   the model and its log
+    drawn/         units of new rows
     steps/         marks of finished stages, and what each command said
 """
 

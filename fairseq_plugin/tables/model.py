@@ -3,11 +3,11 @@
 A row depends on (model, seed, its number) and on the cells that it was given, never on what else is drawn.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from fairseq_plugin.core.allowed_symbols import AllowedSymbols
@@ -25,7 +25,8 @@ from fairseq_plugin.tables.cells import RowCells
 from fairseq_plugin.tables.code.rows import RANDOM, RowCode
 from fairseq_plugin.tables.conditions import Condition, parse_condition
 from fairseq_plugin.tables.identity import identity_of
-from fairseq_plugin.tables.manifest import TableManifest, load_code, split_files
+from fairseq_plugin.tables.manifest import TableManifest, load_code
+from fairseq_plugin.tables.observed import observed_cells
 from fairseq_plugin.tables.prompts import prompt_of
 from fairseq_plugin.tables.walk import Walker, only_rows
 
@@ -107,18 +108,8 @@ class TableModel:
         Raises:
             UserError: see :func:`~fairseq_plugin.tables.conditions.parse_condition`.
         """
-        return parse_condition(text, self.code.schema, None if self._data is None else self._observed)
-
-    def _observed(self, places: tuple[int, ...]) -> frozenset[tuple[str, ...]]:
-        """The cells that training rows have in some columns."""
-        assert self._data is not None
-        index, tokens = split_files(self._data, "train", TableManifest.load(self._data)).read()
-        ends = np.cumsum(index.sizes)
-        found: set[tuple[str, ...]] = set()
-        for end, size in zip(ends.tolist(), index.sizes.tolist(), strict=True):
-            cells = self.code.decode(tokens[end - size : end].tolist())
-            found.add(tuple(cells[place] or "" for place in places))
-        return frozenset(found)
+        observed = None if self._data is None else partial(observed_cells, self.code, self._data)
+        return parse_condition(text, self.code.schema, observed)
 
     # -- drawing -----------------------------------------------------------------------------------------
 
@@ -147,9 +138,30 @@ class TableModel:
         Raises:
             UserError: fewer than ``n`` rows fulfil the condition within the tries; says how many did.
         """
+        prompt = self.prompt_for(where)
+        return self.collect(
+            n, where, lambda ids: self._draw([(prompt, ids)], seed, temperature), first, most_tries
+        )
+
+    def prompt_for(self, where: Condition | None) -> list[int]:
+        """The beginning of every row that fulfils a condition, as far as the order of columns allows it."""
+        return prompt_of(self.code, self._given(where), "the condition")
+
+    def collect(
+        self,
+        n: int,
+        where: Condition | None,
+        draw: Callable[[range], Iterable[tuple[int, Row]]],
+        first: int = 0,
+        most_tries: float = MOST_TRIES,
+    ) -> DrawnRows:
+        """Draw until ``n`` rows fulfil a condition; arguments as of :meth:`sample`.
+
+        Args:
+            draw: numbers of rows -> these rows with their numbers, in order.
+        """
         if n < 1:
             raise UserError(f"n = {n}: ask for at least one row")
-        prompt = prompt_of(self.code, self._given(where), "the condition")
         rows: list[Row] = []
         numbers: list[int] = []
         drawn = 0
@@ -164,7 +176,7 @@ class TableModel:
             some = missing if where is None else max(int(1.1 * missing / rate), _FEWEST_DRAWN)
             some = min(some, max(int(most_tries * n), _FEWEST_DRAWN) - drawn)
             ids = range(first + drawn, first + drawn + some)
-            for number, row in self._draw([(prompt, ids)], seed, temperature):
+            for number, row in draw(ids):
                 if len(rows) < n and (where is None or where.holds(self._as_file(row))):
                     rows.append(row)
                     numbers.append(number)
@@ -199,18 +211,22 @@ class TableModel:
     ) -> list[tuple[int, Row]]:
         """Rows with their numbers, in the order of these, for (prompt, numbers) groups."""
         longest = max(len(prompt) for prompt, _ in groups)
-        request = DecodingRequest(
-            Sampling(temperature=temperature),
-            end=EOS,
-            max_new=self.gpt2.config.n_positions - longest,
-            seed=seed,
-            constraints=(only_rows(self.code),),
-        )
+        request = self.request(longest, seed, temperature)
         pool = SamplePool(self.gpt2, request, longest)
         found = {
             one.sample_id: [*one.prompt[1:], *one.continuation.tokens.tolist()] for one in pool.run(groups)
         }
         return [(number, self.cells(found[number], number)) for number in sorted(found)]
+
+    def request(self, longest_prompt: int, seed: int, temperature: float = 1.0) -> DecodingRequest:
+        """How rows are sampled."""
+        return DecodingRequest(
+            Sampling(temperature=temperature),
+            end=EOS,
+            max_new=self.gpt2.config.n_positions - longest_prompt,
+            seed=seed,
+            constraints=(only_rows(self.code),),
+        )
 
     # -- given rows ----------------------------------------------------------------------------------------
 

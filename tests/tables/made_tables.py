@@ -2,11 +2,14 @@
 
 import random
 
+import torch
 from hypothesis import strategies as st
 
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.tables.code.fit import fit_column
 from fairseq_plugin.tables.code.rows import FIXED, RowCode
 from fairseq_plugin.tables.infer import infer
+from fairseq_plugin.tables.model import TableModel
 from fairseq_plugin.tables.profile import Profile
 
 MIXED = ("id", "grade", "price", "count", "day", "note", "member", "same")
@@ -40,6 +43,18 @@ def code_of(names, rows, rare=1, order=FIXED, target=None, types=None, target_pl
         if column.is_modelled
     }
     return RowCode(schema, fitted, order)
+
+
+TYPES = {"note": "drop"}
+
+
+def model_of(order=FIXED, positions=64, **more):
+    """A network over mixed rows that has learnt nothing."""
+    code = code_of(MIXED, mixed_rows(120), rare=2, order=order, target="count", types=TYPES, **more)
+    torch.manual_seed(0)
+    gpt2 = GPT2(GPT2Config(code.num_symbols, positions, 16, 1, 2, 0.0)).eval()
+    gpt2.banned = torch.tensor([0, 1, 3])
+    return TableModel(code, gpt2)
 
 
 _text = st.text(st.characters(codec="utf-8"), max_size=12)

@@ -10,17 +10,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM
 from fairseq_plugin.tables.conditions import parse_condition
 from fairseq_plugin.tables.model import TableModel
-from tests.tables.made_tables import MIXED, code_of, mixed_rows
-
-TYPES = {"note": "drop"}
-
-
-def model_of(order=FIXED, positions=64, **more):
-    code = code_of(MIXED, mixed_rows(120), rare=2, order=order, target="count", types=TYPES, **more)
-    torch.manual_seed(0)
-    gpt2 = GPT2(GPT2Config(code.num_symbols, positions, 16, 1, 2, 0.0)).eval()
-    gpt2.banned = torch.tensor([0, 1, 3])
-    return TableModel(code, gpt2)
+from tests.tables.made_tables import MIXED, code_of, mixed_rows, model_of
 
 
 @pytest.fixture(scope="module", params=[FIXED, RANDOM])
