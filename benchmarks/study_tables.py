@@ -92,7 +92,7 @@ def _final(report, runs):
     rows = []
     for name, seeds in runs.items():
         cells = [
-            _cell(metric, [_at(run, part)[metric] for run in seeds.values()])
+            _cell(metric, [_at(run, part).get(metric) for run in seeds.values()])
             for part, metric in FINAL.values()
         ]
         rows.append([_title(report, name, seeds, runs[MLE]), *cells])
@@ -137,7 +137,7 @@ def _remedies(report):
         decodings = next(iter(seeds.values()))["decodings"]
         for decoding in decodings:
             if decoding == "greedy" or (name == MLE and decoding not in DECODINGS):
-                cells = [_cell(m, [run["decodings"][decoding][m] for run in seeds.values()]) for m in metrics]
+                cells = [_cell(m, [run["decodings"][decoding].get(m) for run in seeds.values()]) for m in metrics]
                 rows.append([_title(report, name, seeds, runs[MLE]), decoding, *cells])
     human = report["human"]["continuations"]
     rows.append(["*people*", "", *(_number(m, human[m]) for m in metrics)])
