@@ -86,7 +86,12 @@ def _growth(report, base):
     """Ratio to maximum likelihood, over updates and over maximum likelihood's validation perplexity."""
     forms = report["runs"]
     figure, grid = plt.subplots(
-        len(forms), 2, figsize=(11, 3.8 * len(forms) + 0.6), squeeze=False, sharey="row", layout="constrained"
+        len(forms),
+        2,
+        figsize=(11.5, 3.8 * len(forms) + 0.6),
+        squeeze=False,
+        sharey="row",
+        layout="constrained",
     )
     for line, (form, runs) in zip(grid, forms.items(), strict=True):
         points = list(next(iter(runs[MLE].values()))["curve"])
@@ -111,7 +116,7 @@ def _growth(report, base):
         line[1].set_title(f"{form}: over what maximum likelihood has learnt", fontsize=11)
         line[0].set_ylabel("greedy seq-rep-4,\nratio to maximum likelihood")
         line[0].set_xlabel("updates")
-        line[1].set_xlabel("validation perplexity of maximum likelihood at that update (better to the right)")
+        line[1].set_xlabel("its validation perplexity then (better to the right)")
         line[1].invert_xaxis()
     _legend(figure, grid.ravel())
     _save(figure, base)

@@ -137,7 +137,8 @@ def _remedies(report):
         decodings = next(iter(seeds.values()))["decodings"]
         for decoding in decodings:
             if decoding == "greedy" or (name == MLE and decoding not in DECODINGS):
-                cells = [_cell(m, [run["decodings"][decoding].get(m) for run in seeds.values()]) for m in metrics]
+                found = [run["decodings"][decoding] for run in seeds.values()]
+                cells = [_cell(metric, [one.get(metric) for one in found]) for metric in metrics]
                 rows.append([_title(report, name, seeds, runs[MLE]), decoding, *cells])
     human = report["human"]["continuations"]
     rows.append(["*people*", "", *(_number(m, human[m]) for m in metrics)])
