@@ -9,6 +9,7 @@ Legend: N training rows, M new rows, C columns.
 import numpy as np
 from scipy.stats import norm, rankdata
 
+from fairseq_plugin.synthesis.judges.pairs import trends
 from fairseq_plugin.synthesis.judges.rows import without_missing
 
 LEAF = 10  # training rows of a leaf of CART, at least
@@ -22,10 +23,25 @@ def copies(train, target, num_rows, seed):
 
 
 def gaussian_copula(train, target, num_rows, seed):
-    """Normal scores of ranks (ties broken at random), their correlations, and the values of new ranks."""
+    """A copula for each value of the category that goes with the other columns most, where there is one."""
     del target
     draw = np.random.default_rng(seed)
     (values_NC,) = without_missing(train)
+    categories = np.flatnonzero(train.is_category_C)
+    groups_N = np.zeros(len(train))
+    if len(categories):
+        strength_C = np.abs(trends(train.values_NC, train.is_category_C)).sum(1)
+        groups_N = values_NC[:, categories[strength_C[categories].argmax()]]
+    drawn_M = groups_N[draw.integers(len(train), size=num_rows)]
+    places_MC = np.zeros((num_rows, len(train.columns)), dtype=np.int64)
+    for group in np.unique(drawn_M).tolist():
+        own, rows = np.flatnonzero(groups_N == group), np.flatnonzero(drawn_M == group)
+        places_MC[rows] = own[_copula(values_NC[own], len(rows), draw)]
+    return places_MC
+
+
+def _copula(values_NC, num_rows, draw):
+    """Normal scores of ranks (ties broken at random), their correlations, and the places of new ranks."""
     shuffled = draw.permutation(len(values_NC))
     ranks_NC = rankdata(values_NC[shuffled], method="ordinal", axis=0)[np.argsort(shuffled)]
     scores_NC = norm.ppf((ranks_NC - 0.5) / len(values_NC))

@@ -112,16 +112,14 @@ def _copies(judgement: Judgement) -> Iterator[Finding]:
     has_copies = close.copied > 1.5 * close.held_out_copied + chance
     is_close = close.synthetic[0] < 0.7 * close.held_out[0]
     is_alarmed = told is not None and told.forest < min(_COPIES_ALARM, 0.5 - 3 * told.error)
-    if has_copies or is_close or is_alarmed:
-        area = (
-            ""
-            if told is None
-            else f"; a forest tells them from training rows with an AUC of {told.forest:.3f}"
-        )
+    if has_copies or is_close:
+        is_mostly = close.copied >= _MOSTLY_COPIES and has_copies
+        yield Finding(BAD, f"The rows repeat training rows: {figures}.", worthless=is_mostly)
+    elif is_alarmed and told is not None:
         yield Finding(
-            BAD,
-            f"The rows repeat training rows: {figures}{area} (below 0.5: real rows come back).",
-            worthless=close.copied >= _MOSTLY_COPIES and has_copies,
+            FAIR,
+            "Parts of training rows come back: a forest tells the rows from training rows with an AUC of "
+            f"{told.forest:.3f}, where 0.5 is usual; {figures}.",
         )
     else:
         yield Finding(GOOD, f"The rows do not repeat training rows more than chance does: {figures}.")

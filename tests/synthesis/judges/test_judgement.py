@@ -1,13 +1,15 @@
 """The judges see what is wrong with rows, and find nothing where nothing is."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.synthesis.judges.discriminator import Discrimination
 from fairseq_plugin.synthesis.judges.judgement import judge_rows
 from fairseq_plugin.synthesis.judges.rows import JudgedRows, judged_rows
-from fairseq_plugin.synthesis.judges.verdict import BAD, GOOD, WORTHLESS, as_text, verdict_on
+from fairseq_plugin.synthesis.judges.verdict import BAD, FAIR, GOOD, WORTHLESS, as_text, verdict_on
 from tests.synthesis.judges.made_rows import NAMES, SCHEMA, made_cells, made_rows
 
 TRAIN, HELD_OUT = made_rows(400, 1), made_rows(300, 2)
@@ -43,6 +45,14 @@ def test_copies_with_a_little_noise_raise_the_alarm_too():
     assert judgement.closeness.synthetic[0] < 0.1 * judgement.closeness.held_out[0]
     found = {finding.sentence[:30]: finding.tone for finding in verdict_on(judgement).findings}
     assert found["The rows repeat training rows:"] == BAD
+
+
+def test_parts_of_training_rows_are_told_too():
+    judgement = replace(judged(made_rows(400, 3)), train=Discrimination(0.38, 0.41, 400))
+    found = [
+        one for one in verdict_on(judgement).findings if "Parts of training rows come back" in one.sentence
+    ]
+    assert [one.tone for one in found] == [FAIR]
 
 
 def test_independent_columns_are_told_apart():
