@@ -4,7 +4,7 @@
     python scripts/average_epochs.py --data data-bin/abalone --save-dir runs/abalone
 
 reads the checkpoints that fairseq-train kept (--keep-last-epochs 8) and writes checkpoint_averaged.pt: the
-mean that has the fewest nats per validation row, or the best epoch itself.
+mean that has the fewest nats per validation row, or the best epoch where that is better by more than chance.
 """
 
 import argparse

@@ -26,7 +26,8 @@ from fairseq_plugin.tables.manifest import TableManifest
 TASK = ("--user-dir", "fairseq_plugin", "--task", "table_rows")
 _UPDATES = 3000  # about, of a training that does not stop early
 _LEAST_EPOCHS, _MOST_EPOCHS = 4, 60
-_PATIENCE = 4
+_PATIENCE, _LONG_PATIENCE = 4, 10  # epochs without a better validation; with few validation rows
+_MANY = 1000  # validation rows
 _BATCH = 64  # rows
 
 
@@ -106,7 +107,7 @@ class SynthesisStages:
                 clip_norm=1.0,
                 batch_size=_BATCH,
                 max_epoch=epochs,
-                patience=_PATIENCE,
+                patience=_PATIENCE if manifest.splits["valid"].rows >= _MANY else _LONG_PATIENCE,
                 seed=request.seed,
                 keep_last_epochs=max(SIZES),
                 save_dir=save_dir,

@@ -1,7 +1,8 @@
-"""The mean of the weights of several epochs, where validation finds it better than the best single epoch.
+"""The mean of the weights of several epochs, unless validation finds it worse than the best single epoch.
 
 A training whose learning rate is still high ends each epoch somewhere around a minimum; the mean of such
-places lies nearer to it (Izmailov et al. 2018), at no cost in drawing rows.
+places lies nearer to it (Izmailov et al. 2018), at no cost in drawing rows. With few validation rows the best
+epoch is best by luck: so a mean is taken when it is no worse than what chance explains (one standard error).
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from fairseq_plugin.errors import UserError
@@ -37,14 +39,15 @@ class Candidate:
 
 
 def average_epochs(folder: Path, data: Path) -> list[Candidate]:
-    """Write ``checkpoint_averaged.pt``: the best epoch, or a mean of the last ones if that is better.
+    """Write ``checkpoint_averaged.pt``: the best mean of the last epochs, or the best epoch if that is better
+    by more than a standard error of their difference over the validation rows.
 
     Args:
         folder: of ``checkpoint_best.pt`` and the checkpoints of the last epochs (``--keep-last-epochs``).
         data: the prepared table, with validation rows.
 
     Returns:
-        What was tried, the best first.
+        What was tried, the one that was taken first, then by their nats.
 
     Raises:
         UserError: a checkpoint is missing, damaged, or of another table.
@@ -52,16 +55,22 @@ def average_epochs(folder: Path, data: Path) -> list[Candidate]:
     epochs = epoch_checkpoints(folder)
     items = _validation_items(data)
     model = TableModel.load(folder / BEST, data)
-    tried: list[tuple[Candidate, Sequence[Path]]] = [
-        (Candidate("best epoch", _mean(model.nats(items))), [folder / BEST])
-    ]
+    single_N = np.array(model.nats(items))
+    single = Candidate("best epoch", float(single_N.mean())), [folder / BEST]
+    means: list[tuple[Candidate, Sequence[Path]]] = []
+    errors: dict[str, float] = {}  # of the difference from the best epoch
     for size in SIZES:
         if size <= len(epochs):
             paths = epochs[-size:]
             model.load_weights(mean_weights(paths))
-            nats = _mean(model.nats(items))
-            tried.append((Candidate(f"mean of the last {size} epochs", nats), paths))
-    tried.sort(key=lambda one: one[0].nats)  # the first among equals: the single epoch
+            nats_N, name = np.array(model.nats(items)), f"mean of the last {size} epochs"
+            errors[name] = float((nats_N - single_N).std() / len(items) ** 0.5)
+            means.append((Candidate(name, float(nats_N.mean())), paths))
+    tried = sorted([single, *means], key=lambda one: one[0].nats)
+    if means:
+        mean = min(means, key=lambda one: one[0].nats)
+        taken = mean if mean[0].nats <= single[0].nats + errors[mean[0].name] else single
+        tried = [taken, *(one for one in tried if one is not taken)]
     state = {**read_checkpoint(folder / BEST), "model": mean_weights(tried[0][1])}
     state.pop("last_optimizer_state", None)  # nothing is trained on from here
     with atomic_write(folder / AVERAGED, "wb") as stream:
@@ -104,7 +113,3 @@ def _validation_items(data: Path) -> list[list[int]]:
     index, tokens = split_files(data, "valid", TableManifest.load(data)).read()
     ends = index.sizes[:_MOST_ROWS].cumsum().tolist()
     return [tokens[begin:end].tolist() for begin, end in zip([0, *ends], ends)]
-
-
-def _mean(nats: Sequence[float]) -> float:
-    return sum(nats) / len(nats)
