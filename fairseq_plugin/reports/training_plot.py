@@ -1,4 +1,4 @@
-"""Plots of training runs: loss, accuracy, perplexity, learning rate, repetition, per update and per epoch.
+"""Plots of training runs: over updates everything that was logged; over epochs what is not seen there.
 
 One run: training pale, validation strong. Several runs: a colour each, training pale and validation strong,
 one legend for all. The best validation is marked and named. Colours are those of Okabe and Ito, which people
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.reports.display import short
+from fairseq_plugin.reports.epoch_curves import GAP, by_epoch
+from fairseq_plugin.reports.plot_labels import legend_inside, mark_best, place_beside_curves
 from fairseq_plugin.reports.plot_scales import scale_axes
 from fairseq_plugin.reports.training_log import Curves, best_validation, epochs_at
 
@@ -29,7 +31,6 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 DASHES: tuple[Dash, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
 TRAIN, VALID = COLOURS[5], COLOURS[1]  # where one run is drawn
 INK, SOFT, GRID = "#22272e", "#5c6670", "#e7eaee"
-AXES = {"updates": "", "epochs": "-epochs"}  # what runs along the bottom -> ending of the file's name
 MOST_POINTS = 150  # a longer training curve is smoothed, its points stay visible behind
 
 
@@ -62,6 +63,11 @@ PANELS = (
     Panel("Gamma", "gamma", {"gamma": ""}),
     Panel("Learning rate", "per update", {"lr": ""}),
 )
+EPOCH_PANELS = (
+    Panel("Loss, epoch by epoch", "bits per token", {"loss": ""}),
+    Panel("Validation loss above training loss", "bits per token", {GAP: ""}),
+    Panel("Accuracy", "next tokens guessed right", {"accuracy": ""}),
+)
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.5,
@@ -91,12 +97,14 @@ _STYLE: dict[Any, Any] = {
 def draw_training(curves_by_name: Mapping[str, Curves], path_prefix: str | Path) -> list[Path]:
     """Draw runs into ``PREFIX.png`` and ``.svg`` (over updates), ``PREFIX-epochs.png`` and ``.svg``.
 
+    Over epochs each has one point: means of training, the best validation, and the gap between the two.
+
     Args:
         curves_by_name: by the name of the run.
         path_prefix: path without an ending; its folder is made.
 
     Returns:
-        The written paths. Without epochs in the logs there is no plot over epochs.
+        The written paths. There is no plot over epochs where a log tells no epochs, or fewer than two.
 
     Raises:
         UserError: nothing to draw, or the folder cannot be written.
@@ -110,10 +118,14 @@ def draw_training(curves_by_name: Mapping[str, Curves], path_prefix: str | Path)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     paths = []
     with matplotlib.rc_context(_STYLE):
-        for axis, ending in AXES.items():
-            if axis == "epochs" and not all(epochs_at(curves.epochs, [0]) for curves in runs.values()):
-                continue
-            figure = _figure(runs, axis)
+        pictures: list[tuple[Mapping[str, Curves], str, Sequence[Panel], str]] = [
+            (runs, "updates", PANELS, "")
+        ]
+        epochs = {name: found for name, curves in runs.items() if (found := by_epoch(curves)) is not None}
+        if len(epochs) == len(runs):
+            pictures.append((epochs, "epochs", EPOCH_PANELS, "-epochs"))
+        for own, axis, panels, ending in pictures:
+            figure = _figure(own, axis, panels)
             paths += [_save(figure, Path(f"{path_prefix}{ending}.{kind}")) for kind in ("png", "svg")]
     return paths
 
@@ -132,41 +144,33 @@ def _save(figure: "Figure", path: Path) -> Path:
     return path
 
 
-def _figure(runs: Mapping[str, Curves], axis: str) -> "Figure":
+def _figure(runs: Mapping[str, Curves], axis: str, known: Sequence[Panel]) -> "Figure":
     """All panels that have a curve: the loss wide on top, the others in pairs beneath."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
 
     panels = [
-        panel for panel in PANELS if any(_split_of(c, curve) for c in runs.values() for curve in panel.curves)
+        panel for panel in known if any(_split_of(c, curve) for c in runs.values() for curve in panel.curves)
     ]
-    rows = 1 + math.ceil((len(panels) - 1) / 2) if panels[0].title == "Loss" else math.ceil(len(panels) / 2)
+    is_wide = "loss" in panels[0].curves
+    rows = 1 + math.ceil((len(panels) - 1) / 2) if is_wide else math.ceil(len(panels) / 2)
     figure = Figure(figsize=(9.6, 1.0 + 2.55 * rows), facecolor="white")
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained", h_pad=0.09, w_pad=0.09, hspace=0.04, wspace=0.03)
     grid, place = figure.add_gridspec(rows, 2), 0
     for panel in panels:
-        wide = panel.title == "Loss" or (place % 2 == 0 and panel is panels[-1])
+        wide = "loss" in panel.curves or (place % 2 == 0 and panel is panels[-1])
         axes = figure.add_subplot(grid[place // 2, :] if wide else grid[place // 2, place % 2])
         place += 2 if wide else 1
         _draw_panel(axes, panel, runs, axis)
-    handles = _legend(runs)
-    legend = figure.legend(
-        handles=handles,
-        loc="outside upper left",
-        ncols=_legend_columns(handles),
-        labelcolor=INK,
-        fontsize=9.5,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # a name may hold $
+    legend_inside(figure, _legend(runs), INK, 9.5)
+    figure.draw_without_rendering()  # the panels have their places now
+    for axes in figure.axes:
+        for text in axes.texts:
+            if isinstance(text, Annotation):
+                place_beside_curves(text)
     return figure
-
-
-def _legend_columns(handles: Sequence["Line2D"]) -> int:
-    """As many beside each other as the picture is wide: at 9.5 points about 120 characters."""
-    longest = max(len(str(handle.get_label())) for handle in handles) + 7  # the line before the words
-    return max(1, min(4, len(handles), 120 // longest))
 
 
 def _split_of(curves: Curves, curve: str) -> str | None:
@@ -184,8 +188,8 @@ def _draw_panel(axes: "Axes", panel: Panel, runs: Mapping[str, Curves], axis: st
             _draw_curve(
                 axes, curves, curve, _colours(runs, number), DASHES[number // len(COLOURS) % 3], order, axis
             )
-        if title in ("Loss", "Perplexity"):
-            _mark_best(
+        if names.keys() & {"loss", "ppl"}:
+            mark_best(
                 axes, curves, next(iter(names)), _colours(runs, number)[1], axis, run if len(runs) > 1 else ""
             )
     scale_axes(axes, names, logarithmic)
@@ -250,48 +254,6 @@ def _smooth(values: Sequence[float], width: int) -> list[float]:
         first, last = i - min(width, i), min(i + min(width, i), len(values) - 1)
         smooth.append((sums[last + 1] - sums[first]) / (last + 1 - first))
     return smooth
-
-
-def _mark_best(axes: "Axes", curves: Curves, curve: str, colour: str, axis: str, name: str) -> None:
-    """A star at the best validation; where one run is drawn its value and epoch stand beside it."""
-    best = best_validation(curves)
-    if best is None or best.update not in (points := dict(curves.valid.get(curve, ()))):
-        return
-    value = points[best.update]
-    x = best.update if axis == "updates" else (epochs_at(curves.epochs, [best.update]) or [best.update])[0]
-    if name:  # several runs: rings would cover each other
-        axes.plot(
-            [x],
-            [value],
-            "*",
-            markersize=13,
-            color=colour,
-            markeredgecolor="white",
-            markeredgewidth=0.8,
-            zorder=6,
-        )
-        return
-    axes.plot(
-        [x],
-        [value],
-        "o",
-        markersize=10,
-        markerfacecolor="white",
-        markeredgecolor=colour,
-        markeredgewidth=2,
-        zorder=5,
-    )
-    axes.plot([x], [value], "*", markersize=7, color=colour, zorder=6)
-    where = f"update {best.update:,}" if best.epoch is None else f"epoch {best.epoch}"
-    text = f"best {value:.3g}: {where}"
-    if curve == "loss":
-        text = f"best {value:.3f}: {where}" + (f", update {best.update:,}" if best.epoch is not None else "")
-    late = x > 0.6 * max(axes.get_xlim()[1], x)
-    axes.annotate(
-        text, (x, value), xytext=(0 if late else 2, 26), textcoords="offset points",
-        color=colour, fontsize=9.5, fontweight="bold", ha="right" if late else "left", zorder=7,
-        bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.5},
-    )  # fmt: skip
 
 
 def _name_curves(axes: "Axes", names: Mapping[str, str], runs: Mapping[str, Curves]) -> None:

@@ -29,8 +29,8 @@ def drawn(monkeypatch, tmp_path):
         figures = {}
         make = training_plot._figure
 
-        def keep(own, axis):
-            figures[axis] = make(own, axis)
+        def keep(own, axis, panels):
+            figures[axis] = make(own, axis, panels)
             return figures[axis]
 
         monkeypatch.setattr(training_plot, "_figure", keep)
@@ -60,26 +60,67 @@ def test_four_files_are_written_and_are_pictures(drawn, tmp_path):
     assert sorted(tmp_path.glob("out/*")) == sorted(paths)
 
 
-def test_what_was_logged_is_drawn_over_updates_and_over_epochs(drawn):
+def test_what_was_logged_is_drawn_over_updates(drawn):
     curves = made_curves(
         accuracy=[(10, 0.2), (20, 0.3)], rep_128=[(10, 0.5)], wrep_128=[(10, 0.4)], gamma=[(10, 0.5)]
     )
     axes, _ = drawn({"run": curves})
     titles = ["Loss", "Perplexity", "Accuracy", "Repetition of the last 128 tokens", "Gamma", "Learning rate"]
-    assert [list(own) for own in axes.values()] == [titles, titles]
+    assert list(axes["updates"]) == titles
     updates, losses = zip(*curves.valid["loss"])
     assert (list(updates), list(losses)) in lines_of(axes["updates"]["Loss"])
-    assert ([u / 20 for u in updates], list(losses)) in lines_of(axes["epochs"]["Loss"])
-    assert (
-        axes["updates"]["Loss"].get_xlabel() == "updates" and axes["epochs"]["Loss"].get_xlabel() == "epochs"
-    )
+    assert axes["updates"]["Loss"].get_xlabel() == "updates"
     assert all(own.get_ylabel() for own in axes["updates"].values())
+
+
+def test_epochs_show_means_best_validations_and_their_gap(drawn):
+    curves = made_curves(best_at=40, accuracy=[(10, 0.2), (20, 0.3)])  # 20 updates an epoch
+    axes = drawn({"run": curves})[0]["epochs"]
+    title, gap = "Loss, epoch by epoch", "Validation loss above training loss"
+    assert list(axes) == [title, gap, "Accuracy"]
+    means = [sum(8 / u**0.3 for u in range(1 + 20 * n, 21 + 20 * n)) / 20 for n in range(3)]
+    best = [5 + abs(update - 40) / 10 for update in (20, 40, 50)]
+    (x, train), (_, valid) = lines_of(axes[title])[:2]
+    assert x == [1, 2, 3] and train == pytest.approx(means) and valid == pytest.approx(best)
+    assert lines_of(axes[gap])[0][1] == pytest.approx([v - t for v, t in zip(best, means)])
+    assert [text.get_text() for text in axes[title].texts] == ["best 5.000: epoch 2"]
+    assert ([2.0], [5.0]) in lines_of(axes[title])
+
+
+def test_one_epoch_is_no_picture_over_epochs(drawn):
+    _, paths = drawn({"run": made_curves(num_updates=20, best_at=10), "longer": made_curves()})
+    assert [path.name for path in paths] == ["curves.png", "curves.svg"]
+
+
+@pytest.mark.parametrize("best_at", [10, 30, 60])
+def test_the_words_at_the_best_validation_stand_on_no_curve(drawn, best_at):
+    axes, _ = drawn({"run": made_curves(best_at=best_at)})
+    for own in (*axes["updates"].values(), *axes["epochs"].values()):
+        for text in own.texts:
+            box = text.get_window_extent()
+            assert own.get_window_extent().fully_containsx(
+                box.x0
+            ) and own.get_window_extent().fully_containsx(box.x1)
+            assert not any(
+                line.get_path().transformed(line.get_transform()).intersects_bbox(box, filled=False)
+                for line in own.get_lines()
+                if len(line.get_xdata()) > 1
+            )
+
+
+@pytest.mark.parametrize("length", [3, 39])
+@pytest.mark.parametrize("number", [3, 7])
+def test_a_legend_stays_inside_of_the_picture(drawn, number, length):
+    runs = {f"{n} {'w' * length}"[:length]: made_curves(best_at=10) for n in range(number)}
+    axes, _ = drawn(runs)
+    figure = axes["updates"]["Loss"].figure
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= figure.bbox.height
 
 
 def test_the_best_validation_is_marked_where_it_is(drawn):
     axes, _ = drawn({"run": made_curves(best_at=40)})
     assert ([40], [5.0]) in lines_of(axes["updates"]["Loss"])
-    assert ([2.0], [5.0]) in lines_of(axes["epochs"]["Loss"])
     assert [text.get_text() for text in axes["updates"]["Loss"].texts] == ["best 5.000: epoch 2, update 40"]
 
 
