@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from fairseq_plugin.corpus.folder import EOS
 from fairseq_plugin.errors import UserError
@@ -51,7 +52,8 @@ class Features:
         """Vectors ``(N, D)`` of texts, dictionary indices of which none is empty; only what fits is read."""
         longest = self._gpt2.config.n_positions
         device, vectors = self._gpt2.wte.weight.device, []
-        for begin in range(0, len(texts), self._batch):
+        starts = range(0, len(texts), self._batch)
+        for begin in tqdm(starts, desc="MAUVE features", unit="batch", disable=None, leave=False):
             part = [indices[:longest] for indices in texts[begin : begin + self._batch]]
             tokens_BT = torch.full((len(part), max(map(len, part))), EOS)
             for place, indices in enumerate(part):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fairseq_plugin.corpus.reading import PATTERN
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.text.one_line import escape
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class ImitationRequest:
             raise UserError(f"--minutes {self.minutes:g} must be a number above 0")
         if not 0 < self.gamma <= 1:
             raise UserError(f"--gamma {self.gamma:g} must be in (0, 1]; 1 is maximum likelihood")
+        for prompt in self.prompts:
+            if not escape(prompt).strip():
+                raise UserError(f"--prompt {prompt!r} is empty; leave it out, or write \\n for a line's end")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"--seed {self.seed} must be between 0 and 2^32 - 1")
         if self.pretrained is not None and not self.pretrained.is_dir():

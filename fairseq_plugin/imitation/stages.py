@@ -24,6 +24,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.imitation.recipe import CONTEXT, Recipe, Sizes, check_begun, sizes_for
 from fairseq_plugin.imitation.request import ImitationRequest
+from fairseq_plugin.pretrained.hf_folder import read_sizes
 from fairseq_plugin.stages.stage import ROOT, Runner, Stage, flags, python, short, stock
 from fairseq_plugin.stages.training_progress import UpdateProgress
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
@@ -83,11 +84,29 @@ class ImitationStages:
         """Folder of the samples of a temperature."""
         return self.to / "samples" / f"temperature-{temperature}"
 
+    def _files(self) -> list[tuple[str, int]]:
+        """Names and bytes of the files that make the text."""
+        files = text_files(self.request.text, "TEXT", self.request.pattern).files
+        return [(path.name, path.stat().st_size) for path in files]
+
     @cached_property
     def sizes(self) -> Sizes:
         """What the size of the text decides."""
-        files = text_files(self.request.text, "TEXT", self.request.pattern).files
-        return sizes_for(sum(path.stat().st_size for path in files), self.request.pretrained is not None)
+        return sizes_for(sum(size for _, size in self._files()), self.request.pretrained is not None)
+
+    def check_text(self) -> None:
+        """A run that is there goes on with its own text only.
+
+        Raises:
+            UserError: it was begun with other files.
+        """
+        if not (ROOT / self.data / MANIFEST).is_file():
+            return
+        begun = TextManifest.load(ROOT / self.data).source.get("files", {}).get("train", [])
+        if [(one["path"], one["bytes"]) for one in begun] != self._files():
+            raise UserError(
+                f"{self.to} was begun with another text, or other files of it; give the same, or another --to"
+            )
 
     def _step(self, name: str) -> Path:
         return self.to / "steps" / name
@@ -110,19 +129,36 @@ class ImitationStages:
         return Stage("Cut the text and encode it", command, prepares=True)
 
     def write_prompts(self) -> None:
-        """Write what samples begin with; without prompts of one's own only where nothing is there."""
+        """Write what samples begin with; without prompts of one's own only where nothing is there.
+
+        Raises:
+            UserError: a prompt that leaves no room for a sample, before minutes are spent on training.
+        """
         path, prompts = ROOT / self.prompts, self.request.prompts
         if not prompts and path.is_file():
             return
+        codec, room = load_codec(ROOT / self.data), self._positions() - CONTEXT
+        for prompt in prompts:
+            if (tokens := 1 + len(codec.encode(prompt))) > room:
+                raise UserError(
+                    f"--prompt {prompt[:40]!r}... has {tokens} tokens, the model reads {room} before a "
+                    "sample; give a shorter one"
+                )
         with atomic_write(path) as stream:
             stream.write("".join(escape(prompt) + "\n" for prompt in prompts or self._first_prompts()))
 
+    def _positions(self) -> int:
+        pretrained = self.request.pretrained
+        return 2 * CONTEXT if pretrained is None else int(read_sizes(pretrained)["n_positions"])
+
     def _first_prompts(self) -> list[str]:
         data = ROOT / self.data
-        stream = read_stream(data, "valid")[:_TOKENS_LOOKED_AT]
-        lines = text_of(stream, load_codec(data)).split("\n")
-        line = next((line for line in lines if line.strip()), "")
-        return ["\n\n", line[:_LONGEST_PROMPT] + "\n"]
+        stream, codec = read_stream(data, "valid")[:_TOKENS_LOOKED_AT], load_codec(data)
+        lines = text_of(stream, codec).split("\n")
+        line = next((line for line in lines if line.strip()), "")[:_LONGEST_PROMPT]
+        while len(codec.encode(line)) > CONTEXT // 2:  # a few tokens a character, where alphabets are large
+            line = line[: len(line) // 2]
+        return ["\n\n", line + "\n"]
 
     def _train_command(self) -> tuple[str, ...]:
         request, sizes = self.request, self.sizes
@@ -162,7 +198,10 @@ class ImitationStages:
             num_sample_prefixes=0, log_interval=_TRIAL_UPDATES // 2, save_dir=self._trial_folder,
         )  # fmt: skip
         title = f"Try {_TRIAL_UPDATES} updates: how many fit into {self.request.minutes:g} minutes?"
-        return Stage(title, (*self._train_command(), *more), log=self._trial_log)
+        command = (*self._train_command(), *more)
+        return Stage(
+            title, command, log=self._trial_log, watcher=lambda: UpdateProgress(_TRIAL_UPDATES, "trial")
+        )
 
     def decide(self) -> str:
         """Write the recipe by what the trial has shown; what was decided, in one line."""
@@ -255,6 +294,7 @@ def train_model(stages: ImitationStages, runner: Runner) -> None:
         UserError: a run in the same folder was begun with other settings, or a command failed.
     """
     check_begun(ROOT / stages.recipe, stages.request)
+    stages.check_text()
     (ROOT / stages.checkpoint).parent.mkdir(parents=True, exist_ok=True)
     runner.run(stages.prepare())
     stages.write_prompts()

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tqdm import tqdm
+
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.reports.display import short
@@ -124,7 +126,7 @@ def draw_training(curves_by_name: Mapping[str, Curves], path_prefix: str | Path)
         epochs = {name: found for name, curves in runs.items() if (found := by_epoch(curves)) is not None}
         if len(epochs) == len(runs):
             pictures.append((epochs, "epochs", EPOCH_PANELS, "-epochs"))
-        for own, axis, panels, ending in pictures:
+        for own, axis, panels, ending in tqdm(pictures, desc="drawing", disable=None, leave=False):
             figure = _figure(own, axis, panels)
             paths += [_save(figure, Path(f"{path_prefix}{ending}.{kind}")) for kind in ("png", "svg")]
     return paths
