@@ -3,7 +3,9 @@
 Legend: B batch, T time, D width, V vocabulary.
 """
 
+import io
 import logging
+import sys
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -177,6 +179,8 @@ class GPT2LanguageModel(FairseqLanguageModel):
             SystemExit: the data is to be cut into blocks that do not fit; eval-lm would drop them.
         """
         reads_lines = getattr(getattr(cfg, "interactive", None), "buffer_size", 0) > 0
+        if reads_lines and isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")  # a typed line that is not UTF-8 ends no session
         # A task that cuts prompts of its own generates without blocks, and checks them itself for eval-lm.
         has_prompts = getattr(getattr(cfg, "task", None), "prefix_tokens", None) is not None
         if not reads_lines and not has_prompts:

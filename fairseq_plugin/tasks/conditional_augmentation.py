@@ -186,9 +186,9 @@ class ConditionalAugmentationTask(WholeExamples, VerifiedCheckpoints, FairseqTas
         self, src_tokens: Sequence[torch.Tensor], src_lengths: Sequence[int], **kwargs: Any
     ) -> Prompts:
         """Prompts of ``fairseq-interactive``."""
-        prompts = self.typed_prompts(src_tokens)
-        max_new = self._max_new(max(map(len, prompts)))
-        return Prompts(range(len(prompts)), prompts, self.dictionary.pad(), max_new)
+        ids, prompts = self.typed.prompts(src_tokens, lambda prompt: self._max_new(len(prompt)))
+        max_new = self._max_new(max(map(len, prompts), default=1))
+        return Prompts(ids, prompts, self.dictionary.pad(), max_new)
 
     @plain_errors()
     def get_interactive_tokens_and_lengths(
@@ -196,14 +196,14 @@ class ConditionalAugmentationTask(WholeExamples, VerifiedCheckpoints, FairseqTas
     ) -> tuple[list[torch.Tensor], list[int]]:
         """Read ``label`` or ``label<TAB>beginning``; the beginning may hold the escapes ``\\n \\t \\r
         \\\\``."""
-        tokens = []
-        for line in lines:
+
+        def read(line: str) -> list[int]:
             name, _, beginning = line.partition("\t")
             prompt = list(self.manifest.label(name.strip()).prompt)
             ids = self._load_codec().encode(unescape(beginning))
-            prompt += [self.dictionary.index(str(one)) for one in ids]
-            tokens.append(torch.tensor(prompt))
-        return tokens, [len(one) for one in tokens]
+            return prompt + [self.dictionary.index(str(one)) for one in ids]
+
+        return self.typed.read(lines, read)
 
     def eval_lm_dataloader(self, dataset: FairseqDataset, **flags: Any) -> LabelPerplexity:
         """Batches of whole examples for ``fairseq-eval-lm``, observed by label."""

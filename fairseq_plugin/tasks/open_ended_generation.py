@@ -146,26 +146,22 @@ class OpenEndedGenerationTask(Prompted, VerifiedCheckpoints, LanguageModelingTas
     ) -> tuple[list[torch.Tensor], list[int]]:
         """Read beginnings, with the escapes ``\\n \\t \\r \\\\``; an empty line asks for a text without
         one."""
-        tokens = [
-            torch.tensor([self.dictionary.index(one) for one in encode_fn(line).split()]) for line in lines
-        ]
-        return tokens, [len(one) for one in tokens]
+        return self.typed.read(
+            lines, lambda line: [self.dictionary.index(one) for one in encode_fn(line).split()]
+        )
 
     @plain_errors()
     def build_dataset_for_inference(
         self, src_tokens: Sequence[torch.Tensor], src_lengths: Sequence[int], **kwargs: Any
     ) -> Prompts:
-        """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
-        end = self.dictionary.eos()  # which fairseq's hub interface also puts behind every text it encodes
-        prompts = [[end, *(one for one in map(int, tokens) if one != end)] for tokens in src_tokens]
-        room = self._positions - max(map(len, prompts))
-        if room < 1:
-            prompt_sources.check_room(prompts, 1, self._positions)
+        """Prompts of ``fairseq-interactive``."""
+        ids, prompts = self.typed.prompts(
+            src_tokens, lambda prompt: prompt_sources.check_room([prompt], 1, self._positions)
+        )
+        room = self._positions - max(map(len, prompts), default=0)
         if room < self.args.max_len_b:
             self.tell_once(f"after a long prompt a text ends with the model's {self._positions} positions")
-        for prompt in prompts:
-            self.typed.add(prompt)
-        return Prompts(range(len(prompts)), prompts, self.dictionary.pad(), min(self.args.max_len_b, room))
+        return Prompts(ids, prompts, self.dictionary.pad(), min(self.args.max_len_b, room))
 
     @plain_errors()
     def eval_lm_dataloader(self, dataset: Any, *args: Any, context_window: int = 0, **kwargs: Any) -> Any:

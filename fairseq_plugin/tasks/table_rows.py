@@ -150,17 +150,17 @@ class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
         self, lines: Sequence[str], encode_fn: Any
     ) -> tuple[list[torch.Tensor], list[int]]:
         """Read given cells, ``NAME=CELL<TAB>NAME=CELL``; an empty line gives none."""
-        prompts = [prompt_of(self.code, parse_given(line), f"line {line!r}")[1:] for line in lines]
-        tokens = [torch.tensor(prompt, dtype=torch.int64) for prompt in prompts]
-        return tokens, [len(one) for one in tokens]
+        return self.typed.read(
+            lines, lambda line: prompt_of(self.code, parse_given(line), f"line {line!r}")[1:]
+        )
 
     @plain_errors()
     def build_dataset_for_inference(
         self, src_tokens: Sequence[torch.Tensor], src_lengths: Sequence[int], **kwargs: Any
     ) -> Prompts:
         """Prompts of ``fairseq-interactive``."""
-        prompts = self.typed_prompts(src_tokens)
-        return Prompts(range(len(prompts)), prompts, self.dictionary.pad(), self.code.longest)
+        ids, prompts = self.typed.prompts(src_tokens, lambda prompt: None)
+        return Prompts(ids, prompts, self.dictionary.pad(), self.code.longest)
 
     def eval_lm_dataloader(self, dataset: FairseqDataset, **flags: Any) -> ColumnScores:
         """Batches of whole rows for ``fairseq-eval-lm``, observed by column."""

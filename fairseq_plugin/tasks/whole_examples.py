@@ -1,10 +1,8 @@
 """What tasks have in common whose examples are whole: one sentence, or one row of a table, each."""
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 
-import torch
 from fairseq import utils
 from fairseq.data import Dictionary, FairseqDataset
 
@@ -48,13 +46,6 @@ class WholeExamples(Prompted):
                 )
             batches = self.get_batch_iterator(dataset, max_sentences=batch_size, **flags)
             return batches.next_epoch_itr(shuffle=False)
-
-    def typed_prompts(self, src_tokens: Sequence[torch.Tensor]) -> list[list[int]]:
-        """Prompts of ``fairseq-interactive``; each line keeps its number through any regrouping."""
-        prompts = [[self.dictionary.eos(), *map(int, tokens)] for tokens in src_tokens]
-        for prompt in prompts:
-            self.typed.add(prompt)
-        return prompts
 
     @property
     def source_dictionary(self) -> Dictionary:

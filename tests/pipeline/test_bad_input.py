@@ -150,7 +150,7 @@ def test_an_impossible_number_of_samples(generate, tmp_path, one_line_error, wis
     one_line_error(generate(tmp_path, "--samples-per-label", wish, check=False), "--samples-per-label")
 
 
-def test_an_unknown_label_typed(run_stock, reviews, trained, one_line_error):
+def test_bad_lines_are_named_and_the_session_goes_on(run_stock, reviews, trained):
     done = run_stock(
         "fairseq-interactive",
         reviews.folder,
@@ -158,17 +158,13 @@ def test_an_unknown_label_typed(run_stock, reviews, trained, one_line_error):
         "--path",
         trained.checkpoint,
         *SAMPLE,
-        stdin="neutral\n",
-        check=False,
+        stdin=f"neutral\npositive\npositive\t{'film ' * 80}\nnegative\n",
     )
-    one_line_error(done, "neutral", "negative", "positive")
-
-
-def test_a_beginning_that_leaves_no_room(run_stock, reviews, trained, one_line_error):
-    words = ("fairseq-interactive", reviews.folder, *TASK, "--path", trained.checkpoint, *SAMPLE)
-    one_line_error(
-        run_stock(*words, stdin=f"positive\t{'film ' * 80}\n", check=False), "no room", "64 positions"
-    )
+    errors = [line for line in done.stderr.split("\n") if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert all(word in errors[0] for word in ("line 0 ", "neutral", "negative", "positive"))
+    assert all(word in errors[1] for word in ("line 2 ", "no room", "64 positions"))
+    assert re.findall(r"^D-(\d)", done.stdout, re.M) == ["1", "3"]
 
 
 def test_a_least_length_beyond_the_limit(generate, tmp_path, one_line_error):

@@ -270,7 +270,7 @@ def test_interactive_continues_what_is_typed(text, learnt):
     assert outputs[0][:2] != [("0", line) for _, line in outputs[0][4:6]]
 
 
-def test_interactive_ends_a_text_with_the_positions(text, learnt):
+def test_interactive_ends_a_text_with_the_positions(text, learnt, capfd):
     words = (
         text.folder,
         "--task",
@@ -284,8 +284,23 @@ def test_interactive_ends_a_text_with_the_positions(text, learnt):
     printed = in_process("interactive", *words, "--buffer-size", 2, stdin="The cat sees the king.\nThe\n")
     lengths = [len(line.split()) for line in re.findall(r"^[SH]-\d\t(?:\S+\t)?(.*)$", printed, re.M)]
     assert lengths[0] + lengths[1] == lengths[2] + lengths[3] == 63  # and </s>
-    with pytest.raises(SystemExit, match="64 positions"):
-        in_process("interactive", *words, stdin="q" * 200 + "\n")
+    for options in ([], ["--buffer-size", 3, "--batch-size", 3]):
+        typed = "q" * 200 + "\n\udcff\nThe\n"
+        printed = in_process("interactive", *words, *options, stdin=typed)
+        assert re.findall(r"^D-(\d)", printed, re.M) == ["2"]  # the session goes on
+        errors = [line for line in capfd.readouterr().err.split("\n") if line.startswith("error: ")]
+        assert len(errors) == 2 and "line 0 " in errors[0] + errors[1] and "line 1 " in errors[0] + errors[1]
+        assert "64 positions" in "".join(errors) and "not valid Unicode" in "".join(errors)
+
+
+def test_a_refused_line_changes_no_other_text(text, learnt):
+    words = (text.folder, "--task", "open_ended_generation", "--path", learnt.checkpoint, "--cpu",
+             "--sampling", "--beam", 1, "--nbest", 1, "--max-len-b", 9)  # fmt: skip
+    texts = [
+        re.findall(r"^D-([02])\t\S+\t(.*)$", in_process("interactive", *words, stdin=typed), re.M)
+        for typed in ("The\nA\nThe\n", f"The\n{'q' * 200}\nThe\n")
+    ]
+    assert texts[0] == texts[1] and len(texts[0]) == 2
 
 
 @pytest.mark.parametrize("options", [GREEDY, ("--beam", 4, "--nbest", 2), TOP_P])
