@@ -1,6 +1,7 @@
 """``report.html`` of a run: what the model has learnt, what it writes, and how it came there."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from fairseq_plugin.reports.sample_book import Entry, Sample
 from fairseq_plugin.reports.training_log import Curves, Points, best_validation
 
 _MOST_ENTRIES = 6  # of the samples while training
+_EMPTY_LINES = re.compile(r"\n{5,}")  # of a model that has not learnt when to end them
 _FOOTER = (
     "Words are runs of letters and digits, or single other characters, without regard to case. The best "
     "sample of a temperature is the one whose words are most often words of the training text, less what it "
@@ -112,10 +114,12 @@ def _over_time(entries: Sequence[Entry]) -> str:
     chosen = _spread([(entry, found) for entry in entries if (found := entry.samples)])
     if not chosen:
         return ""
+    # Each prompt is continued twice, greedily and drawn; the last one is a piece of the validation text.
+    shown = [(entry, found[-4:-2] if len(found) >= 4 else found[-2:]) for entry, found in chosen]
     rows = "".join(
         f'<div class="pair"><div><div class="who">{escape(entry.title)} · most probable tokens</div>'
-        f'{_text(found[-2])}</div><div><div class="who">drawn, top-p 0.9</div>{_text(found[-1])}</div></div>'
-        for entry, found in chosen
+        f'{_text(found[0])}</div><div><div class="who">drawn, top-p 0.9</div>{_text(found[1])}</div></div>'
+        for entry, found in shown
         if len(found) > 1
     )
     return (
@@ -158,8 +162,13 @@ def _curves(curves: Curves, learnt: Learnt) -> str:
 
 def _text(sample: Sample) -> str:
     """A sample line for line, the prompt bold."""
-    prompt, text = ("\n".join(escape(line) for line in part.split("\n")) for part in sample)
+    parts = (_EMPTY_LINES.sub(_counted, part) for part in sample)
+    prompt, text = ("\n".join(escape(line) for line in part.split("\n")) for part in parts)
     return f'<p class="sample"><bdi><b>{prompt}</b>{text}</bdi></p>'
+
+
+def _counted(found: re.Match[str]) -> str:
+    return f"\n\n({len(found[0]) - 1} empty lines)\n\n"
 
 
 def _provenance(provenance: Mapping[str, object]) -> str:

@@ -90,7 +90,7 @@ line-height:1.36}
 .who .together{display:inline-flex;gap:.4rem;align-items:center}
 p.sample{white-space:pre-wrap;overflow-wrap:anywhere;max-width:none;margin:.2rem 0 0;font-size:.92rem;
 max-height:30rem;overflow:auto}
-.samples{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));gap:0 .8rem}
+.samples{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,14.5rem),1fr));gap:0 .8rem}
 .chip{background:var(--chip);color:var(--ink);border-radius:9px;padding:.02rem .5rem;font-weight:600;
 max-width:100%;overflow-wrap:anywhere}
 .meter{display:inline-block;width:3.5rem;height:.45rem;border-radius:9px;background:var(--grid);

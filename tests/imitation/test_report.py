@@ -155,3 +155,8 @@ def test_the_best_sample_has_words_and_does_not_repeat_itself():
 )
 def test_a_quoted_sample_is_read_back(sample):
     assert "".join(unquote(quote(*sample))) == "".join(sample)
+
+
+def test_empty_lines_are_counted_and_not_shown(report):
+    page = render(report(written=[measure_written("temperature 1", [("p", "a" + "\n" * 40 + "b")], {"a"})]))
+    assert "(39 empty lines)" in page and "\n\n\n\n\n" not in page
