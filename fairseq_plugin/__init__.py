@@ -39,7 +39,15 @@ if find_spec("fairseq") is not None and not _in_script_of_ours():
     # no code.
     torch.serialization.add_safe_globals([argparse.Namespace])
 
+    # Some module of fairseq turns every library's debugging lines on (basicConfig at DEBUG); a notebook that
+    # imports us keeps its own setting.
+    _root = logging.getLogger()
+    _level, _handlers = _root.level, list(_root.handlers)
+
     from fairseq_plugin import bpe, criterions, models, optim, tasks  # noqa: F401
+
+    _root.setLevel(_level)
+    _root.handlers[:] = _handlers
 
 
 def __getattr__(name: str) -> Any:

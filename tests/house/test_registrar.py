@@ -139,3 +139,11 @@ def test_importing_the_package_registers_and_does_nothing_else(repo_root, tmp_pa
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[] []"
+
+
+def test_importing_the_package_leaves_the_log_settings_of_a_notebook_alone(repo_root):
+    """fairseq.models turns every library's debugging lines on; that must not come with us."""
+    code = "import logging, fairseq_plugin; root = logging.getLogger(); print(root.level, root.handlers)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repo_root)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "30 []"
