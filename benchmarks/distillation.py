@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
-from benchmarks.marked_page import write_between_markers  # noqa: E402
+from benchmarks.marked_page import write_result  # noqa: E402
 from benchmarks.parts import part  # noqa: E402
 from fairseq_plugin.augment.augmented_set import read_synthetic  # noqa: E402
 from fairseq_plugin.augment.verdict.neural_students import BILSTM  # noqa: E402
@@ -35,7 +35,6 @@ from fairseq_plugin.augment.verdict.quick import points  # noqa: E402
 from fairseq_plugin.augment.verdict.students import bag_of_words_answers, balanced_accuracy  # noqa: E402
 from fairseq_plugin.augment.verdict.study.splits import ALL, Split, draw_split, read_set, write_split  # noqa: E402
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
-from fairseq_plugin.files import atomic_write  # noqa: E402
 from fairseq_plugin.reports.statistics import draw  # noqa: E402
 
 RESULT = Path(__file__).with_suffix("")
@@ -134,10 +133,7 @@ def main():
     print("\n".join(lines))
     if args.real is None:
         result = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1), **stated}
-        with atomic_write(RESULT.with_suffix(".json")) as stream:
-            json.dump(result, stream, indent=1, ensure_ascii=False)
-            stream.write("\n")
-        write_between_markers(RESULT.with_suffix(".md"), lines, "Distillation by way of generated rows")
+        write_result(RESULT, result, lines, "Distillation by way of generated rows")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,25 @@
 """A page with tables that a script writes and words that a person writes around them."""
 
+import json
+
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+
+
+def write_result(base, result, lines, title):
+    """``BASE.json``, and ``lines`` between the markers of ``BASE.md``.
+
+    Args:
+        base: path without ending.
+        result: of JSON's types.
+        lines, title: see :func:`write_between_markers`.
+    """
+    with atomic_write(base.with_suffix(".json")) as stream:
+        json.dump(result, stream, indent=1, ensure_ascii=False)
+        stream.write("\n")
+    write_between_markers(base.with_suffix(".md"), lines, title)
 
 
 def write_between_markers(page, lines, title):

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import study_pictures, study_report, study_runs, study_tables  # noqa: E402
+from benchmarks.marked_page import write_result  # noqa: E402
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
 
 
@@ -66,7 +67,7 @@ def main():
     print("\n".join(lines))
     if not args.no_write:
         base = Path(__file__).with_suffix("")
-        study_report.write(report, base, lines)
+        write_result(base, report, lines, "Repetition study")
         study_pictures.draw(report, base)
 
 

@@ -5,9 +5,7 @@ import json
 
 from benchmarks import study_runs
 from benchmarks.machine import machine_class
-from benchmarks.marked_page import write_between_markers
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.files import atomic_write
 from fairseq_plugin.reports.training_log import read_run
 
 
@@ -96,11 +94,3 @@ def _json(path):
     if not path.is_file():
         raise UserError(f"{path} is missing: run the study again, it goes on where it stopped")
     return json.loads(path.read_text("utf-8"))
-
-
-def write(report, base, lines):
-    """``base.json``, and ``lines`` between the markers of ``base.md``."""
-    with atomic_write(base.with_suffix(".json")) as stream:
-        json.dump(report, stream, indent=1, ensure_ascii=False)
-        stream.write("\n")
-    write_between_markers(base.with_suffix(".md"), lines, "Repetition study")

@@ -25,11 +25,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
-from benchmarks.marked_page import write_between_markers  # noqa: E402
+from benchmarks.marked_page import write_result  # noqa: E402
 from benchmarks.parts import part  # noqa: E402
 from benchmarks.table_rivals import RIVALS, rival_rows  # noqa: E402
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
-from fairseq_plugin.files import atomic_write, sha256  # noqa: E402
+from fairseq_plugin.files import sha256  # noqa: E402
 from fairseq_plugin.synthesis.judges.judgement import judge_rows  # noqa: E402
 from fairseq_plugin.synthesis.judges.rows import judged_rows  # noqa: E402
 from fairseq_plugin.synthesis.judges.verdict import WORTHLESS  # noqa: E402
@@ -233,10 +233,7 @@ def main():
         return
     result = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1),
               "updates": args.updates, "found": found}  # fmt: skip
-    with atomic_write(RESULT.with_suffix(".json")) as stream:
-        json.dump(result, stream, indent=1, ensure_ascii=False)
-        stream.write("\n")
-    write_between_markers(RESULT.with_suffix(".md"), lines, "Synthetic rows of real tables")
+    write_result(RESULT, result, lines, "Synthetic rows of real tables")
 
 
 if __name__ == "__main__":

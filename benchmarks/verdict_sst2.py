@@ -13,7 +13,6 @@ around them are kept).
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -25,14 +24,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
-from benchmarks.marked_page import write_between_markers  # noqa: E402
+from benchmarks.marked_page import write_result  # noqa: E402
 from fairseq_plugin.augment.verdict.study.plot import draw_study  # noqa: E402
 from fairseq_plugin.augment.verdict.study.report import tables, to_json  # noqa: E402
 from fairseq_plugin.augment.verdict.study.request import StudyRequest  # noqa: E402
 from fairseq_plugin.augment.verdict.study.results import found_so_far, most_frequent_share  # noqa: E402
 from fairseq_plugin.augment.verdict.study.run import NAME, Study, describe  # noqa: E402
 from fairseq_plugin.errors import plain_errors  # noqa: E402
-from fairseq_plugin.files import atomic_write  # noqa: E402
 
 RESULT = Path(__file__).with_suffix("")
 BASE = StudyRequest(Path(), Path(), num_splits=3, times=5, choose_from=3, students=("bag-of-words", "ngrams"))
@@ -114,11 +112,8 @@ def main():
             own, stated[grid.name] = report(grid)
             lines += own
     result = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1), "sets": stated}
-    with atomic_write(RESULT.with_suffix(".json")) as stream:
-        json.dump(result, stream, indent=1, ensure_ascii=False)
-        stream.write("\n")
     lines = lines or ["No figures yet: the command above has not been run.", ""]
-    write_between_markers(RESULT.with_suffix(".md"), lines, "Does augmentation by a small GPT-2 pay?")
+    write_result(RESULT, result, lines, "Does augmentation by a small GPT-2 pay?")
     print("\n".join(lines))
 
 

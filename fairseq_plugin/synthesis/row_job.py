@@ -44,8 +44,12 @@ class RowJob(UnitJob):
 
     @property
     def facts(self) -> dict[str, Any]:
-        names = ("seed", "prompt", "manifest_sha256", "checkpoint_sha256")
-        return {name: getattr(self, name) for name in names} | {"prompt": list(self.prompt)}
+        return {
+            "seed": self.seed,
+            "prompt": list(self.prompt),
+            "manifest_sha256": self.manifest_sha256,
+            "checkpoint_sha256": self.checkpoint_sha256,
+        }
 
     @property
     def num_labels(self) -> int:
