@@ -4,7 +4,7 @@ The file ``recipe`` of a run keeps what was decided when it began, a name and a 
 on with that, on whatever machine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,14 @@ from fairseq_plugin.stages.stage import ROOT
 
 CONTEXT = 128  # tokens
 LEAST_UPDATES = 25
+ENOUGH_UPDATES = 400  # with fewer, a smaller network learns more in the same time
 _LEAST_VALIDATIONS, _VALIDATIONS_A_MINUTE = 3, 10  # each writes samples, too: in a short time they are dear
 TRAINING_SHARE = 0.9  # of the time; the rest is for validations and samples
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the size of a text decides.
+    """What the size of a text decides, and the speed of the machine.
 
     Attributes:
         layers, heads, width: of the GPT-2; None with a pretrained one.
@@ -49,21 +50,31 @@ class Sizes:
 _PRETRAINED = Sizes(
     None, None, None, None, 0.1, 5e-5, batch=8, passes=3, decay=0.01, validations=6, patience=2
 )
-_FROM_SCRATCH = (  # (bytes of text below which they hold, sizes)
-    (300_000, Sizes(4, 4, 128, 512, 0.3, 2e-3, batch=8)),
-    (5_000_000, Sizes(6, 4, 256, 1000, 0.2, 2e-3, batch=16)),
-    (float("inf"), Sizes(6, 6, 384, 4000, 0.1, 1e-3, batch=16)),
+_FROM_SCRATCH = (  # (bytes of text below which they hold, sizes from the largest to the smallest)
+    (300_000, (Sizes(4, 4, 128, 512, 0.3, 2e-3, batch=8),)),
+    (
+        5_000_000,
+        (Sizes(6, 4, 256, 1000, 0.2, 2e-3, batch=16), Sizes(4, 4, 128, 1000, 0.1, 2e-3, batch=16)),
+    ),
+    (
+        float("inf"),
+        (
+            Sizes(6, 6, 384, 4000, 0.1, 1e-3, batch=16),
+            Sizes(6, 4, 256, 4000, 0.1, 2e-3, batch=16),
+            Sizes(4, 4, 128, 4000, 0.1, 2e-3, batch=16),
+        ),
+    ),
 )
 
 
-def sizes_for(num_bytes: int, is_pretrained: bool) -> Sizes:
-    """The sizes for a text.
+def sizes_for(num_bytes: int, is_pretrained: bool) -> tuple[Sizes, ...]:
+    """The sizes for a text, the largest first: smaller ones are for slow machines and short times.
 
-    >>> sizes_for(1_000_000, False).layers
-    6
+    >>> [sizes.layers for sizes in sizes_for(1_000_000, False)]
+    [6, 4]
     """
     if is_pretrained:
-        return _PRETRAINED
+        return (_PRETRAINED,)
     return next(sizes for below, sizes in _FROM_SCRATCH if num_bytes < below)
 
 
@@ -91,16 +102,19 @@ class Recipe:
             speed: updates a second.
             minutes: of training.
         """
-        most = sizes.passes * num_tokens / (sizes.batch * CONTEXT)
+        most = most_updates(sizes, num_tokens)
         updates = max(LEAST_UPDATES, int(min(most, TRAINING_SHARE * 60 * minutes * speed)))
         validations = min(sizes.validations, max(_LEAST_VALIDATIONS, int(_VALIDATIONS_A_MINUTE * minutes)))
         every = -(-updates // validations)
         return cls(updates, every, updates // 20 + 1 if updates // 20 < 100 else 100)
 
+    def is_enough(self, sizes: Sizes, num_tokens: int) -> bool:
+        """Whether so many updates do for a network of these sizes."""
+        return self.updates >= min(ENOUGH_UPDATES, int(most_updates(sizes, num_tokens)))
+
     def save(self, path: Path, request: ImitationRequest, sizes: Sizes) -> None:
         """Write the file."""
-        model = {"layers": sizes.layers, "width": sizes.width, "heads": sizes.heads, "dropout": sizes.dropout}
-        stated = {**vars(self), **begun_with(request), **model}
+        stated = {**vars(self), **begun_with(request), **_model(sizes), "dropout": sizes.dropout}
         with atomic_write(path) as stream:
             for name, value in stated.items():
                 stream.write(f"{name} {'' if value is None else value}\n")
@@ -117,6 +131,34 @@ class Recipe:
             return cls(*(int(stated[name]) for name in ("updates", "every", "warmup")))
         except (KeyError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); remove it, or name another --to") from error
+
+
+def most_updates(sizes: Sizes, num_tokens: int) -> float:
+    """Updates of the most passes that make sense over a text of so many tokens."""
+    return sizes.passes * num_tokens / (sizes.batch * CONTEXT)
+
+
+def _model(sizes: Sizes) -> dict[str, int | None]:
+    """What tells the networks of a text apart."""
+    return {"layers": sizes.layers, "width": sizes.width, "heads": sizes.heads}
+
+
+def chosen_sizes(path: Path, candidates: Sequence[Sizes]) -> Sizes:
+    """The sizes that a run was begun with; the largest where nothing is begun.
+
+    Args:
+        path: of the recipe.
+        candidates: see :func:`sizes_for`.
+    """
+    if not path.is_file():
+        return candidates[0]
+    stated = _stated(path)
+    for sizes in candidates:
+        if all(
+            stated.get(name, "") == ("" if one is None else str(one)) for name, one in _model(sizes).items()
+        ):
+            return sizes
+    return candidates[0]  # older runs tell less
 
 
 def begun_with(request: ImitationRequest) -> dict[str, str]:

@@ -22,7 +22,7 @@ from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.corpus.reading import text_files
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
-from fairseq_plugin.imitation.recipe import CONTEXT, Recipe, Sizes, check_begun, sizes_for
+from fairseq_plugin.imitation.recipe import CONTEXT, Recipe, Sizes, check_begun, chosen_sizes, sizes_for
 from fairseq_plugin.imitation.request import ImitationRequest
 from fairseq_plugin.pretrained.hf_folder import read_sizes
 from fairseq_plugin.stages.stage import ROOT, Runner, Stage, flags, python, short, stock
@@ -34,7 +34,8 @@ TASK = ("--user-dir", "fairseq_plugin", "--task", "open_ended_generation")
 BLOCKS = ("--sample-break-mode", "none", "--tokens-per-sample", str(CONTEXT))
 TEMPERATURES = ("0.5", "0.8", "1.0")
 SAMPLES_EACH = 3  # per prompt and temperature
-_TRIAL_UPDATES = 40
+_TRIAL_UPDATES, _TRIAL_SECONDS = 40, 30  # at most
+_TRIAL_INTERVAL = 5  # updates whose speed is told
 _NEVER = 1_000_000  # epochs
 _LONGEST_PROMPT = 80  # characters of the line that is a prompt by default
 _TOKENS_LOOKED_AT = 20_000  # for that line
@@ -90,9 +91,14 @@ class ImitationStages:
         return [(path.name, path.stat().st_size) for path in files]
 
     @cached_property
-    def sizes(self) -> Sizes:
-        """What the size of the text decides."""
+    def candidates(self) -> tuple[Sizes, ...]:
+        """What the size of the text allows, the largest network first."""
         return sizes_for(sum(size for _, size in self._files()), self.request.pretrained is not None)
+
+    @property
+    def sizes(self) -> Sizes:
+        """What was chosen when the run began."""
+        return chosen_sizes(ROOT / self.recipe, self.candidates)
 
     def check_text(self) -> None:
         """A run that is there goes on with its own text only.
@@ -160,8 +166,8 @@ class ImitationStages:
             line = line[: len(line) // 2]
         return ["\n\n", line + "\n"]
 
-    def _train_command(self) -> tuple[str, ...]:
-        request, sizes = self.request, self.sizes
+    def _train_command(self, sizes: Sizes) -> tuple[str, ...]:
+        request = self.request
         if request.pretrained is None:
             model = flags(
                 arch="gpt2_mini", n_layer=sizes.layers, n_head=sizes.heads, n_embd=sizes.width,
@@ -191,40 +197,45 @@ class ImitationStages:
     def _trial_folder(self) -> Path:
         return self.to / "trial"
 
-    def trial(self) -> Stage:
+    def trial(self, sizes: Sizes) -> Stage:
         """A few updates, to see how many fit into the time."""
         more = flags(
-            max_update=_TRIAL_UPDATES, no_save=True, disable_validation=True, no_plot=True,
-            num_sample_prefixes=0, log_interval=_TRIAL_UPDATES // 2, save_dir=self._trial_folder,
+            max_update=_TRIAL_UPDATES, stop_time_hours=f"{_TRIAL_SECONDS / 3600:.6f}", no_save=True,
+            disable_validation=True, no_plot=True, num_sample_prefixes=0, log_interval=_TRIAL_INTERVAL,
+            save_dir=self._trial_folder,
         )  # fmt: skip
-        title = f"Try {_TRIAL_UPDATES} updates: how many fit into {self.request.minutes:g} minutes?"
-        command = (*self._train_command(), *more)
+        model = "the pretrained model" if sizes.layers is None else f"{sizes.layers} layers of {sizes.width}"
+        title = f"Try {model}: how many updates fit into {self.request.minutes:g} minutes?"
+        command = (*self._train_command(sizes), *more)
         return Stage(
             title, command, log=self._trial_log, watcher=lambda: UpdateProgress(_TRIAL_UPDATES, "trial")
         )
 
-    def decide(self) -> str:
-        """Write the recipe by what the trial has shown; what was decided, in one line."""
+    def decide(self, sizes: Sizes) -> str:
+        """Look at the trial of these sizes; write the recipe if they will do. What is decided, in words."""
         told = re.findall(
             r'"ups": "([0-9.]+)"', (ROOT / self._trial_log).read_text("utf-8", errors="replace")
         )
         speed = float(told[-1]) if told and float(told[-1]) > 0 else 1.0
         tokens = TextManifest.load(ROOT / self.data).splits["train"].tokens
-        recipe = Recipe.fit(self.sizes, tokens, speed, self.request.minutes)
+        recipe = Recipe.fit(sizes, tokens, speed, self.request.minutes)
         shutil.rmtree(ROOT / self._trial_folder, ignore_errors=True)
-        recipe.save(ROOT / self.recipe, self.request, self.sizes)
-        passes = recipe.updates * self.sizes.batch * CONTEXT / tokens
-        return (
+        passes = recipe.updates * sizes.batch * CONTEXT / tokens
+        words = (
             f"{speed:g} updates a second: {recipe.updates:,} updates, {passes:.1f} passes over {tokens:,} "
             "tokens"
         )
+        if sizes != self.candidates[-1] and not recipe.is_enough(sizes, tokens):
+            return f"{words}; a smaller network learns more in this time"
+        recipe.save(ROOT / self.recipe, self.request, sizes)
+        return words
 
     def train(self) -> Stage:
         """The model. The learning rate is zero when it stops: by its updates, or earlier by the clock."""
-        recipe, save_dir = Recipe.load(ROOT / self.recipe), self.checkpoint.parent
+        recipe, sizes, save_dir = Recipe.load(ROOT / self.recipe), self.sizes, self.checkpoint.parent
         more = flags(
             lr_scheduler="timed_cosine", warmup_updates=recipe.warmup, max_update=recipe.updates,
-            stop_time_hours=f"{self.request.minutes / 60:.6g}", patience=self.sizes.patience,
+            stop_time_hours=f"{self.request.minutes / 60:.6g}", patience=sizes.patience,
             sample_prompts=self.prompts, num_sample_prefixes=1,
             validate_interval_updates=recipe.every, save_interval_updates=recipe.every,
             keep_interval_updates=1, validate_interval=_NEVER, save_interval=_NEVER,
@@ -233,7 +244,7 @@ class ImitationStages:
         )  # fmt: skip
         return Stage(
             "Train",
-            (*self._train_command(), *more),
+            (*self._train_command(sizes), *more),
             inputs=(ROOT / self.data / MANIFEST,),
             outputs=(ROOT / self.checkpoint,),
             mark=ROOT / self._step("train.json"),
@@ -298,7 +309,8 @@ def train_model(stages: ImitationStages, runner: Runner) -> None:
     (ROOT / stages.checkpoint).parent.mkdir(parents=True, exist_ok=True)
     runner.run(stages.prepare())
     stages.write_prompts()
-    if not (ROOT / stages.recipe).is_file():
-        runner.run(stages.trial())
-        runner.say(stages.decide())
+    for sizes in stages.candidates:
+        if not (ROOT / stages.recipe).is_file():
+            runner.run(stages.trial(sizes))
+            runner.say(stages.decide(sizes))
     runner.run(stages.train())

@@ -3,7 +3,7 @@
 import pytest
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.imitation.recipe import Recipe, check_begun, sizes_for
+from fairseq_plugin.imitation.recipe import Recipe, check_begun, chosen_sizes, sizes_for
 from fairseq_plugin.imitation.request import ImitationRequest
 
 
@@ -19,15 +19,15 @@ def request_of(tmp_path):
 
 
 def test_a_larger_text_gets_a_larger_model():
-    found = [sizes_for(size, False) for size in (1, 299_999, 300_000, 4_999_999, 5_000_000, 10**9)]
+    found = [sizes_for(size, False)[0] for size in (1, 299_999, 300_000, 4_999_999, 5_000_000, 10**9)]
     assert [(sizes.layers, sizes.width, sizes.vocab_size) for sizes in found] == [
         (4, 128, 512), (4, 128, 512), (6, 256, 1000), (6, 256, 1000), (6, 384, 4000), (6, 384, 4000),
     ]  # fmt: skip
-    assert sizes_for(10**9, True).layers is None
+    assert sizes_for(10**9, True)[0].layers is None
 
 
 def test_updates_are_what_fits_into_the_time_and_at_most_forty_passes():
-    sizes = sizes_for(100_000, False)  # 8 x 128 tokens an update
+    (sizes,) = sizes_for(100_000, False)  # 8 x 128 tokens an update
     assert Recipe.fit(sizes, 10**6, speed=10.0, minutes=2.0) == Recipe(updates=1080, every=54, warmup=55)
     assert Recipe.fit(sizes, 10_240, speed=10.0, minutes=2.0).updates == 40 * 10
     assert Recipe.fit(sizes, 10_240, speed=0.001, minutes=0.1).updates == 25
@@ -35,11 +35,25 @@ def test_updates_are_what_fits_into_the_time_and_at_most_forty_passes():
     assert Recipe.fit(sizes, 10**8, speed=100.0, minutes=60.0).warmup == 100
 
 
+def test_a_slow_machine_gets_a_smaller_network_and_keeps_it(request_of, tmp_path):
+    large, small = sizes_for(1_000_000, False)
+    slow = Recipe.fit(large, 400_000, speed=0.5, minutes=6.0)
+    assert not slow.is_enough(large, 400_000)
+    assert Recipe.fit(large, 400_000, speed=2.0, minutes=6.0).is_enough(large, 400_000)
+    # Forty passes over a short text are enough, however few updates that makes.
+    assert Recipe.fit(large, 10_000, speed=2.0, minutes=6.0).is_enough(large, 10_000)
+    path = tmp_path / "recipe"
+    assert chosen_sizes(path, (large, small)) == large
+    for sizes in (large, small):
+        slow.save(path, request_of(), sizes)
+        assert chosen_sizes(path, (large, small)) == sizes
+
+
 def test_a_run_goes_on_with_its_own_settings_only(request_of, tmp_path):
     path = tmp_path / "recipe"
     check_begun(path, request_of())  # nothing begun
     made = Recipe(100, 4, 6)
-    made.save(path, request_of(minutes=2.0), sizes_for(1, False))
+    made.save(path, request_of(minutes=2.0), sizes_for(1, False)[0])
     assert Recipe.load(path) == made
     check_begun(path, request_of(minutes=2))
     for changed, told in (

@@ -69,5 +69,17 @@ def test_the_recipe_is_decided_by_the_trials_speed(stages, tmp_path):
     trial = tmp_path / "out" / "steps" / "trial.log"
     trial.parent.mkdir(parents=True)
     trial.write_text('{"ups": "0.5"}\nnoise {"epoch": 1, "ups": "4"}\n')
-    assert made.decide().startswith("4 updates a second: ")
+    assert made.decide(made.candidates[0]).startswith("4 updates a second: ")
     assert made.recipe.is_file()
+
+
+def test_too_few_updates_for_a_network_leave_the_recipe_to_a_smaller_one(stages, tmp_path):
+    made = stages("a line of words\n" * 20_000)
+    trial = tmp_path / "out" / "steps" / "trial.log"
+    trial.parent.mkdir(parents=True)
+    large, small = made.candidates
+    trial.write_text('{"ups": "0.1"}\n')
+    assert made.decide(large).endswith("a smaller network learns more in this time")
+    assert not made.recipe.is_file()
+    made.decide(small)  # the smallest has to do
+    assert made.recipe.is_file() and made.sizes == small
