@@ -21,7 +21,8 @@ from fairseq_plugin.synthesis.held_out import Source
 from fairseq_plugin.synthesis.request import SynthesisRequest
 from fairseq_plugin.tables.averaging import AVERAGED, BEST, SIZES
 from fairseq_plugin.tables.code.rows import FIXED
-from fairseq_plugin.tables.manifest import TableManifest
+from fairseq_plugin.tables.manifest import TableManifest, load_code
+from fairseq_plugin.tables.observed import condition_on
 
 TASK = ("--user-dir", "fairseq_plugin", "--task", "table_rows")
 _UPDATES = 3000  # about, of a training that does not stop early
@@ -60,6 +61,7 @@ class SynthesisStages:
     def __iter__(self) -> Iterator[Stage]:
         """The stages, each made when those before it have run."""
         yield self.prepare()
+        self.check_condition()
         yield self.train()
         yield self.average()
 
@@ -80,6 +82,12 @@ class SynthesisStages:
         )
         command = python("prepare_table.py", short(learnt.path), *options, *types)
         return Stage("Look at the table, and prepare it for fairseq", command, prepares=True)
+
+    def check_condition(self) -> None:
+        """Refuse a condition that no row fulfils, or that cannot be read, before anything is learnt."""
+        if self.request.where is not None:
+            code = load_code(self.data, TableManifest.load(self.data))
+            condition_on(self.request.where, code, self.data)
 
     def train(self) -> Stage:
         """The epochs; training stops early."""

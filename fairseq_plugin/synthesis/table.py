@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,38 +13,44 @@ from numpy.typing import NDArray
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.stages.stage import ROOT, Runner, require_scripts
 from fairseq_plugin.storage.saved_model import CHECKPOINT, DATA, SavedKind
+from fairseq_plugin.synthesis.frame_source import GivenSchema, frame_request, given_schema
 from fairseq_plugin.synthesis.frames import (
+    FrameColumn,
     cells_of,
     check_columns,
     frame_of,
+    given_rows,
+    layout_from_json,
+    layout_of,
+    layout_to_json,
+    names_of,
     require_pandas,
-    types_from_json,
-    types_to_json,
 )
 from fairseq_plugin.synthesis.held_out import hold_out
 from fairseq_plugin.synthesis.judges.verdict import RowsVerdict
 from fairseq_plugin.synthesis.report.write import ReportInputs, write_report
-from fairseq_plugin.synthesis.request import SynthesisRequest
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED
+from fairseq_plugin.tables.conditions import Condition
 from fairseq_plugin.tables.function_condition import function_condition
 from fairseq_plugin.tables.manifest import TableManifest
-from fairseq_plugin.tables.model import TableModel
+from fairseq_plugin.tables.model import MOST_TRIES, DrawnRows, TableModel
+from fairseq_plugin.tables.prediction import predict
 from fairseq_plugin.tables.request import RARE
-from fairseq_plugin.tables.schema import CATEGORIES, NUMBERS
-from fairseq_plugin.tables.writing import write_table
+from fairseq_plugin.tables.schema import Schema, listed
+from fairseq_plugin.tables.starts import drawn_starts, sample_from
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_KIND = SavedKind("Table")
-_MOST_VALUES = 1000  # of a column that predict looks at
+_KIND = SavedKind("Table", version=2)
 
 
 class Table:
     """Learns a table and writes rows like its own.
 
     Args:
+        schema: what the columns are, instead of a guess: a ``schema.json``, its content, or a Schema.
         random_state: of the training and, unless told otherwise, of the rows.
         order: ``fixed``, or ``random``: any cells can be given (``impute``, ``where``).
         rare: values of fewer rows are not emitted whole.
@@ -59,17 +65,19 @@ class Table:
 
     def __init__(
         self,
+        schema: GivenSchema | None = None,
         random_state: int = 0,
         order: str = FIXED,
         rare: int = RARE,
         epochs: int | None = None,
         verbose: bool = False,
     ) -> None:
+        self._given_schema = schema
         self.random_state, self.order, self.rare = random_state, order, rare
         self.epochs, self.verbose = epochs, verbose
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._model: TableModel | None = None
-        self._dtypes: dict[str, Any] = {}
+        self._layout: dict[str, FrameColumn] = {}
 
     def fit(self, frame: "DataFrame", target: str | None = None) -> "Table":
         """Learn a frame.
@@ -82,18 +90,20 @@ class Table:
             UserError: anything in the frame that can be mended; names the column.
         """
         require_pandas()
-        if not len(frame):
-            raise UserError("the frame has no rows")
+        if len(frame) < 2:
+            raise UserError(f"the frame has {len(frame)} rows: at least two are needed to learn from")
+        layout = layout_of(frame)
+        names = list(layout)
+        schema = None if self._given_schema is None else given_schema(self._given_schema, names, target)
+        if target is not None and target not in names:
+            raise UserError(f"target {target!r} is no column of the frame; it has {listed(names)}")
         require_scripts()
-        names = [str(name) for name in frame.columns]
-        self._folder = tempfile.TemporaryDirectory(prefix="table-")
-        to = Path(self._folder.name)
-        write_table(to / "table.csv", names, cells_of(frame), "csv")
-        request = SynthesisRequest(
-            to / "table.csv", to, target=target, header="yes", order=self.order, rare=self.rare,
-            seed=self.random_state, epochs=self.epochs, held_out=0,
+        folder = tempfile.TemporaryDirectory(prefix="table-")
+        to = Path(folder.name)
+        request = frame_request(
+            frame, layout, schema, target, to,
+            order=self.order, rare=self.rare, seed=self.random_state, epochs=self.epochs,
         )  # fmt: skip
-        request.check()
         stages, runner = (
             SynthesisStages(request, hold_out(request)),
             Runner(sys.stdout if self.verbose else None),
@@ -102,7 +112,7 @@ class Table:
             stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)
             runner.run(stage if self.verbose or stage.log else replace(stage, log=to / "prepare.log"))
         self._open(stages.checkpoint, stages.data)
-        self._dtypes = dict(zip(names, frame.dtypes))
+        self._folder, self._layout = folder, layout
         return self
 
     def _open(self, checkpoint: Path, data: Path) -> None:
@@ -123,39 +133,99 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """Of the frame that was learnt."""
-        return self.model.code.schema.names
+        return self.schema.names
+
+    @property
+    def schema(self) -> Schema:
+        """What the columns were taken for; ``to_json()`` gives what can be edited and given back."""
+        return self.model.code.schema
 
     def sample(
         self,
-        n: int,
+        n: int | None = None,
         where: str | Callable[[dict[str, Any]], object] | None = None,
+        seed_data: "DataFrame | None" = None,
+        weights: Sequence[float] | None = None,
         random_state: int | None = None,
+        most_tries: float = MOST_TRIES,
     ) -> "DataFrame":
         """Exactly ``n`` new rows; see :meth:`TableModel.sample`.
 
         Args:
-            n: rows, >= 1.
+            n: rows, >= 1; default: one for each row of ``seed_data``.
             where: a condition, such as ``"age >= 40 and sex == 'F'"`` (:mod:`.tables.conditions`), or a
                 function of your own that is called with ``{column: value}`` of a row.
+            seed_data: a frame of some of the columns. New row i has the values of its row i, or, where it has
+                fewer than ``n``, begins again with the first; missing ones are drawn.
+            weights: of the rows of ``seed_data``: instead, each new row takes one of them by these weights.
             random_state: another seed than the table's own.
+            most_tries: rows drawn per row asked for, at most, where a condition must be met.
+
+        Returns:
+            The rows; ``attrs["accepted"]`` is the share of the drawn rows that were taken.
+
+        Raises:
+            UserError: ``seed_data`` of other columns, or values that a column does not hold; too few rows
+                fulfil the condition within the tries.
         """
         condition = None
         if isinstance(where, str):
             condition = self.model.condition(where)
         elif where is not None:
-            condition = function_condition(where, self.model.code.schema)
+            condition = function_condition(where, self.schema)
         seed = self.random_state if random_state is None else random_state
-        drawn = self.model.sample(n, seed, condition)
-        return frame_of(drawn.names, drawn.rows, self._dtypes)
+        if seed_data is not None:
+            drawn = self._sample_from(seed_data, n, weights, seed, condition, most_tries)
+        elif n is None or weights is not None:
+            raise UserError("sample: give n, how many rows; weights are those of the rows of seed_data")
+        else:
+            drawn = self.model.sample(n, seed, condition, most_tries=most_tries)
+        found = frame_of(drawn.names, drawn.rows, self._layout)
+        found.attrs["accepted"] = drawn.accepted
+        return found
+
+    def _sample_from(
+        self,
+        frame: "DataFrame",
+        n: int | None,
+        weights: Sequence[float] | None,
+        seed: int,
+        where: Condition | None,
+        most_tries: float,
+    ) -> DrawnRows:
+        for name in names_of(frame):
+            column = self.schema.columns[self.schema.place(name, "seed_data")]
+            if not column.is_modelled:
+                raise UserError(
+                    f"seed_data: column {name!r} is {column.type} and not drawn by the model: leave it out"
+                )
+        starts = given_rows(frame, self.columns)
+        n = len(starts) if n is None else n
+        if weights is not None:
+            if len(weights) != len(starts):
+                raise UserError(f"weights: {len(weights)} of them for {len(starts)} rows of seed_data")
+            starts = [starts[place] for place in drawn_starts(weights, n, seed)]
+        return sample_from(self.model, starts, n, seed, where, most_tries)
 
     def impute(self, frame: "DataFrame", random_state: int | None = None) -> "DataFrame":
-        """A frame with its missing values drawn, given all others; index and columns stay."""
+        """A frame with its missing values drawn, given all others; index and columns stay.
+
+        With ``order="random"``, and where what is given comes first, that is exact; see
+        :mod:`fairseq_plugin.tables.completion` for the rest.
+
+        Returns:
+            The frame; ``attrs["effective"]`` is the share of the weighed candidates that counted, 1 where
+            all is exact.
+
+        Raises:
+            UserError: another frame's columns, or a value that its column does not hold.
+        """
         check_columns(frame, self.columns, "impute")
         seed = self.random_state if random_state is None else random_state
-        holes = [[cell or None for cell in row] for row in cells_of(frame)]
-        rows = self.model.impute(holes, seed)
-        found = frame_of(self.columns, rows, {**self._dtypes})
+        done = self.model.complete(given_rows(frame, self.columns), seed, present=True)
+        found = frame_of(self.columns, done.rows, self._layout)
         found.index = frame.index
+        found.attrs["effective"] = done.effective
         return found
 
     def log_prob(self, frame: "DataFrame") -> NDArray[np.float64]:
@@ -164,33 +234,23 @@ class Table:
         return np.array(self.model.log_prob(cells_of(frame)))
 
     def predict(self, frame: "DataFrame", column: str) -> NDArray[Any]:
-        """A column's value given all other cells: the most probable category, or the expected number.
+        """A column's value given all other cells: the most probable category, or the expected number or date.
+
+        See :func:`fairseq_plugin.tables.prediction.predict`.
 
         Args:
             frame: of the same columns; what it has in ``column`` is not looked at.
-            column: of at most 1,000 possible values.
+            column: of numbers, dates, or of a category of at most 1,000 values.
 
         Raises:
-            UserError: the column has more, or is none that is modelled.
+            UserError: the column is none that is modelled, or a text; a value that its column does not hold.
         """
         check_columns(frame, self.columns, "predict")
-        schema = self.model.code.schema
-        place = schema.place(column, "predict")
-        kind = schema.columns[place]
-        if kind.type in CATEGORIES:
-            values = list(kind.values)
-        elif kind.type in NUMBERS and (kind.high - kind.low) // kind.step < _MOST_VALUES:
-            values = [kind.cell(units) for units in range(kind.low, kind.high + 1, kind.step)]
-        else:
-            raise UserError(f"predict: column {column!r} ({kind.type}) has more than {_MOST_VALUES} values")
-        rows = cells_of(frame)
-        scores = np.empty((len(rows), len(values)))
-        for number, row in enumerate(rows):
-            scores[number] = self.model.log_prob([[*row[:place], one, *row[place + 1 :]] for one in values])
-        if kind.type in CATEGORIES:
-            return np.array(values, dtype=object)[scores.argmax(1)]
-        weights = np.exp(scores - scores.max(1, keepdims=True))
-        return (weights / weights.sum(1, keepdims=True)) @ np.array(values, dtype=float)
+        found = predict(self.model, cells_of(frame), column, self.random_state)
+        if found and isinstance(found[0], str):
+            typed = frame_of([column], [[str(cell)] for cell in found], self._layout)
+            return typed.iloc[:, 0].to_numpy()
+        return np.array(found)
 
     def report(
         self,
@@ -221,7 +281,7 @@ class Table:
         drawn = self.model.sample(n or len(real), seed)
         checkpoint, data = self._paths
         inputs = ReportInputs(
-            "a frame", self.model.code.schema, cells_of(real), cells_of(held_out), drawn.names, drawn.rows,
+            "a frame", self.schema, cells_of(real), cells_of(held_out), drawn.names, drawn.rows,
             seed, data=data, checkpoint=checkpoint, provenance=[("random_state", seed)],
         )  # fmt: skip
         Path(to).mkdir(parents=True, exist_ok=True)
@@ -240,7 +300,7 @@ class Table:
         _ = self.model
         checkpoint, data = self._paths
         settings = {"random_state": self.random_state, "order": self.order, "rare": self.rare}
-        content = {"settings": settings, "types": types_to_json(self._dtypes)}
+        content = {"settings": settings, "columns": layout_to_json(self._layout)}
         _KIND.save(path, content, data, TableManifest.load(data).files, checkpoint, overwrite)
 
     @classmethod
@@ -253,6 +313,6 @@ class Table:
         folder = Path(path).absolute()
         stated = _KIND.load(folder)
         table = cls(**stated["settings"])
-        table._dtypes = types_from_json(stated["types"], folder / _KIND.file_name)
+        table._layout = layout_from_json(stated["columns"], folder / _KIND.file_name)
         table._open(folder / CHECKPOINT, folder / DATA)
         return table

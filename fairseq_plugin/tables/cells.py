@@ -22,17 +22,18 @@ class RowCells:
         self._kept = [place for place, column in enumerate(columns) if column.type != DROP]
         self.names = [columns[place].name for place in self._kept]
 
-    def __call__(self, symbols: Sequence[int], number: int) -> list[str]:
+    def __call__(self, symbols: Sequence[int], number: int, given: Sequence[str | None] = ()) -> list[str]:
         """The cells of a row.
 
         Args:
             symbols: of the whole row.
             number: of the row, from 0; keys are made from it.
+            given: see :meth:`RowCode.decode`.
 
         Raises:
             ValueError: the symbols are no row.
         """
-        found = self._code.decode(symbols)
+        found = self._code.decode(symbols, given)
         cells: list[str] = []
         for place in self._kept:
             column, cell = self._code.schema.columns[place], found[place]

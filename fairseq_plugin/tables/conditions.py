@@ -20,7 +20,7 @@ from fractions import Fraction
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.tables.dates import FORMS, parse_date
-from fairseq_plugin.tables.numbers import parse_number
+from fairseq_plugin.tables.numbers import parse_written
 from fairseq_plugin.tables.schema import CATEGORIES, DATE, NUMBERS, Column, Schema, listed
 
 _COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
@@ -234,7 +234,7 @@ class _Parser:
         where = f"condition {self._text!r}: column {column.name!r}"
         if column.type == DATE and parse_date(value, column.form) is None:
             raise UserError(f"{where} holds dates such as {column.cell(column.low)!r}, not {value!r}")
-        if column.type in NUMBERS and column.type != DATE and parse_number(value) is None:
+        if column.type in NUMBERS and column.type != DATE and parse_written(value) is None:
             raise UserError(f"{where} holds numbers, not {value!r}")
         if column.type in CATEGORIES and value not in column.values:
             raise UserError(f"{where} has no value {value!r}; it has {listed(column.values)}")
@@ -264,6 +264,6 @@ def _number(column: Column, cell: str) -> Fraction:
         units = parse_date(cell, column.form)
         assert units is not None
         return Fraction(units)
-    parsed = parse_number(cell)
+    parsed = parse_written(cell)
     assert parsed is not None
     return Fraction(parsed[0], 10 ** parsed[1])

@@ -3,7 +3,7 @@
 Only forms whose text comes back exactly are taken; anything else stays a category or a text.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 # Form -> seconds of one unit.
@@ -48,6 +48,17 @@ def format_date(units: int, form: str) -> str:
     """The cell of a moment; years have four digits."""
     moment = _EPOCH + timedelta(seconds=units * FORMS[form])
     return moment.strftime(form.replace("%Y", f"{moment.year:04d}"))
+
+
+def nearly(cells: Sequence[str]) -> list[int | None]:
+    """Units of each cell by the form in which most of the first hundred are written; None where it is not in
+    that form, and everywhere where most are in none."""
+    first = cells[:100]
+    fitting = {form: sum(parse_date(cell, form) is not None for cell in first) for form in FORMS}
+    best = max(fitting, key=lambda form: fitting[form])
+    if 2 * fitting[best] <= len(first):
+        return [None] * len(cells)
+    return [parse_date(cell, best) for cell in cells]
 
 
 def form_of(cells: Iterable[str]) -> str | None:

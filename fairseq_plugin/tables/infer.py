@@ -1,12 +1,20 @@
 """From what is in the columns to a schema: every guess has a reason that is shown, and can be overruled."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.tables import dates
-from fairseq_plugin.tables.numbers import INFINITE, LARGEST_UNITS, parse_number, style_of, to_units
+from fairseq_plugin.tables.infer_numbers import (
+    EMPTY,
+    Guess,
+    is_key,
+    missing_of,
+    of_numbers,
+    refuse_slips,
+    split_marks,
+)
+from fairseq_plugin.tables.numbers import parse_written
 from fairseq_plugin.tables.profile import Profile
 from fairseq_plugin.tables.schema import (
     BOOLEAN,
@@ -17,27 +25,15 @@ from fairseq_plugin.tables.schema import (
     DROP,
     INTEGER,
     KEY,
+    MOST_BYTES,
     TEXT,
     Column,
     Schema,
 )
 
-EMPTY = ""
-# Read as missing where all other cells are numbers or dates; in other columns they may be values.
-MARKS = frozenset({"NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "Null", "null", "None", "none", "<NA>",
-                   "?", "-", "."})  # fmt: skip
 BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}, {"on", "off"})
-_MOSTLY = 0.9  # so large a share of numbers is a column of numbers with slips in it
-_KEY_ROWS = 20  # fewer rows are all different by chance
+_SAMPLE = 1000  # cells of a column with too many to look at all
 _TEXT_LENGTH = 15  # characters on average, from which on different cells with spaces are text
-
-
-@dataclass(frozen=True)
-class Guess:
-    """A column and why it was taken for this."""
-
-    column: Column
-    why: str
 
 
 def infer(
@@ -71,95 +67,61 @@ def infer(
     columns = tuple(one.column for one in guesses)
     if target is not None and target not in names:
         raise UserError(f"--target {target}: there is no such column; the table has {', '.join(names)}")
+    for one in guesses:
+        if one.column.name == target and not one.column.is_modelled:
+            raise UserError(
+                f"--target {target}: the column is taken for {one.column.type} ({one.why}), so nothing is "
+                f"left to predict: give --type {target}=TYPE, or another target"
+            )
     return Schema(columns, target, target_place), [one.why for one in guesses]
 
 
 def guess(name: str, profile: Profile) -> Guess:
     """What a column is."""
     present = [cell for cell in profile.counts if cell != EMPTY]
-    if not present:
+    if not present and profile.numbers is None:
         return Guess(Column(name, CONSTANT), "every cell is missing")
-    if len(present) == 1 and EMPTY not in profile.counts:
+    if profile.num_distinct == 1:
         return Guess(Column(name, CONSTANT, value=present[0]), "one value")
+    marks, others = split_marks(present)
     if profile.is_whole:
-        marks = [cell for cell in present if cell in MARKS]
-        others = [cell for cell in present if cell not in MARKS]
-        found = _numbers(name, profile, others, marks) or _dates(name, profile, others, marks)
+        found = of_numbers(name, profile, others, marks)
+        if found is None and profile.has_every_cell:
+            found = _dates(name, profile, others, marks)
         if found is not None:
             return found
+    elif sum(parse_written(cell) is not None for cell in others[:_SAMPLE]) > _SAMPLE / 2:
+        raise UserError(
+            f"column {name!r} has more different numbers, of many digits, than are kept: round them, or "
+            f"give --type {name}=text, key or drop"
+        )
     return _words(name, profile, present)
-
-
-def _numbers(name: str, profile: Profile, cells: Sequence[str], marks: Sequence[str]) -> Guess | None:
-    parsed = [parse_number(cell) for cell in cells]
-    numbers = [one for one in parsed if one is not None]
-    if not numbers:
-        return None
-    if len(numbers) < len(cells):
-        _refuse_infinite(name, profile, cells, parsed)
-        return None
-    decimals = max(have for _, have in numbers)
-    units = [mantissa * 10 ** (decimals - have) for mantissa, have in numbers]
-    if max(map(abs, units)) >= LARGEST_UNITS:
-        raise UserError(
-            f"column {name!r}: {max(cells, key=len)!r} with {decimals} decimals is beyond 64 bits: give the "
-            f"column another type (--type {name}=text, key or drop), or round its numbers"
-        )
-    low, step = min(units), _step(units)
-    style = style_of(cells, decimals) or "shortest"
-    missing, others = _missing(profile, marks)
-    column = Column(
-        name, DECIMAL if decimals else INTEGER, missing, others, decimals=decimals, style=style,
-        low=low, high=max(units), step=step,
-    )  # fmt: skip
-    if not marks and _is_key(profile, len(cells)) and decimals == 0 and step * (len(cells) - 1) == max(
-        units
-    ) - low:  # fmt: skip
-        return Guess(Column(name, KEY, value=str(max(units))), "whole numbers, all different, without gaps")
-    mixed = "" if style_of(cells, decimals) else "; cells are rewritten in one style"
-    return Guess(column, f"{len(set(units)):,} different numbers{mixed}")
-
-
-def _step(units: Sequence[int]) -> int:
-    low = min(units)
-    return math.gcd(*(one - low for one in units)) or 1
-
-
-def _refuse_infinite(
-    name: str, profile: Profile, cells: Sequence[str], parsed: Sequence[tuple[int, int] | None]
-) -> None:
-    """A column of numbers with an infinite one must not silently become a category."""
-    strange = [cell for cell, one in zip(cells, parsed) if one is None]
-    infinite = [cell for cell in strange if INFINITE.fullmatch(cell)]
-    num_rows = sum(profile.counts[cell] for cell in strange)
-    if infinite and num_rows <= (1 - _MOSTLY) * profile.rows:
-        raise UserError(
-            f"column {name!r}: {infinite[0]!r} is no number that can be modelled: leave the cell empty, or "
-            f"give --type {name}=category or text"
-        )
 
 
 def _dates(name: str, profile: Profile, cells: Sequence[str], marks: Sequence[str]) -> Guess | None:
     form = dates.form_of(cells)
     if form is None:
+        refuse_slips(name, profile, cells, dates.nearly(cells), "dates")
         return None
     units = [one for cell in cells if (one := dates.parse_date(cell, form)) is not None]
-    missing, others = _missing(profile, marks)
+    missing, others = missing_of(profile, marks)
     column = Column(
-        name, DATE, missing, others, form=form, low=min(units), high=max(units), step=_step(units)
-    )
+        name, DATE, missing, others, form=form, low=min(units), high=max(units),
+        step=math.gcd(*(one - min(units) for one in units)) or 1,
+    )  # fmt: skip
     return Guess(column, f"written as {form}")
 
 
 def _words(name: str, profile: Profile, cells: Sequence[str]) -> Guess:
-    missing, _ = _missing(profile, ())
+    missing, _ = missing_of(profile, ())
     num_rows = sum(profile.counts[cell] for cell in cells)
-    spaced = sum(" " in cell for cell in cells) / len(cells)
-    length = sum(map(len, cells)) / len(cells)
+    spaced = sum(" " in cell for cell in cells) / max(len(cells), 1)
+    length = sum(map(len, cells)) / max(len(cells), 1)
     is_prose = spaced >= 0.5 and length >= _TEXT_LENGTH
-    if not profile.is_whole or (is_prose and len(cells) > num_rows / 2):
+    if not profile.has_every_cell or (is_prose and len(cells) > num_rows / 2):
+        _check_length(name, profile)
         return Guess(Column(name, TEXT, missing, max_bytes=profile.num_bytes), "texts, mostly different")
-    if _is_key(profile, len(cells)):
+    if is_key(profile, len(cells)):
         return Guess(Column(name, KEY), "all different: made anew, never copied")
     if {cell.lower() for cell in cells} in BOOLEANS:
         return Guess(Column(name, BOOLEAN, missing, values=tuple(sorted(cells))), "two truth values")
@@ -167,56 +129,56 @@ def _words(name: str, profile: Profile, cells: Sequence[str]) -> Guess:
     return Guess(column, f"{len(cells):,} different values")
 
 
-def _is_key(profile: Profile, num_distinct: int) -> bool:
-    return EMPTY not in profile.counts and num_distinct == profile.rows >= _KEY_ROWS
+def _check_length(name: str, profile: Profile) -> None:
+    if profile.num_bytes > MOST_BYTES:
+        raise UserError(
+            f"column {name!r}: a text has {profile.num_bytes:,} bytes, at most {MOST_BYTES:,} can be learnt: "
+            f"cut it, or leave the column out (--type {name}=drop)"
+        )
 
 
-def _missing(profile: Profile, marks: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
-    """How missing cells are written, the most frequent way first."""
-    found = [mark for mark in (EMPTY, *marks) if profile.counts[mark]]
-    found.sort(key=lambda mark: -profile.counts[mark])
-    return (found[0], tuple(found[1:])) if found else (None, ())
+def _largest(profile: Profile) -> str:
+    """The largest of whole numbers, which new keys follow; "" of other cells."""
+    marks, others = split_marks([cell for cell in profile.counts if cell != EMPTY])
+    found = of_numbers("", profile, others, marks) if not marks and all(map(parse_written, others)) else None
+    if found is None:
+        return ""
+    return found.column.value if found.column.type == KEY else (
+        str(found.column.high) if found.column.type == INTEGER else ""
+    )  # fmt: skip
 
 
 def _of_type(name: str, profile: Profile, kind: str) -> Guess:
     """A column of a type that the user states."""
     cells = [cell for cell in profile.counts if cell != EMPTY]
-    missing, _ = _missing(profile, ())
+    missing, _ = missing_of(profile, ())
     why = "as you say"
     if kind == DROP:
         return Guess(Column(name, DROP), why)
     if kind == KEY:
-        return Guess(Column(name, KEY), why)
+        return Guess(Column(name, KEY, value=_largest(profile)), why)
     if kind == TEXT:
+        _check_length(name, profile)
         return Guess(Column(name, TEXT, missing, max_bytes=max(profile.num_bytes, 1)), why)
     if kind in (CATEGORY, BOOLEAN):
-        if not profile.is_whole:
+        if not profile.has_every_cell:
             raise UserError(f"--type {name}={kind}: the column has too many different cells; use text")
         return Guess(Column(name, kind, missing, values=tuple(sorted(cells))), why)
     if kind == CONSTANT:
-        if len(profile.counts) > 1:
-            raise UserError(f"--type {name}={kind}: the column has {len(profile.counts):,} different cells")
+        if profile.num_distinct > 1:
+            raise UserError(f"--type {name}={kind}: the column has {profile.num_distinct:,} different cells")
         return Guess(Column(name, CONSTANT, value=next(iter(profile.counts), "")), why)
-    marks = [cell for cell in cells if cell in MARKS]
-    others = [cell for cell in cells if cell not in MARKS]
+    marks, others = split_marks(cells)
     if kind in (INTEGER, DECIMAL):
-        strange = next((cell for cell in others if to_units(cell, 17) is None), None)
-        found = _numbers(name, profile, others, marks) if strange is None else None
+        strange = next((cell for cell in others if parse_written(cell) is None), None)
+        found = of_numbers(name, profile, others, marks, may_be_key=False) if strange is None else None
     elif kind == DATE:
         strange = next((cell for cell in others if dates.form_of([cell]) is None), None)
-        found = _dates(name, profile, others, marks)
+        found = _dates(name, profile, others, marks) if profile.has_every_cell else None
     else:
         raise UserError(f"--type {name}={kind}: give integer, decimal, date, category, boolean, text, key, "
                         "constant or drop")  # fmt: skip
     if found is None:
         shown = repr(strange) if strange is not None else "not all of its cells are in one form"
         raise UserError(f"--type {name}={kind}: the column holds {shown}; mend it, or give another type")
-    return Guess(found.column, why) if found.column.type != KEY else _numbers_of_key(name, profile, others)
-
-
-def _numbers_of_key(name: str, profile: Profile, cells: Sequence[str]) -> Guess:
-    """Numbers that would be taken for a key, which the user calls numbers."""
-    units = [one for cell in cells if (one := to_units(cell, 0)) is not None]
-    missing, others = _missing(profile, ())
-    column = Column(name, INTEGER, missing, others, low=min(units), high=max(units), step=_step(units))
-    return Guess(column, "as you say")
+    return Guess(found.column, why)

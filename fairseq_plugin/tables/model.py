@@ -5,38 +5,36 @@ A row depends on (model, seed, its number) and on the cells that it was given, n
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
 
-from fairseq_plugin.core.allowed_symbols import AllowedSymbols
 from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.checkpoint_weights import NETWORK_PREFIX
 from fairseq_plugin.pretrained.network import load_network
 from fairseq_plugin.pretrained.vocabulary import read_symbols
-from fairseq_plugin.sampling.draw import Sampling
-from fairseq_plugin.sampling.pool import SamplePool
 from fairseq_plugin.sampling.request import DecodingRequest
 from fairseq_plugin.storage.data_identity import check_identity
-from fairseq_plugin.storage.dictionary import DICTIONARY, EOS, check_dictionary
+from fairseq_plugin.storage.dictionary import DICTIONARY, check_dictionary
 from fairseq_plugin.tables.cells import RowCells
 from fairseq_plugin.tables.code.rows import RANDOM, RowCode
-from fairseq_plugin.tables.conditions import Condition, parse_condition
+from fairseq_plugin.tables.completion import Completer, given_cells
+from fairseq_plugin.tables.conditions import Condition
+from fairseq_plugin.tables.drawing import RowDrawing
 from fairseq_plugin.tables.identity import identity_of
 from fairseq_plugin.tables.manifest import TableManifest, load_code
-from fairseq_plugin.tables.observed import observed_cells
+from fairseq_plugin.tables.observed import check_possible, condition_on
 from fairseq_plugin.tables.prompts import prompt_of
-from fairseq_plugin.tables.walk import Walker, only_rows
+from fairseq_plugin.tables.scoring import nats_of
+from fairseq_plugin.tables.walk import Walker
 
 TASK = "table_rows"
 MOST_TRIES = 100.0  # rows drawn for each row that is asked for, at most
 _FEWEST_DRAWN = 64  # at once, where a condition must be met
-_ROWS_AT_ONCE = 256  # of log_prob
-_PAD = 1
 
 Row = list[str]
+GivenRow = Sequence[str | None]
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,19 @@ class DrawnRows:
         return len(self.rows) / max(self.num_drawn, 1)
 
 
+@dataclass(frozen=True)
+class CompletedRows:
+    """What :meth:`TableModel.complete` gave.
+
+    Attributes:
+        rows: cells of all columns of the schema.
+        effective: share of the weighed candidates that counted; 1.0: exact.
+    """
+
+    rows: list[Row]
+    effective: float
+
+
 class TableModel:
     """See the module.
 
@@ -76,6 +87,7 @@ class TableModel:
                 f"{gpt2.config.n_positions} positions: train one with --n-positions {code.longest}"
             )
         self.code, self.gpt2, self.cells = code, gpt2, RowCells(code)
+        self._drawing = RowDrawing(code, gpt2)
         self._places = [code.schema.names.index(name) for name in self.cells.names]
         self._data: Path | None = None
 
@@ -108,8 +120,7 @@ class TableModel:
         Raises:
             UserError: see :func:`~fairseq_plugin.tables.conditions.parse_condition`.
         """
-        observed = None if self._data is None else partial(observed_cells, self.code, self._data)
-        return parse_condition(text, self.code.schema, observed)
+        return condition_on(text, self.code, self._data)
 
     # -- drawing -----------------------------------------------------------------------------------------
 
@@ -139,9 +150,12 @@ class TableModel:
             UserError: fewer than ``n`` rows fulfil the condition within the tries; says how many did.
         """
         prompt = self.prompt_for(where)
-        return self.collect(
-            n, where, lambda ids: self._draw([(prompt, ids)], seed, temperature), first, most_tries
-        )
+
+        def draw(ids: range) -> Iterator[tuple[int, Row]]:
+            drawn = self._drawing([(prompt, ids)], seed, temperature)
+            return ((number, self.cells(drawn[number], number)) for number in ids)
+
+        return self.collect(n, where, draw, first, most_tries)
 
     def prompt_for(self, where: Condition | None) -> list[int]:
         """The beginning of every row that fulfils a condition, as far as the order of columns allows it."""
@@ -190,6 +204,7 @@ class TableModel:
             return {}
         names = [self.code.schema.columns[place].name for place in self.code.order]
         equal = {name: cell for name, cell in where.equal.items() if name in names}
+        check_possible(self.code, where)
         if self.code.order_kind == RANDOM:
             return equal
         given: dict[str, str] = {}
@@ -199,65 +214,55 @@ class TableModel:
             given[name] = equal[name]
         return given
 
+    def written(self, cells: Row) -> Row:
+        """A row of the columns that are written, from one of all columns."""
+        return [cells[place] for place in self._places]
+
     def _as_file(self, row: Row) -> Row:
-        """A written row with an empty cell for every column that was left out."""
+        """The inverse of :meth:`written`: an empty cell for every column that was left out."""
         cells = [""] * len(self.code.schema.columns)
         for place, cell in zip(self._places, row):
             cells[place] = cell
         return cells
 
-    def _draw(
-        self, groups: Sequence[tuple[Sequence[int], Sequence[int]]], seed: int, temperature: float = 1.0
-    ) -> list[tuple[int, Row]]:
-        """Rows with their numbers, in the order of these, for (prompt, numbers) groups."""
-        longest = max(len(prompt) for prompt, _ in groups)
-        request = self.request(longest, seed, temperature)
-        pool = SamplePool(self.gpt2, request, longest)
-        found = {
-            one.sample_id: [*one.prompt[1:], *one.continuation.tokens.tolist()] for one in pool.run(groups)
-        }
-        return [(number, self.cells(found[number], number)) for number in sorted(found)]
-
     def request(self, longest_prompt: int, seed: int, temperature: float = 1.0) -> DecodingRequest:
         """How rows are sampled."""
-        return DecodingRequest(
-            Sampling(temperature=temperature),
-            end=EOS,
-            max_new=self.gpt2.config.n_positions - longest_prompt,
-            seed=seed,
-            constraints=(only_rows(self.code),),
-        )
+        return self._drawing.request(longest_prompt, seed, temperature)
 
-    # -- given rows ----------------------------------------------------------------------------------------
+    # -- given cells ---------------------------------------------------------------------------------------
 
-    def impute(self, rows: Sequence[Sequence[str | None]], seed: int = 0) -> list[Row]:
-        """Rows with their missing cells drawn, given all the others.
+    def complete(
+        self,
+        rows: Sequence[GivenRow],
+        seed: int = 0,
+        numbers: Sequence[int] | None = None,
+        present: bool = False,
+    ) -> CompletedRows:
+        """Rows with some cells given and the others drawn; see :mod:`.completion` for how exact that is.
 
         Args:
             rows: cells of all columns of the schema; None is to be drawn (a missing mark stays what it is).
-            seed: in [0, 2^64); with the row's place it keys the draw.
+            seed: in [0, 2^64).
+            numbers: of the rows, all different; with the seed they key the draws. Default: 0, 1, ...
+            present: draw no missing cells.
 
         Raises:
-            UserError: with a fixed order, a cell is missing before one that is given; or a cell that its
-                column does not hold.
+            UserError: a cell that its column does not hold; names row, column and the mend.
         """
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for number, row in enumerate(rows):
-            given = {
-                self.code.schema.columns[place].name: cell
-                for place in self.code.order
-                if (cell := row[place]) is not None
-            }
-            prompt = prompt_of(self.code, given, f"row {number}")
-            groups.setdefault(tuple(prompt), []).append(number)
-        drawn = self._draw(list(groups.items()), seed)
+        numbers = range(len(rows)) if numbers is None else numbers
+        done = Completer(self.code, self.gpt2, present).complete(
+            [given_cells(self.code, row) for row in rows], numbers, seed, "row {}"
+        )
         completed = []
-        for number, row in drawn:
-            cells = self._as_file(row)
-            completed.append([new if old is None else old for old, new in zip(rows[number], cells)])
-        return completed
+        for row, symbols, number in zip(rows, done.symbols, numbers):
+            drawn = self._as_file(self.cells(symbols, number, row))
+            completed.append([new if old is None else old for old, new in zip(row, drawn)])
+        return CompletedRows(completed, done.effective)
 
-    @torch.no_grad()
+    def impute(self, rows: Sequence[GivenRow], seed: int = 0) -> list[Row]:
+        """:meth:`complete` without missing cells among those that are drawn."""
+        return self.complete(rows, seed, present=True).rows
+
     def log_prob(self, rows: Sequence[Sequence[str]]) -> list[float]:
         """The log probability of rows in nats; -inf where the table cannot hold one.
 
@@ -277,36 +282,11 @@ class TableModel:
             found[number] = -nats
         return found
 
-    @torch.no_grad()
     def nats(self, items: Sequence[Sequence[int]]) -> list[float]:
-        """Minus the log probability of rows in nats.
-
-        Args:
-            items: the symbols of each, its end included, with the columns in the code's order.
-        """
-        walker = Walker(self.code, self.gpt2.wte.weight.device)
-        found: list[float] = []
-        for at in range(0, len(items), _ROWS_AT_ONCE):
-            found += self._nats(walker, items[at : at + _ROWS_AT_ONCE])
-        return found
+        """Minus the log probability of rows in nats; see :func:`~fairseq_plugin.tables.scoring.nats_of`."""
+        return nats_of(self.gpt2, Walker(self.code, self.gpt2.wte.weight.device), items)
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take other weights of the same network, by the names of a checkpoint."""
         named = {name.removeprefix(NETWORK_PREFIX): one for name, one in weights.items()}
         self.gpt2.load_state_dict({name: named[name] for name in self.gpt2.state_dict()})
-
-    def _nats(self, walker: Walker, items: Sequence[Sequence[int]]) -> Iterator[float]:
-        device = self.gpt2.wte.weight.device
-        longest = max(map(len, items))
-        target_BT = torch.tensor([[*item, *[_PAD] * (longest - len(item))] for item in items]).to(device)
-        source_BT = target_BT.roll(1, dims=1)
-        source_BT[:, 0] = EOS
-        ranges = walker.ranges(target_BT)
-        logits_BTV = self.gpt2.logits(self.gpt2(source_BT))
-        flat_NV = logits_BTV.view(-1, logits_BTV.shape[-1])
-        AllowedSymbols(ranges.low_BT, ranges.count_BT).forbid(
-            flat_NV, torch.arange(len(flat_NV), device=device)
-        )
-        logp_BT = logits_BTV.gather(2, target_BT.unsqueeze(2)).squeeze(2) - logits_BTV.logsumexp(2)
-        nats_B = -logp_BT.double().masked_fill(ranges.count_BT == 0, 0.0).sum(1)
-        yield from nats_B.tolist()

@@ -13,6 +13,8 @@ MAX_DECIMALS = 17  # what a float64 written in full has at most
 LARGEST_UNITS = 1 << 62
 
 _NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?")
+_WRITTEN = re.compile(r"(-?)(0|[1-9][0-9]*)?(?:\.([0-9]*))?(?:[eE]([-+]?[0-9]{1,3}))?")
+_LONGEST = 400  # characters of a number
 INFINITE = re.compile(r"[-+]?inf(inity)?", re.IGNORECASE)
 
 
@@ -36,16 +38,48 @@ def parse_number(cell: str) -> tuple[int, int] | None:
     return -mantissa if sign else mantissa, len(fraction)
 
 
-def to_units(cell: str, decimals: int) -> int | None:
-    """Units of 10^-decimals; None where the cell is no plain number or has more decimals that are not 0."""
+def parse_written(cell: str) -> tuple[int, int] | None:
+    """``(mantissa, decimals)`` of a number in any usual form, else None: exponents, -0, many decimals.
+
+    Leading zeros and a plus sign still make a code of it (007, +49), not a number.
+
+    >>> parse_written("1.50e-3"), parse_written("2e2"), parse_written("-0.0"), parse_written("007")
+    ((15, 4), (200, 0), (0, 0), None)
+    """
     parsed = parse_number(cell)
+    if parsed is not None:
+        return parsed
+    match = _WRITTEN.fullmatch(cell)
+    if match is None or len(cell) > _LONGEST or not (match[2] or match[3]):
+        return None
+    fraction = (match[3] or "").rstrip("0")
+    mantissa, decimals = int((match[2] or "") + fraction or "0"), len(fraction) - int(match[4] or 0)
+    if decimals < 0:
+        mantissa, decimals = mantissa * 10**-decimals, 0
+    while decimals and mantissa % 10 == 0:
+        mantissa, decimals = mantissa // 10, decimals - 1
+    return -mantissa if match[1] else mantissa, decimals
+
+
+def to_units(cell: str, decimals: int, rounded: bool = False) -> int | None:
+    """Units of 10^-decimals; None where the cell is no number.
+
+    Args:
+        cell: in any form that :func:`parse_written` reads.
+        decimals: >= 0.
+        rounded: further decimals are rounded, half to even; else they must be 0.
+    """
+    parsed = parse_written(cell)
     if parsed is None:
         return None
     mantissa, have = parsed
     if have <= decimals:
         return mantissa * 10 ** (decimals - have)
-    whole, rest = divmod(mantissa, 10 ** (have - decimals))
-    return None if rest else whole
+    size = 10 ** (have - decimals)
+    whole, rest = divmod(mantissa, size)
+    if not rounded:
+        return None if rest else whole
+    return whole + (2 * rest > size or (2 * rest == size and whole % 2 == 1))
 
 
 def format_units(units: int, decimals: int, style: str) -> str:

@@ -61,6 +61,9 @@ def prepare_table(request: TableRequest) -> PreparedTable:
     table = TableFile.open(request.table, request.format, request.header, request.columns)
     profiles = _profile(table)
     schema, reasons = _schema(request, table, profiles)
+    if not schema.order:
+        types = ", ".join(f"{column.name!r} is {column.type}" for column in schema.columns[:5])
+        raise UserError(f"{table.path}: no column is left to learn: {types}; give --type NAME=TYPE")
     code = _code(schema, profiles, request)
     manifests: list[TableManifest] = []
     unchanged = publish_prepared(
@@ -98,7 +101,7 @@ def _schema(request: TableRequest, table: TableFile, profiles: Sequence[Profile]
 
 def _code(schema: Schema, profiles: Sequence[Profile], request: TableRequest) -> RowCode:
     fitted = {
-        column.name: fit_column(column, profile.counts, request.rare)
+        column.name: fit_column(column, profile.counts, request.rare, profile.numbers)
         for column, profile in zip(schema.columns, profiles)
         if column.is_modelled
     }

@@ -7,13 +7,14 @@ them, a null as "".
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.extras import require_extra
 from fairseq_plugin.labelled.records import Record, read_records
-from fairseq_plugin.tables.numbers import parse_number
+from fairseq_plugin.tables.numbers import parse_written
 
 CHUNK_ROWS = 10_000
 DELIMITED = ("csv", "tsv")
@@ -68,12 +69,19 @@ class TableFile:
             )
         if kind in COLUMNAR:
             return cls(path, kind, _checked_names(_columnar(path, kind).schema.names, path))
-        first = next(read_records(path, kind, quoting=True), None)
+        first = next(_records(path, kind), None)
         if first is None or first.cells in (None, [""]):
             problem = f": {first.problem}" if first is not None and first.problem else ""
             raise UserError(f"{path} holds no table: its first line is empty or cannot be read{problem}")
         cells = _cells(first, path)
-        has_header = header == "yes" or (header == "auto" and not any(map(parse_number, cells)))
+        other = next((mark for mark in ";\t|" if mark in cells[0]), "") if len(cells) == 1 else ""
+        if other and kind == "csv" and header == "auto":
+            mend = "give --format tsv" if other == "\t" else "save it with commas"
+            raise UserError(
+                f"{path}: its first line has {other!r} where commas should be: {mend}, or give --header yes "
+                "if it is one column"
+            )
+        has_header = header == "yes" or (header == "auto" and not any(map(parse_written, cells)))
         if names is not None and header == "yes":
             raise UserError("--columns names the columns of a file without a header: add --header no")
         if names is not None:
@@ -110,7 +118,7 @@ class TableFile:
         if self.format in COLUMNAR:
             yield from _columnar_rows(_columnar(self.path, self.format))
             return
-        records = read_records(self.path, self.format, quoting=True)
+        records = _records(self.path, self.format)
         if self.header:
             next(records, None)
         for record in records:
@@ -123,6 +131,15 @@ class TableFile:
                     "columns; mend the line (a cell that holds the delimiter stands in double quotes)"
                 )
             yield cells, record.line
+
+
+def _records(path: Path, kind: str) -> Iterator[Record]:
+    try:
+        yield from read_records(path, kind, quoting=True)
+    except UserError as error:  # without a flag of another command
+        raise UserError(
+            str(error).replace(", or pass --quoting no if quotes are ordinary here", "")
+        ) from error
 
 
 def _cells(record: Record, path: Path) -> Row:
@@ -171,12 +188,12 @@ def _columnar_rows(opened: Any) -> Iterator[tuple[Row, int]]:
 def cell_of(value: object) -> str:
     """A typed value as a cell.
 
-    >>> [cell_of(value) for value in (None, True, 1.5, float("nan"), "x", 3)]
-    ['', 'True', '1.5', '', 'x', '3']
+    >>> [cell_of(value) for value in (None, True, 1.5, float("nan"), "x", 3, -0.0, 1e-7)]
+    ['', 'True', '1.5', '', 'x', '3', '0.0', '0.0000001']
     """
     if value is None or value != value:  # NaN is not itself
         return ""
     if isinstance(value, float):
-        text = repr(value)
-        return f"{value:.17f}".rstrip("0") if "e" in text and abs(value) < 1e15 else text
+        text = repr(value + 0.0)  # -0.0 is 0.0
+        return format(Decimal(text), "f") if "e" in text else text
     return str(value)

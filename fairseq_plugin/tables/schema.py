@@ -27,6 +27,7 @@ CATEGORIES = (CATEGORY, BOOLEAN)
 MODELLED = (*NUMBERS, *CATEGORIES, TEXT)
 TYPES = (*MODELLED, CONSTANT, KEY, DROP)
 PLACES = ("first", "last", "file")
+MOST_BYTES = 1 << 16  # of a text: each of them is a position of the network
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Column:
         missing: how a missing cell is written; None: no cell is missing.
         marks: further cells that are read as missing.
         decimals, style: of numbers; see :mod:`numbers`.
+        rounded: cells of numbers with more decimals are rounded.
         form: of dates; one of ``dates.FORMS``.
         low, high, step: of numbers and dates, in units; values are ``low + i * step``.
         values: of categories, sorted; every cell is one of them.
@@ -51,6 +53,7 @@ class Column:
     missing: str | None = None
     marks: tuple[str, ...] = ()
     decimals: int = 0
+    rounded: bool = False
     style: str = "shortest"
     form: str = ""
     low: int = 0
@@ -70,7 +73,9 @@ class Column:
 
     def units(self, cell: str) -> int | None:
         """Units of a number or date; None where the cell is none of this column's form."""
-        return parse_date(cell, self.form) if self.type == DATE else to_units(cell, self.decimals)
+        if self.type == DATE:
+            return parse_date(cell, self.form)
+        return to_units(cell, self.decimals, self.rounded)
 
     def cell(self, units: int) -> str:
         """The cell of a number or date."""
@@ -96,6 +101,7 @@ class Column:
                 stated["form"] = self.form
             else:
                 stated |= {"decimals": self.decimals, "style": self.style}
+                stated |= {"rounded": True} if self.rounded else {}
             step = self.step if self.type == DATE else format_units(self.step, self.decimals, "shortest")
             stated |= {"min": self.cell(self.low), "max": self.cell(self.high), "step": step}
         elif self.type in CATEGORIES:
@@ -107,12 +113,14 @@ class Column:
         return stated
 
     @classmethod
-    def from_json(cls, stated: Mapping[str, Any], where: str) -> "Column":
+    def from_json(cls, stated: object, where: str) -> "Column":
         """From the file, checked.
 
         Raises:
             UserError: names the column and what is wrong with it.
         """
+        if not isinstance(stated, dict):
+            raise UserError(f'{where}: {stated!r} is no column; give an object with a "name" and a "type"')
         name, kind = stated.get("name"), stated.get("type")
         if not isinstance(name, str) or not name:
             raise UserError(f'{where}: a column without a name; give each one a "name"')
@@ -127,15 +135,22 @@ class Column:
             return _numbers_from_json(column, stated, where)
         if kind in CATEGORIES:
             values = stated.get("values")
-            if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-                raise UserError(f'{where}: "values" must be a list of texts')
+            if not values or not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+                raise UserError(f'{where}: "values" must be a list of texts, one at least')
+            if twice := set(values) & set(marks):
+                raise UserError(f'{where}: {min(twice)!r} is in "values" and in "missing"; leave it in one')
             return replace(column, values=tuple(sorted(set(values))))
         if kind == TEXT:
             most = stated.get("max_bytes")
-            if type(most) is not int or most < 1:
-                raise UserError(f'{where}: "max_bytes" must be a whole number of at least 1, not {most!r}')
+            if type(most) is not int or not 1 <= most <= MOST_BYTES:
+                raise UserError(f'{where}: "max_bytes" must be in 1 .. {MOST_BYTES}, not {most!r}')
             return replace(column, max_bytes=most)
-        return replace(column, value=str(stated.get("value", "")))
+        value = str(stated.get("value", ""))
+        if kind == KEY and value and not value.removeprefix("-").isdecimal():
+            raise UserError(
+                f'{where}: "value" of a key must be its largest whole number or "", not {value!r}'
+            )
+        return replace(column, value=value)
 
 
 def _numbers_from_json(column: Column, stated: Mapping[str, Any], where: str) -> Column:
@@ -144,9 +159,12 @@ def _numbers_from_json(column: Column, stated: Mapping[str, Any], where: str) ->
         raise UserError(f'{where}: "decimals" must be in 0 .. {MAX_DECIMALS}, not {decimals!r}')
     if style not in STYLES:
         raise UserError(f"{where}: style {style!r} is none of {', '.join(STYLES)}")
-    if column.type == DATE and form not in FORMS:
+    if column.type == DATE and (not isinstance(form, str) or form not in FORMS):
         raise UserError(f"{where}: form {form!r} is none of {', '.join(FORMS)}")
-    column = replace(column, decimals=decimals, style=style, form=form)
+    rounded = stated.get("rounded", False)
+    if type(rounded) is not bool:
+        raise UserError(f'{where}: "rounded" must be true or false, not {rounded!r}')
+    column = replace(column, decimals=decimals, rounded=rounded, style=style, form=form)
     low, high = column.units(str(stated.get("min"))), column.units(str(stated.get("max")))
     step = stated.get("step", 1)
     step = step if column.type == DATE and type(step) is int else to_units(str(step), decimals)

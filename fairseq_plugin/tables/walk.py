@@ -33,24 +33,53 @@ class Walker:
         code: of the rows.
         device: of the tensors.
         drawing: leave out what is read and never drawn (rare values).
+        present: leave out missing cells as well.
+        given: symbols of cells that are given, ``{number of the column: symbols}``; fixed order.
     """
 
-    def __init__(self, code: RowCode, device: torch.device | str = "cpu", drawing: bool = False) -> None:
+    def __init__(
+        self,
+        code: RowCode,
+        device: torch.device | str = "cpu",
+        drawing: bool = False,
+        present: bool = False,
+        given: Mapping[int, Sequence[int]] | None = None,
+    ) -> None:
         automaton = code.automaton
         low_S, shown_S = torch.as_tensor(automaton.low_S), torch.as_tensor(automaton.shown_S)
         hidden_S = shown_S - low_S if drawing else torch.zeros_like(low_S)
+        if present:  # a missing cell is the first symbol that may be drawn
+            has_missing = [code.schema.columns[place].missing is not None for place in code.order]
+            starts = [one.start for one, missing in zip(code.codes, has_missing) if missing]
+            hidden_S[torch.tensor(starts, dtype=torch.int64)] += 1
         # One state more at the end, after a row's end: nothing is scored there any more.
         end = torch.zeros(1, dtype=torch.int64)
-        self._low_S = torch.cat([low_S.long() + hidden_S, end]).to(device)
-        self._count_S = torch.cat([torch.as_tensor(automaton.count_S).long() - hidden_S, end]).to(device)
+        self._low_S = torch.cat([low_S.long(), end]).to(device)
+        self._count_S = torch.cat([torch.as_tensor(automaton.count_S).long(), end]).to(device)
+        self._hidden_S = torch.cat([hidden_S.long(), end]).to(device)  # of the first ones: given at most
         first_S = torch.as_tensor(automaton.first_S) - low_S.long()  # + symbol = its edge
         self._edge_S = torch.cat([first_S, end]).to(device)
         self._next_E = torch.as_tensor(automaton.next_E).long().to(device)
         self._over = len(low_S)
         # After the last column comes the row's end.
         self._start_C = torch.as_tensor([*code.start_C.tolist(), code.end_state]).to(device)
+        for number, symbols in (given or {}).items():
+            self._start_C[number] = self._chain(symbols)
         self.num_columns = len(code.start_C)
         self.order_C = torch.arange(self.num_columns + 1, device=device)
+
+    def _chain(self, symbols: Sequence[int]) -> int:
+        """The first of new states, each of which allows one symbol after the other."""
+        device, first = self._low_S.device, len(self._low_S)
+        symbols_N = torch.tensor(symbols, device=device)
+        edge_N = len(self._next_E) + torch.arange(len(symbols), device=device)
+        following = [*range(first + 1, first + len(symbols)), DONE]
+        self._low_S = torch.cat([self._low_S, symbols_N])
+        self._count_S = torch.cat([self._count_S, torch.ones_like(symbols_N)])
+        self._hidden_S = torch.cat([self._hidden_S, torch.zeros_like(symbols_N)])
+        self._edge_S = torch.cat([self._edge_S, edge_N - symbols_N])
+        self._next_E = torch.cat([self._next_E, torch.tensor(following, device=device)])
+        return first
 
     def ranges(self, target_BT: torch.Tensor, order_BC: torch.Tensor | None = None) -> Ranges:
         """What is allowed at each position of whole rows.
@@ -62,8 +91,8 @@ class Walker:
         state_B, turn_B = self.begin(target_BT.shape[0], order_BC)
         low, count, column = [], [], []
         for symbols_B in target_BT.unbind(1):
-            low.append(self._low_S[state_B])
-            count.append(self._count_S[state_B])
+            low.append(self._low_S[state_B] + self._hidden_S[state_B])
+            count.append(self._count_S[state_B] - self._hidden_S[state_B])
             column.append(self._column(turn_B, order_BC))
             state_B, turn_B = self.step(state_B, turn_B, symbols_B, order_BC)
         return Ranges(torch.stack(low, 1), torch.stack(count, 1), torch.stack(column, 1))
@@ -103,9 +132,13 @@ class Walker:
 
     def forbid(self, logits_SV: torch.Tensor, state_S: torch.Tensor) -> None:
         """Set the logits of what is not allowed to -inf, in place."""
-        low_S1, count_S1 = self._low_S[state_S].unsqueeze(1), self._count_S[state_S].unsqueeze(1)
+        low_S1 = self._low_S[state_S].unsqueeze(1)
+        first_S1, end_S1 = (
+            low_S1 + self._hidden_S[state_S].unsqueeze(1),
+            low_S1 + self._count_S[state_S].unsqueeze(1),
+        )
         symbols_V = torch.arange(logits_SV.shape[1], device=logits_SV.device)
-        logits_SV.masked_fill_((symbols_V < low_S1) | (symbols_V >= low_S1 + count_S1), -torch.inf)
+        logits_SV.masked_fill_((symbols_V < first_S1) | (symbols_V >= end_S1), -torch.inf)
 
 
 class AllowedNext:
@@ -168,15 +201,22 @@ class AllowedNext:
         return [*found, *(column for column in range(self._walker.num_columns) if column not in found)]
 
 
-def only_rows(code: RowCode) -> ConstraintMaker:
-    """The constraint of a decoding request under which every text is a row of this code."""
+def only_rows(
+    code: RowCode, present: bool = False, given: Mapping[int, Sequence[int]] | None = None
+) -> ConstraintMaker:
+    """The constraint of a decoding request under which every text is a row of this code.
+
+    Args:
+        code: of the rows.
+        present, given: see :class:`Walker`.
+    """
     walkers: dict[torch.device, Walker] = {}
     markers = {first: column for column, first in enumerate(code.first_symbol)}
     column_of_marker = markers if code.order_kind == RANDOM else {}
 
     def make(prompts: Prompts, device: torch.device) -> AllowedNext:
         if device not in walkers:
-            walkers[device] = Walker(code, device, drawing=True)
+            walkers[device] = Walker(code, device, drawing=True, present=present, given=given)
         return AllowedNext(walkers[device], prompts, column_of_marker)
 
     return make

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 
+from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.labelled.records import DELIMITERS
 
@@ -32,10 +33,28 @@ def write_table(
         names: the header; None: none is written.
         rows: cells of each row.
         form: ``csv`` or ``tsv``.
+
+    Raises:
+        UserError: a cell that UTF-8 cannot hold (half of a surrogate pair); names its row and its column.
     """
     delimiter = DELIMITERS[form]
     with atomic_write(path) as stream:
         if names is not None:
             stream.write(line_of(names, delimiter) + "\n")
-        for row in rows:
-            stream.write(line_of(row, delimiter) + "\n")
+        for number, row in enumerate(rows):
+            try:
+                stream.write(line_of(row, delimiter) + "\n")
+            except UnicodeEncodeError as error:
+                place = next(place for place, cell in enumerate(row) if not _is_utf8(cell))
+                column = repr(names[place]) if names is not None else str(place + 1)
+                raise UserError(
+                    f"row {number}, column {column}: {row[place][:40]!r} is not valid Unicode: mend the text"
+                ) from error
+
+
+def _is_utf8(cell: str) -> bool:
+    try:
+        cell.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

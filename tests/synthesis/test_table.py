@@ -53,6 +53,55 @@ def test_missing_values_are_drawn_and_others_stay(table):
     pd.testing.assert_frame_equal(found.drop(columns="price"), frame.drop(columns="price"))
 
 
+def test_a_frame_of_starts_is_gone_on_with(table):
+    starts = pd.DataFrame({"member": ["yes", "no"], "count": [12, 33]}, index=[7, 9])
+    found = table.sample(seed_data=starts)
+    assert list(found["count"]) == [12, 33] and list(found["member"]) == ["yes", "no"]
+    assert list(table.sample(5, seed_data=starts)["count"]) == [12, 33, 12, 33, 12]
+    met = table.sample(6, seed_data=starts, where="price >= 100")
+    assert (met["price"] >= 100).all() and list(met["count"]) == [12, 33] * 3 and met.attrs["accepted"] < 1
+    assert set(table.sample(6, seed_data=starts, weights=[0, 2])["count"]) == {33}
+    for more, words in (
+        ({"seed_data": pd.DataFrame({"size": [1]})}, "seed_data: there is no column 'size'"),
+        ({"seed_data": pd.DataFrame({"same": ["EU"]})}, "column 'same' is constant and not drawn"),
+        ({"seed_data": pd.DataFrame({"count": [99]})}, "row 0: column 'count': the cell '99'"),
+        ({"seed_data": starts, "weights": [1]}, "1 of them for 2 rows"),
+        ({}, "give n"),
+    ):
+        with pytest.raises(UserError, match=words):
+            table.sample(**more)
+
+
+def test_a_schema_can_be_given(table):
+    frame = made_frame(60)
+    stated = table.schema.to_json()
+    column = next(one for one in stated["columns"] if one["name"] == "count")
+    column |= {"min": "0", "max": "99"}
+    found = Table(stated, order="random", rare=2, epochs=1).fit(frame)
+    assert found.schema.target == "count" and found.schema.columns[found.columns.index("count")].high == 99
+    assert (found.log_prob(frame.assign(count=99)) > -np.inf).all()
+    for schema, more, words in (
+        (stated, {"target": "price"}, "the schema says 'count'"),
+        ({"columns": stated["columns"][1:]}, {}, "schema: it has the columns"),
+        ("no/such.json", {}, "--schema no/such.json: No such file"),
+    ):
+        with pytest.raises(UserError, match=words):
+            Table(schema).fit(frame, **more)
+
+
+def test_with_a_fixed_order_any_cells_can_be_given(table):
+    """Here the target stands first, and what is given after it weighs what is drawn before."""
+    frame = made_frame(40)
+    fixed = Table(random_state=1, rare=2, epochs=1).fit(frame, target="count")
+    holes = made_frame(6).assign(count=pd.Series([12, None] * 3, dtype="Int64"), grade=[None, "a"] * 3)
+    found = fixed.impute(holes)
+    assert found.notna().all().all() and 0 < found.attrs["effective"] <= 1
+    known = holes["count"].notna()
+    assert (found["count"][known] == 12).all() and (found["grade"][~known] == "a").all()
+    met = fixed.sample(4, seed_data=pd.DataFrame({"member": ["no"], "grade": ["b"]}))
+    assert set(zip(met["member"], met["grade"])) == {("no", "b")}
+
+
 def test_probabilities_and_predictions(table):
     frame = made_frame(10)
     assert (table.log_prob(frame) < 0).all()
@@ -61,14 +110,16 @@ def test_probabilities_and_predictions(table):
     predicted = table.predict(frame, "count")
     assert ((predicted >= 10) & (predicted <= 34)).all()
     assert set(table.predict(frame, "member")) <= {"yes", "no"}
-    with pytest.raises(UserError, match="'price'.*more than 1000"):
-        table.predict(frame, "price")
+    assert ((table.predict(frame, "price") >= 1) & (table.predict(frame, "price") <= 1000)).all()
+    assert table.predict(frame, "day").dtype == frame["day"].to_numpy().dtype
+    with pytest.raises(UserError, match=r"'same' \(constant\)"):
+        table.predict(frame, "same")
 
 
 def test_new_rows_are_judged_by_rows_that_were_not_learnt(table, tmp_path):
     verdict = table.report(tmp_path / "r", made_frame(200), made_frame(260).iloc[200:], n=60)
     assert verdict.findings and (tmp_path / "r" / REPORT).is_file()
-    with pytest.raises(UserError, match="report: the frame has the columns"):
+    with pytest.raises(UserError, match="report: the frame lacks the columns 'day'"):
         table.report(tmp_path / "r", made_frame(200), made_frame(60).drop(columns="day"))
 
 
@@ -90,10 +141,19 @@ def test_a_saved_table_is_the_same(table, tmp_path):
 def test_what_cannot_be_learnt_is_named():
     with pytest.raises(UserError, match="learnt nothing"):
         Table().sample(1)
-    with pytest.raises(UserError, match="no rows"):
-        Table().fit(made_frame(5).iloc[:0])
-    with pytest.raises(UserError, match="column 2 has no name|called 'a'"):
-        Table().fit(pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]))
+    for frame, words in (
+        (made_frame(5).iloc[:0], "has 0 rows"),
+        (made_frame(5).iloc[:1], "has 1 rows"),
+        (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), "called 'a'"),
+        (pd.DataFrame({"x": [1.0, np.inf]}), "'x' has 1 infinite"),
+        (pd.DataFrame({"x": [1, 2**63 - 1]}), "column 'x': 9223372036854775807 is beyond 64 bits"),
+        (pd.DataFrame({"x": list("abcdef")}), "column 'x': each of its values.*rare"),
+        (pd.DataFrame({"x": [None, None]}), "no column"),
+    ):
+        with pytest.raises(UserError, match=words):
+            Table().fit(frame)
+    with pytest.raises(UserError, match="target 'x' is no column"):
+        Table().fit(made_frame(5), target="x")
 
 
 def test_one_command_writes_the_rows_and_passes_over_what_is_done(tmp_path, run_script):

@@ -3,11 +3,7 @@
 import pytest
 import torch
 
-from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.pretrained.checkpoint_weights import FINGERPRINT, NETWORK_PREFIX
-from fairseq_plugin.pretrained.vocabulary import fingerprint, read_symbols
-from fairseq_plugin.storage.dictionary import DICTIONARY
 from fairseq_plugin.tables.averaging import (
     AVERAGED,
     BEST,
@@ -16,44 +12,19 @@ from fairseq_plugin.tables.averaging import (
     mean_weights,
 )
 from fairseq_plugin.tables.model import TableModel
-from fairseq_plugin.tables.prepare import prepare_table
-from fairseq_plugin.tables.request import TableRequest
-from fairseq_plugin.tables.writing import write_table
 from tests.storage.made_checkpoints import made_state
-from tests.tables.made_tables import MIXED, mixed_rows
+from tests.tables.made_files import made_data, save_checkpoint
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("averaging")
-    write_table(folder / "t.csv", MIXED, mixed_rows(80), "csv")
-    wanted = TableRequest(str(folder / "t.csv"), str(folder / "data"), rare=2, types={"note": "drop"})
-    prepare_table(wanted)
-    return folder / "data"
-
-
-def save(path, data, spread, seed, base=0):
-    """A checkpoint: the weights of one network and noise of some spread."""
-    symbols = read_symbols(data / DICTIONARY)
-    sizes = {"n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
-    torch.manual_seed(base)
-    weights = GPT2(GPT2Config(vocab_size=len(symbols), **sizes)).state_dict()
-    torch.manual_seed(seed)
-    noisy = {NETWORK_PREFIX + name: one + spread * torch.randn_like(one) for name, one in weights.items()}
-    state = made_state(
-        seed,
-        task={"_name": "table_rows"},
-        criterion={"_name": "scale_grad"},
-        model={"_name": "gpt2_tiny", "dropout": 0.0, "layer_norm_epsilon": 1e-5, **sizes},
-    )
-    noisy[FINGERPRINT] = torch.tensor(fingerprint(symbols, None))
-    torch.save({**state, "model": noisy, "last_optimizer_state": {"step": 1}}, path)
+    return made_data(tmp_path_factory.mktemp("averaging"))
 
 
 def test_noise_around_one_network_is_averaged_away(data, tmp_path):
     for epoch in range(1, 10):
-        save(tmp_path / f"checkpoint{epoch}.pt", data, 0.3, epoch)
-    save(tmp_path / BEST, data, 0.3, 9)
+        save_checkpoint(tmp_path / f"checkpoint{epoch}.pt", data, 0.3, epoch)
+    save_checkpoint(tmp_path / BEST, data, 0.3, 9)
     assert [path.name for path in epoch_checkpoints(tmp_path)][-1] == "checkpoint9.pt"
     tried = average_epochs(tmp_path, data)
     assert len(tried) == 6
@@ -66,9 +37,9 @@ def test_noise_around_one_network_is_averaged_away(data, tmp_path):
 
 
 def test_the_best_epoch_stays_where_no_mean_is_better(data, tmp_path):
-    save(tmp_path / BEST, data, 0.0, 1)
+    save_checkpoint(tmp_path / BEST, data, 0.0, 1)
     for epoch in (1, 2, 3):
-        save(tmp_path / f"checkpoint{epoch}.pt", data, 3.0, epoch)
+        save_checkpoint(tmp_path / f"checkpoint{epoch}.pt", data, 3.0, epoch)
     tried = average_epochs(tmp_path, data)
     assert tried[0].name == "best epoch"
     averaged, best = (torch.load(tmp_path / name, weights_only=True)["model"] for name in (AVERAGED, BEST))
@@ -79,7 +50,7 @@ def test_other_models_and_missing_checkpoints_are_named(data, tmp_path):
     with pytest.raises(UserError, match="checkpoint_best.pt"):
         average_epochs(tmp_path, data)
     paths = [tmp_path / "checkpoint1.pt", tmp_path / "checkpoint2.pt"]
-    save(paths[0], data, 0.1, 1)
+    save_checkpoint(paths[0], data, 0.1, 1)
     torch.save({**made_state(), "model": {"x": torch.ones(2)}}, paths[1])
     with pytest.raises(UserError, match=r"checkpoint2\.pt is a checkpoint of another model"):
         mean_weights(paths)

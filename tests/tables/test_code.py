@@ -19,12 +19,14 @@ QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 
 def modelled(code, row):
-    """A row's cells without its keys; numbers of a column written in several styles in one of them."""
+    """A row's cells without its keys; missing cells and numbers in their column's one style."""
     cells = []
     for cell, column in zip(row, code.schema.columns):
-        is_number = column.type in ("integer", "decimal") and not column.is_missing(cell)
-        kept = column.is_modelled or column.type == "constant"
-        cells.append((column.cell(column.units(cell)) if is_number else cell) if kept else None)
+        if column.is_missing(cell):
+            cell = column.missing
+        elif column.type in ("integer", "decimal"):
+            cell = column.cell(column.units(cell))
+        cells.append(cell if column.is_modelled or column.type == "constant" else None)
     return cells
 
 

@@ -1,5 +1,7 @@
 """What columns are taken for, and what is refused with the column's name and the mend."""
 
+import random
+
 import pytest
 
 from fairseq_plugin.errors import UserError
@@ -43,6 +45,11 @@ def test_a_mixed_table_is_seen_through():
         ([str(number) for number in range(30)], "key"),
         ([str(number) for number in range(10)], "integer"),
         ([str(number * number) for number in range(30)], "integer"),
+        (["1e-5", "2.50e-3", "0"], "decimal"),
+        (["-0.0", "1.5", "2.0"], "decimal"),
+        (["+49", "+1", "+33"], "category"),
+        ([*"123456789X"], "category"),
+        (["5.5", " ", "7"], "decimal"),
     ],
 )
 def test_the_type_of_a_column(cells, kind):
@@ -54,11 +61,35 @@ def test_missing_marks_are_read_and_the_most_frequent_is_written():
     assert (column.missing, column.marks) == ("NA", ("",))
 
 
+def test_computed_numbers_are_numbers_and_rounding_is_told():
+    """Floats in full have up to 17 digits, and small ones still more decimals."""
+    chance = random.Random(0)
+    cells = [repr(chance.gauss(0, 1) ** 3) for _ in range(300)]
+    profile = Profile()
+    profile.add(cells)
+    schema, (why,) = infer(["c"], [profile], None, "first", {})
+    (column,) = schema.columns
+    assert column.type == "decimal" and column.rounded and f"rounded to {column.decimals} decimals" in why
+    width = column.high - column.low
+    assert 10**6 <= width < 10**7
+    for cell in cells:
+        again = column.cell(column.units(cell))
+        assert abs(float(again) - float(cell)) <= 0.5001 * 10.0**-column.decimals
+    assert Schema.from_json(schema.to_json(), "x") == schema
+
+
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
         ([*map(str, range(30)), "inf"], "column 'c': 'inf'.*--type c="),
+        (["1", "2.5", "inf", "-inf"], "column 'c': 'inf'.*--type c="),
         (["1", str(2**70)], "column 'c'.*beyond 64 bits.*--type c=text"),
+        (["1.5", "1e300"], r"column 'c': 1000\d*\.\.\. is beyond 64 bits"),
+        (
+            [f"2024-{n // 28 % 12 + 1:02d}-{n % 28 + 1:02d}" for n in range(300)] + ["?", "31.1."],
+            "'c': 2 of 302 rows are no dates|1 of 302 rows are no dates",
+        ),
+        ([*map(str, range(200, 400)), "unknown"], "'c': 1 of 201 rows are no numbers.*'unknown'.*key"),
     ],
 )
 def test_numbers_that_cannot_be_modelled_name_their_column(cells, words):
@@ -73,6 +104,7 @@ def test_numbers_that_cannot_be_modelled_name_their_column(cells, words):
         ("date", ["2024-01-01", "x"], "--type c=date.*'x'"),
         ("constant", ["a", "b"], "2 different cells"),
         ("number", ["1"], "--type c=number: give integer"),
+        ("text", ["x" * 70_000], "column 'c': a text has 70,000 bytes"),
     ],
 )
 def test_a_type_that_contradicts_the_cells_is_refused(kind, cells, words):
@@ -89,7 +121,17 @@ def test_a_type_that_is_stated_is_taken(kind):
     ("stated", "words"),
     [
         ({}, "columns"),
+        ({"columns": [5]}, "5 is no column"),
         ({"columns": [{"type": "text"}]}, "without a name"),
+        ({"columns": [{"name": "a", "type": "date", "form": []}]}, r"column 'a': form \[\]"),
+        ({"columns": [{"name": "a", "type": "text", "max_bytes": 10**9}]}, "max_bytes.*65536"),
+        ({"columns": [{"name": "a", "type": "category", "values": []}]}, "values.*one at least"),
+        (
+            {"columns": [{"name": "a", "type": "category", "values": ["", "x"], "missing": [""]}]},
+            "leave it in",
+        ),
+        ({"columns": [{"name": "a", "type": "key", "value": "x1"}]}, "'x1'"),
+        ({"columns": [{"name": "a", "type": "integer", "rounded": 1}]}, '"rounded" must be true'),
         ({"columns": [{"name": "a", "type": "float"}]}, "column 'a': type 'float'"),
         ({"columns": [{"name": "a", "type": "integer", "min": "5", "max": "1"}]}, "column 'a'.*min"),
         ({"columns": [{"name": "a", "type": "integer", "min": "1", "max": "4", "step": "2"}]}, "step"),

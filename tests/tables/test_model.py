@@ -84,13 +84,15 @@ def test_missing_cells_are_drawn_and_given_ones_stay():
         assert None not in row
     assert model.impute(holes, seed=1) == completed
     assert model.impute(holes[:7], seed=1) == completed[:7]
+    assert all(row[2] for row, hole in zip(completed, holes) if hole[2] is None)  # what is drawn is there
 
 
-def test_with_a_fixed_order_what_comes_first_must_be_given():
-    model, row = model_of(FIXED), mixed_rows(1)[0]
-    with pytest.raises(UserError, match=r"row 0: .*--order random"):
-        model.impute([[*row[:3], None, *row[4:]]])
-    assert model.impute([[*row[:6], None, row[7]]])[0][:6] == row[:6]
+def test_a_condition_that_no_row_can_have_is_refused_before_any_is_drawn(model):
+    text = "member == 'yes' and count == 99"
+    with pytest.raises(UserError, match="no row fulfils it: column 'count': the cell '99'"):
+        model.condition(text)
+    with pytest.raises(UserError, match="no row fulfils it"):
+        model.sample(1, where=parse_condition(text, model.code.schema))
 
 
 def test_too_few_positions_are_refused():

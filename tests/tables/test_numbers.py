@@ -1,9 +1,19 @@
+from decimal import Decimal
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_plugin.tables.dates import FORMS, form_of, format_date, parse_date
-from fairseq_plugin.tables.numbers import STYLES, format_units, parse_number, style_of, to_units
+from fairseq_plugin.tables.numbers import (
+    STYLES,
+    format_units,
+    parse_number,
+    parse_written,
+    style_of,
+    to_units,
+)
 
 
 @given(st.integers(-(2**62), 2**62), st.integers(0, 17), st.sampled_from(STYLES))
@@ -33,9 +43,26 @@ def test_the_style_of_a_column_is_known(cells, decimals, style):
     assert style_of(cells, decimals) == style
 
 
-def test_too_many_decimals_are_seen():
+def test_too_many_decimals_are_seen_or_rounded():
     assert to_units("1.25", 1) is None
     assert to_units("1.20", 1) == 12
+    cells = ["1.25", "1.35", "-1.25", "-1.26", "1e-9", "-0.0"]
+    assert [to_units(cell, 1, rounded=True) for cell in cells] == [12, 14, -12, -13, 0, 0]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_any_form_of_a_number_is_read_exactly(number):
+    for cell in (repr(number), f"{number:.18e}", format(Decimal(number), "f")):
+        parsed = parse_written(cell)
+        if parsed is None:
+            assert len(cell) > 400
+        else:
+            assert Fraction(parsed[0], 10 ** parsed[1]) == Fraction(cell)
+
+
+@pytest.mark.parametrize("cell", ["", "-", ".", "e5", "+1", "007", "1e", "1e9999", "inf", "nan", "1,5", "1 "])
+def test_codes_and_words_are_no_numbers(cell):
+    assert parse_written(cell) is None
 
 
 @given(st.integers(-700_000, 2_900_000), st.sampled_from([form for form in FORMS if "%Y" in form]))

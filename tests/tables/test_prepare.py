@@ -67,6 +67,43 @@ def test_an_edited_schema_is_followed(table, tmp_path):
         prepare_table(wanted)
 
 
+@pytest.mark.parametrize(
+    ("number", "change", "words"),
+    [
+        (7, {"value": "US"}, r"line 2: column 'same': the cell 'EU' is not 'US', which all rows had"),
+        (
+            6,
+            {"values": ["no", "perhaps"]},
+            r"line \d+: column 'member': the cell 'yes' is none of its 2 values",
+        ),
+        (4, {"min": "2024-06-01"}, r"line \d+: column 'day'"),
+        (2, {"missing": []}, r"line \d+: column 'price': the cell '' is missing, but no cell"),
+        (5, {"max_bytes": 3}, r"line 2: column 'note': .* more than 3 bytes"),
+        (1, {"type": "integer", "min": "1", "max": "2", "step": "1"}, r"line 2: column 'grade'"),
+        (1, {"name": "grades"}, "--schema .*'grades'.*they must be the same"),
+    ],
+)
+def test_a_schema_that_contradicts_the_file_is_refused(table, tmp_path, number, change, words):
+    stated = prepare_table(request(table, tmp_path)).schema.to_json()
+    stated["columns"][number] |= change
+    (tmp_path / "mine.json").write_text(json.dumps(stated))
+    before = {path: path.read_bytes() for path in (tmp_path / "data").iterdir()}
+    with pytest.raises(UserError, match=words):
+        prepare_table(request(table, tmp_path, schema=str(tmp_path / "mine.json"), overwrite=True))
+    assert {path: path.read_bytes() for path in (tmp_path / "data").iterdir()} == before
+
+
+def test_a_label_with_any_characters_survives(tmp_path):
+    names = ['say "x"', "a,b", "line\nbreak", "tab\there", "`tick`", "=", "é"]
+    rows = [[str(n % 5 + at) for at in range(len(names))] for n in range(20)]
+    write_table(tmp_path / "t.csv", names, rows, "csv")
+    prepared = prepare_table(request(tmp_path / "t.csv", tmp_path, header="yes", target="line\nbreak"))
+    assert prepared.schema.names == names
+    assert "\n".join(names) not in format_summary(prepared, "data")
+    found = sorted(row for split in ("train", "valid") for row in rows_of(tmp_path / "data", split))
+    assert found == sorted(rows)
+
+
 def test_rows_of_other_files_that_do_not_fit_are_counted(table, tmp_path):
     rows = mixed_rows(10, seed=3)
     rows[4][3] = "9999"
@@ -85,6 +122,10 @@ def test_rows_of_other_files_that_do_not_fit_are_counted(table, tmp_path):
         ("a,b\n", "no row but its header"),
         ("a,a\n1,2\n", "two columns are called 'a'"),
         ("a,\n1,2\n", "column 2 has no name"),
+        ("a;b\n1;2\n", "first line has ';' where commas should be"),
+        ("a\tb\n1\t2\n", "give --format tsv"),
+        ('a," a"\n1,2\n', "two columns are called 'a'"),
+        ("a,b\n,5\n,5\n", "no column is left to learn: 'a' is constant, 'b' is constant"),
         ("a,b\n1,2\n3\n", "line 3: 1 cells where there are 2"),
         ('a,b\n1,"2\n', "line 2.*never closes"),
         ("a,b\nx,\xff\n", "line 2: not valid UTF-8"),
@@ -106,6 +147,8 @@ def test_a_table_that_cannot_be_read_names_the_place(tmp_path, content, words):
         ({"types": {"x": "text"}}, "--type x=text"),
         ({"order": "sorted"}, "--order sorted"),
         ({"schema": "a", "target": "x"}, "--schema"),
+        ({"target": "id"}, "--target id: the column is taken for key.*--type id=TYPE"),
+        ({"target": "same"}, "--target same: the column is taken for constant"),
         ({"format": "xls"}, "--format"),
         ({"columns": ["a"]}, "--columns gives 1 names"),
     ],
@@ -117,7 +160,9 @@ def test_flags_out_of_range_are_named(table, tmp_path, more, words):
 
 def test_a_table_of_one_row_is_prepared(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n1,x\n")
-    prepared = prepare_table(request(tmp_path / "t.csv", tmp_path))
+    with pytest.raises(UserError, match="no column is left to learn: 'a' is constant"):
+        prepare_table(request(tmp_path / "t.csv", tmp_path))
+    prepared = prepare_table(request(tmp_path / "t.csv", tmp_path, types={"a": "integer"}))
     assert list(prepared.manifest.splits) == ["train"]
     assert rows_of(tmp_path / "data", "train") == [["1", "x"]]
 

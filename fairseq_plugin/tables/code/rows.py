@@ -21,6 +21,7 @@ from fairseq_plugin.storage.dictionary import EOS, NUM_SPECIALS
 from fairseq_plugin.tables.code.automaton import DONE, AutomatonBuilder
 from fairseq_plugin.tables.code.columns import CategoryCode, ColumnCode, NumberCode
 from fairseq_plugin.tables.code.texts import TextCode
+from fairseq_plugin.tables.numbers import parse_written
 from fairseq_plugin.tables.schema import CONSTANT, NUMBERS, TEXT, Column, Schema
 
 NAME = "code.json"
@@ -64,6 +65,9 @@ class RowCode:
         self.end_state = builder.state(EOS, [DONE])
         self.automaton = builder.build()
         self.start_C: NDArray[np.int64] = np.array(starts, dtype=np.int64)
+        self._constants = [
+            (place, column.value) for place, column in enumerate(schema.columns) if column.type == CONSTANT
+        ]
         self._known: list[dict[str, list[int]]] = [{} for _ in self.order]
 
     def encode_cell(self, number: int, cell: str) -> list[int]:
@@ -87,18 +91,29 @@ class RowCode:
 
         Args:
             cells: of all columns of the schema.
+
+        Raises:
+            UserError: a cell that its column does not hold, constants included.
         """
+        for place, value in self._constants:
+            if cells[place] != value and not _is_same_number(cells[place], value):
+                raise UserError(
+                    f"column {self.schema.columns[place].name!r}: the cell {cells[place][:60]!r} is not "
+                    f"{value[:60]!r}, which all rows had: mend the cell, or give the column another type"
+                )
         symbols: list[int] = []
         for number, place in enumerate(self.order):
             symbols += self.encode_cell(number, cells[place])
         symbols.append(EOS)
         return symbols
 
-    def decode(self, symbols: Sequence[int]) -> list[str | None]:
+    def decode(self, symbols: Sequence[int], given: Sequence[str | None] = ()) -> list[str | None]:
         """The cells of all columns of the schema; None for columns that are not modelled, constants apart.
 
         Args:
             symbols: of a whole row, with or without its end; in random order its columns in any order.
+            given: cells of all columns, None where they are to be read from the symbols. A rare category,
+                which has no symbols of its own, can only be given.
 
         Raises:
             ValueError: they are no row.
@@ -112,8 +127,12 @@ class RowCode:
         try:
             for turn in range(len(self.order)):
                 number = number_of[symbols[at]] if self.order_kind == RANDOM else turn
-                cell, at = self.codes[number].decode(symbols, at + (self.order_kind == RANDOM))
-                cells[self.order[number]] = cell
+                place = self.order[number]
+                if given and (known := given[place]) is not None:
+                    cells[place], at = known, at + len(self.encode_cell(number, known))
+                else:
+                    marker = self.order_kind == RANDOM
+                    cells[place], at = self.codes[number].decode(symbols, at + marker)
         except (IndexError, KeyError) as error:
             raise ValueError(f"{len(symbols)} symbols are not a whole row") from error
         if at < len(symbols):
@@ -157,6 +176,10 @@ def _make(
     if column.type == TEXT:
         return TextCode(column, first_symbol, builder)
     return CategoryCode(column, dict(fitted), first_symbol, builder)
+
+
+def _is_same_number(cell: str, value: str) -> bool:
+    return (parsed := parse_written(cell)) is not None and parsed == parse_written(value)
 
 
 def _not_a_cell(column: Column, cell: str) -> str:

@@ -1,0 +1,234 @@
+"""Rows of which some cells are given: the others are drawn, or their values weighed.
+
+Given cells that come first in the order of columns are read, and what follows is drawn: exact; in random
+order that is always so. Otherwise, with a fixed order:
+
+* Where one cell alone is not given and its column has at most ``MOST_VALUES`` values, each value has its
+  probability, and one is drawn by these: exact.
+* Else ``NUM_PARTICLES`` rows are drawn that have the given cells, each symbol under what stands before it
+  (the given cells after it are not seen yet), and one of these is drawn by its weight
+
+      w = p(row) / q(row),     q: the probability of drawing it so
+
+  (sampling-importance-resampling, Rubin 1988). It is exact in the limit of many; how many of them count is
+  reported: ``(sum of w)^2 / (sum of w^2)`` of their number.
+
+Legend: K candidates of one row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+
+from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.sampling.keyed_random import keyed_uniform
+from fairseq_plugin.storage.dictionary import EOS
+from fairseq_plugin.tables.code.rows import FIXED, RowCode
+from fairseq_plugin.tables.drawing import RowDrawing
+from fairseq_plugin.tables.schema import CATEGORIES, NUMBERS
+from fairseq_plugin.tables.scoring import log_ratios, nats_of
+from fairseq_plugin.tables.walk import Walker, only_rows
+
+MOST_VALUES = 1000
+NUM_PARTICLES = 128
+_CHOICE = 1 << 40  # the step of the number by which a candidate is chosen: no row has so many symbols
+_ROWS_AT_ONCE = 4096  # of all candidates of :meth:`Completer.probabilities`
+_SHOW_AFTER = 5  # seconds
+
+Given = Mapping[int, str]  # cells by the column's place in the schema
+Encoded = Mapping[int, Sequence[int]]  # their symbols by the column's number in the code
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Attributes:
+    symbols: of each row, with its end.
+    effective: share of the particles that counted, the mean over the rows that needed them; 1.0 where every
+        row is exact.
+    """
+
+    symbols: list[list[int]]
+    effective: float
+
+
+def given_cells(code: RowCode, row: Sequence[str | None]) -> dict[int, str]:
+    """The cells of modelled columns that are not None, by the column's place."""
+    return {place: cell for place in code.order if (cell := row[place]) is not None}
+
+
+def values_of(code: RowCode, place: int) -> list[str] | None:
+    """The cells that a column can have, the missing one left out; None for more than ``MOST_VALUES``, and for
+    texts."""
+    column = code.schema.columns[place]
+    if column.type in NUMBERS and (column.high - column.low) // column.step < MOST_VALUES:
+        return [column.cell(units) for units in range(column.low, column.high + 1, column.step)]
+    if column.type in CATEGORIES and len(values := code.fitted[column.name]["values"]) <= MOST_VALUES:
+        return list(values)
+    return None
+
+
+class Completer:
+    """See the module.
+
+    Args:
+        code: of the table.
+        gpt2: in evaluation mode.
+        present: draw no missing cells: each cell is drawn as if none of its column were missing.
+    """
+
+    def __init__(self, code: RowCode, gpt2: GPT2, present: bool = False) -> None:
+        self._code, self._gpt2, self._present = code, gpt2, present
+        self._draw, self._walker = RowDrawing(code, gpt2), Walker(code, gpt2.wte.weight.device)
+        self._rows = only_rows(code, present)
+
+    def complete(self, rows: Sequence[Given], numbers: Sequence[int], seed: int, what: str) -> Completed:
+        """Draw what is not given.
+
+        Args:
+            rows: the given cells of each.
+            numbers: of the rows, all different; with the seed they key the draws.
+            seed: in [0, 2^64).
+            what: names a row in messages, such as ``"row {}"``.
+
+        Raises:
+            UserError: a cell that its column does not hold; names row, column and the mend.
+        """
+        prompts: dict[tuple[int, ...], list[int]] = {}
+        later: list[tuple[int, Encoded]] = []
+        whole: dict[int, list[int]] = {}
+        for at, row in enumerate(rows):
+            given = self._encoded(row, what.format(at))
+            if len(given) == len(self._code.order):
+                whole[numbers[at]] = self._item(given, range(len(given)))
+            elif self._comes_first(given):
+                prompts.setdefault(self._beginning(given), []).append(numbers[at])
+            else:
+                later.append((at, given))
+        found = whole | self._draw(list(prompts.items()), seed, constraint=self._rows)
+        symbols = [found.get(number, []) for number in numbers]
+        shares: list[float] = []
+        for at, given in tqdm(later, "completing rows", disable=None, delay=_SHOW_AFTER):
+            items, weights_K = self._candidates(given, numbers[at], seed)
+            symbols[at] = items[_choose(weights_K, seed, numbers[at])]
+            if self._listed_column(given) is None:
+                shares.append(float(weights_K.sum() ** 2 / (weights_K**2).sum()) / len(weights_K))
+        return Completed(symbols, sum(shares) / len(shares) if shares else 1.0)
+
+    def probabilities(self, rows: Sequence[Given], place: int, what: str) -> tuple[list[str], torch.Tensor]:
+        """The probability of each value of a column, given all others.
+
+        Args:
+            rows: cells of all modelled columns; that of ``place`` is not looked at.
+            place: of a column in the schema that has :func:`values_of`.
+            what: names a row in messages, such as ``"row {}"``.
+
+        Returns:
+            ``(values, (N, V) float64)``; each row of the tensor sums to 1.
+        """
+        values, number = values_of(self._code, place), self._code.order.index(place)
+        assert values is not None
+        order = list(range(len(self._code.order)))
+        if self._code.order_kind != FIXED:  # then directly: the others first
+            order = [*(one for one in order if one != number), number]
+        own = [self._code.encode_cell(number, value) for value in values]
+        nats: list[float] = []
+        size = max(_ROWS_AT_ONCE // len(values), 1)
+        for at in tqdm(range(0, len(rows), size), "predicting", disable=None, delay=_SHOW_AFTER):
+            items = []
+            for offset, row in enumerate(rows[at : at + size]):
+                others = {column: cell for column, cell in row.items() if column != place}
+                given = self._encoded(others, what.format(at + offset))
+                items += [self._item({**given, number: symbols}, order) for symbols in own]
+            nats += nats_of(self._gpt2, self._walker, items, order)
+        return values, (-torch.tensor(nats, dtype=torch.float64)).view(len(rows), len(values)).softmax(1)
+
+    def mean(self, row: Given, place: int, number: int, seed: int, what: str) -> float:
+        """The expected units of a number of a row, by particles.
+
+        Args:
+            row: the given cells.
+            place: of the column; it is not given.
+            number, seed: key the draws.
+            what: names the row in messages.
+        """
+        given, column = self._encoded(row, what), self._code.schema.columns[place]
+        items, weights_K = self._candidates(given, number, seed)
+        units_K = [column.units(str(self._code.decode(item)[place])) for item in items]
+        return float(weights_K @ torch.tensor(units_K, dtype=torch.float64) / weights_K.sum())
+
+    # -- given cells ---------------------------------------------------------------------------------------
+
+    def _encoded(self, row: Given, what: str) -> dict[int, list[int]]:
+        """The symbols of given cells by the column's number, in the order of the code."""
+        given = {}
+        for place, cell in row.items():
+            number = self._code.order.index(place)
+            try:
+                given[number] = self._code.encode_cell(number, cell)
+            except UserError as error:
+                raise UserError(f"{what}: {error}") from error
+        return dict(sorted(given.items()))
+
+    def _comes_first(self, given: Encoded) -> bool:
+        return self._code.order_kind != FIXED or list(given) == list(range(len(given)))
+
+    def _beginning(self, given: Encoded) -> tuple[int, ...]:
+        """The prompt: all given cells in random order, else those before the first that is not given."""
+        prompt = [EOS]
+        for turn, (number, symbols) in enumerate(given.items()):
+            if number != turn and self._code.order_kind == FIXED:
+                break
+            prompt += symbols
+        return tuple(prompt)
+
+    def _item(self, given: Encoded, order: Sequence[int]) -> list[int]:
+        """A whole row."""
+        return [*(symbol for number in order for symbol in given[number]), EOS]
+
+    # -- candidates ----------------------------------------------------------------------------------------
+
+    def _listed_column(self, given: Encoded) -> int | None:
+        """The one column that is not given, if its values can all be tried (fixed order)."""
+        left = [number for number in range(len(self._code.order)) if number not in given]
+        is_listed = len(left) == 1 and self._code.order_kind == FIXED
+        return left[0] if is_listed and values_of(self._code, self._code.order[left[0]]) else None
+
+    def _candidates(self, given: Encoded, number: int, seed: int) -> tuple[list[list[int]], torch.Tensor]:
+        """Whole rows, and what they weigh, ``(K,)`` float64, the largest 1."""
+        left = self._listed_column(given)
+        if left is not None:
+            items = self._listed(given, left)
+            weights_K = -torch.tensor(nats_of(self._gpt2, self._walker, items), dtype=torch.float64)
+        else:
+            ids = range(number * NUM_PARTICLES, (number + 1) * NUM_PARTICLES)
+            is_all_read = self._comes_first(given)
+            chained = None if is_all_read else given
+            constraint = only_rows(self._code, self._present, chained)
+            group = self._beginning(given), ids
+            drawn = self._draw([group], seed, constraint=constraint, num_slots=NUM_PARTICLES)
+            items = [drawn[one] for one in ids]
+            if is_all_read:
+                return items, torch.ones(len(items), dtype=torch.float64)
+            drawn_by = Walker(self._code, self._gpt2.wte.weight.device, True, self._present, chained)
+            weights_K = log_ratios(self._gpt2, self._walker, drawn_by, items)
+        return items, (weights_K - weights_K.max()).exp()
+
+    def _listed(self, given: Encoded, left: int) -> list[list[int]]:
+        """A row for each value of the column that is not given."""
+        place = self._code.order[left]
+        column, values = self._code.schema.columns[place], values_of(self._code, place)
+        assert values is not None
+        if column.missing is not None and not self._present:
+            values = [column.missing, *values]
+        order = range(len(self._code.order))
+        return [self._item({**given, left: self._code.encode_cell(left, one)}, order) for one in values]
+
+
+def _choose(weights_K: torch.Tensor, seed: int, number: int) -> int:
+    """A candidate by its weight; the same one for the same seed and number."""
+    u = keyed_uniform(seed, torch.tensor([number]), torch.tensor([_CHOICE]))
+    total_K = weights_K.cumsum(0)
+    return min(int(torch.searchsorted(total_K, u * total_K[-1], right=True)), len(weights_K) - 1)
