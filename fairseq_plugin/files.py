@@ -69,8 +69,9 @@ def writing_errors(path: Path, *own: Path) -> Iterator[None]:
         raise
     except OSError as error:
         names = {os.fspath(name) for name in (path, *own)}
-        is_ours = error.filename is None or any(
-            str(error.filename) == name or str(error.filename).startswith(name + os.sep) for name in names
+        places = [str(one) for one in (error.filename, error.filename2) if one is not None]  # copies have two
+        is_ours = not places or any(
+            place == name or place.startswith(name + os.sep) for place in places for name in names
         )
         if not is_ours or (error.filename is None and error.errno not in USERS_TO_MEND):
             raise

@@ -5,6 +5,7 @@ places lies nearer to it (Izmailov et al. 2018), at no cost in drawing rows. Wit
 epoch is best by luck: so a mean is taken when it is no worse than what chance explains (one standard error).
 """
 
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,8 +74,10 @@ def average_epochs(folder: Path, data: Path) -> list[Candidate]:
         tried = [taken, *(one for one in tried if one is not taken)]
     state = {**read_checkpoint(folder / BEST), "model": mean_weights(tried[0][1])}
     state.pop("last_optimizer_state", None)  # nothing is trained on from here
+    content = io.BytesIO()  # torch's own writer says nothing useful of a full disk
+    torch.save(state, content)
     with atomic_write(folder / AVERAGED, "wb") as stream:
-        torch.save(state, stream)
+        stream.write(content.getbuffer())
     return [candidate for candidate, _ in tried]
 
 
