@@ -34,7 +34,9 @@ def parse_date(cell: str, form: str) -> int | None:
     if not _SHORTEST <= len(cell) <= _LONGEST:
         return None
     try:
-        moment = datetime.strptime(cell, form).replace(tzinfo=UTC)
+        is_iso = form.startswith("%Y-") and not form.endswith("Z")
+        moment = datetime.fromisoformat(cell) if is_iso else datetime.strptime(cell, form)
+        moment = moment.replace(tzinfo=UTC)
     except ValueError:
         return None
     if "%Y" not in form:  # a time of day

@@ -1,6 +1,5 @@
 """From what is in the columns to a schema: every guess has a reason that is shown, and can be overruled."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 from fairseq_plugin.errors import UserError
@@ -13,6 +12,7 @@ from fairseq_plugin.tables.infer_numbers import (
     of_numbers,
     refuse_slips,
     split_marks,
+    step_of,
 )
 from fairseq_plugin.tables.numbers import parse_written
 from fairseq_plugin.tables.profile import Profile
@@ -105,10 +105,8 @@ def _dates(name: str, profile: Profile, cells: Sequence[str], marks: Sequence[st
         return None
     units = [one for cell in cells if (one := dates.parse_date(cell, form)) is not None]
     missing, others = missing_of(profile, marks)
-    column = Column(
-        name, DATE, missing, others, form=form, low=min(units), high=max(units),
-        step=math.gcd(*(one - min(units) for one in units)) or 1,
-    )  # fmt: skip
+    low, step = min(units), step_of(units)
+    column = Column(name, DATE, missing, others, form=form, low=low, high=max(units), step=step)
     return Guess(column, f"written as {form}")
 
 

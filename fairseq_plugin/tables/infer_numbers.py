@@ -103,10 +103,8 @@ def _found(
     else:
         units = [mantissa * 10 ** (decimals - have) for mantissa, have in parts]
     if many is None:
-        low = min(units)
-        step = math.gcd(*(one - low for one in units)) or 1
-        style = style_of(cells, decimals)
-        return _Found(decimals, is_rounded, style, low, max(units), step, len(set(units)))
+        style, step = style_of(cells, decimals), step_of(units)
+        return _Found(decimals, is_rounded, style, min(units), max(units), step, len(set(units)))
     units_N, _ = many.at(decimals, is_rounded)
     low, high = min([int(units_N[0]), *units]), max([int(units_N[-1]), *units])
     step = math.gcd(int(np.gcd.reduce(units_N - low)), *(one - low for one in units)) or 1
@@ -132,6 +130,12 @@ def _decimals(name: str, numbers: Sequence[tuple[int, int]]) -> int:
                 f"{name}=text, key or drop), or smaller numbers"
             )
     return decimals
+
+
+def step_of(units: Sequence[int]) -> int:
+    """The largest step that leads from the smallest of some units to all others."""
+    low = min(units)
+    return math.gcd(*(one - low for one in units)) or 1
 
 
 def split_marks(cells: Sequence[str]) -> tuple[list[str], list[str]]:

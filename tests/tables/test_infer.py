@@ -1,6 +1,8 @@
 """What columns are taken for, and what is refused with the column's name and the mend."""
 
 import random
+import time
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -110,6 +112,18 @@ def test_numbers_that_cannot_be_modelled_name_their_column(cells, words):
 def test_a_type_that_contradicts_the_cells_is_refused(kind, cells, words):
     with pytest.raises(UserError, match=words):
         column_of(cells, c=kind)
+
+
+def test_many_different_dates_and_numbers_take_linear_time():
+    def seconds(cells):
+        began = time.process_time()
+        column_of(cells)
+        return time.process_time() - began
+
+    start = datetime(2020, 1, 1)
+    for cell in (lambda one: str(start + timedelta(seconds=977 * one)), lambda one: str(one * one)):
+        few, many = (seconds([cell(one) for one in range(1, size)]) for size in (4_000, 32_000))
+        assert many < 30 * few + 0.5  # 8 times as many; by the square it would be 64 times
 
 
 @pytest.mark.parametrize("kind", ["text", "key", "drop", "category", "integer"])
