@@ -54,14 +54,18 @@ _FROM_SCRATCH = (  # (bytes of text below which they hold, sizes from the larges
     (300_000, (Sizes(4, 4, 128, 512, 0.3, 2e-3, batch=8),)),
     (
         5_000_000,
-        (Sizes(6, 4, 256, 1000, 0.2, 2e-3, batch=16), Sizes(4, 4, 128, 1000, 0.1, 2e-3, batch=16)),
+        (
+            Sizes(6, 4, 256, 1000, 0.2, 2e-3, batch=16),
+            Sizes(4, 4, 128, 1000, 0.1, 2e-3, batch=8),
+            Sizes(2, 4, 128, 1000, 0.0, 3e-3, batch=8),
+        ),
     ),
     (
         float("inf"),
         (
             Sizes(6, 6, 384, 4000, 0.1, 1e-3, batch=16),
             Sizes(6, 4, 256, 4000, 0.1, 2e-3, batch=16),
-            Sizes(4, 4, 128, 4000, 0.1, 2e-3, batch=16),
+            Sizes(2, 4, 128, 4000, 0.0, 3e-3, batch=8),
         ),
     ),
 )
@@ -71,7 +75,7 @@ def sizes_for(num_bytes: int, is_pretrained: bool) -> tuple[Sizes, ...]:
     """The sizes for a text, the largest first: smaller ones are for slow machines and short times.
 
     >>> [sizes.layers for sizes in sizes_for(1_000_000, False)]
-    [6, 4]
+    [6, 4, 2]
     """
     if is_pretrained:
         return (_PRETRAINED,)

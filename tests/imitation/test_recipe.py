@@ -36,7 +36,7 @@ def test_updates_are_what_fits_into_the_time_and_at_most_forty_passes():
 
 
 def test_a_slow_machine_gets_a_smaller_network_and_keeps_it(request_of, tmp_path):
-    large, small = sizes_for(1_000_000, False)
+    large, *_, small = sizes_for(1_000_000, False)
     slow = Recipe.fit(large, 400_000, speed=0.5, minutes=6.0)
     assert not slow.is_enough(large, 400_000)
     assert Recipe.fit(large, 400_000, speed=2.0, minutes=6.0).is_enough(large, 400_000)

@@ -77,7 +77,7 @@ def test_too_few_updates_for_a_network_leave_the_recipe_to_a_smaller_one(stages,
     made = stages("a line of words\n" * 20_000)
     trial = tmp_path / "out" / "steps" / "trial.log"
     trial.parent.mkdir(parents=True)
-    large, small = made.candidates
+    large, *_, small = made.candidates
     trial.write_text('{"ups": "0.1"}\n')
     assert made.decide(large).endswith("a smaller network learns more in this time")
     assert not made.recipe.is_file()
