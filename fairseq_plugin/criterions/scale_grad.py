@@ -17,7 +17,7 @@ from fairseq_plugin.criterions.position_loss import PositionLossConfig, Position
 @dataclass
 class ScaleGradCriterionConfig(PositionLossConfig):
     gamma: float = field(
-        default=0.5,
+        default=0.2,
         metadata={
             "help": "weight of tokens not yet seen in the sample before normalising, in (0, 1]; "
             "1 = maximum likelihood, smaller = fewer repetitions"
