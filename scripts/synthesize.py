@@ -30,10 +30,12 @@ from fairseq_plugin.stages.stage import ROOT, Runner
 from fairseq_plugin.storage.lock import FolderLock
 from fairseq_plugin.synthesis.held_out import hold_out
 from fairseq_plugin.synthesis.judges.judgement import TooFewRows
+from fairseq_plugin.synthesis.judges.rows import judged_rows
 from fairseq_plugin.synthesis.judges.verdict import as_text
 from fairseq_plugin.synthesis.report.write import REPORT, ReportInputs, write_report
 from fairseq_plugin.synthesis.request import HELD_OUT, SynthesisRequest
 from fairseq_plugin.synthesis.row_job import RowJob
+from fairseq_plugin.synthesis.selection import choose_rows
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM
 from fairseq_plugin.tables.conditions import Condition
@@ -70,6 +72,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--gamma", type=float, default=1.0, help="of ScaleGrad; 1 is maximum likelihood (default: 1)")
     add("--most-tries", type=float, default=MOST_TRIES, metavar="N",
         help=f"rows drawn per row asked for, at most (default: {MOST_TRIES:g})")  # fmt: skip
+    add("--choose-from", type=int, default=1, metavar="N",
+        help="draw N times as many rows, and keep those that a random forest finds most like training rows "
+        "(default: 1, rows as they are drawn)")  # fmt: skip
     add("--workers", type=int, default=1, metavar="N", help="processes that draw rows (default: 1)")
     add("--overwrite", action="store_true", help="where an earlier run in --to had other data, start again")
     return parser
@@ -97,6 +102,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         model = TableModel.load(ROOT / stages.checkpoint, ROOT / stages.data)
         where = None if request.where is None else model.condition(request.where)
         drawn = draw(request, stages, model, where)
+        accepted, num_drawn = drawn.accepted, drawn.num_drawn
+        if request.choose_from > 1:
+            runner.say(f"\n== Choose {request.rows:,} of {len(drawn.rows):,} rows, by a random forest")
+            drawn = choose(request, stages, model, where, drawn)
         path = request.to / f"rows{request.table.suffix if request.table.suffix == '.tsv' else '.csv'}"
         write_table(path, drawn.names, drawn.rows, path.suffix[1:])
         if source.held_out is not None:
@@ -106,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 verdict = write_report(request.to, replace(inputs, where=where))
             except TooFewRows as few:
                 runner.say(f"no report: {few}")
-    met = "" if where is None else f", {drawn.accepted:.1%} of {drawn.num_drawn:,} drawn ones met --where"
+    met = "" if where is None else f", {accepted:.1%} of {num_drawn:,} drawn ones met --where"
     if verdict is not None:  # before everything that looks like success
         print(f"\n{as_text(verdict)}")
     print(f"\nDone in {time.monotonic() - began:.0f} s: {path}, {len(drawn.rows):,} rows{met}")
@@ -125,9 +134,30 @@ def draw(
     executor = Processes(request.workers) if request.workers > 1 else ThisProcess(model=model)
     bar = UnitBar("rows")
     try:
-        return job.rows(request.rows, where, model, executor, request.most_tries, bar)
+        wanted = request.rows * request.choose_from
+        return job.rows(wanted, where, model, executor, request.most_tries, bar)
     finally:
         bar.close()
+
+
+def choose(
+    request: SynthesisRequest,
+    stages: SynthesisStages,
+    model: TableModel,
+    where: Condition | None,
+    drawn: DrawnRows,
+) -> DrawnRows:
+    """Those of the drawn rows that look most like training rows."""
+    schema, real = model.code.schema, stages.source.learnt.rows()
+    real = [row for row in real if where is None or where.holds(row)]
+    names = [column.name for column in schema.columns]
+    judged = judged_rows(schema, names, real), judged_rows(schema, drawn.names, drawn.rows)
+    places = choose_rows(*judged, request.rows, request.seed)
+    return replace(
+        drawn,
+        rows=[drawn.rows[place] for place in places],
+        numbers=[drawn.numbers[place] for place in places],
+    )
 
 
 def inputs_of(

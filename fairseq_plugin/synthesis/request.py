@@ -34,6 +34,8 @@ class SynthesisRequest:
         epochs: most passes over the table; None: by its size.
         gamma: of ScaleGrad, in (0, 1]; 1 is maximum likelihood.
         most_tries: rows drawn per row asked for, at most.
+        choose_from: so many times more rows are drawn, and those chosen that look most like training rows
+            (:mod:`.selection`), >= 1; 1: the rows as they are drawn.
         workers: processes that draw rows, >= 1.
         overwrite: where an earlier run in ``to`` was of other data, start again.
     """
@@ -55,6 +57,7 @@ class SynthesisRequest:
     epochs: int | None = None
     gamma: float = 1.0
     most_tries: float = MOST_TRIES
+    choose_from: int = 1
     workers: int = 1
     overwrite: bool = False
 
@@ -72,6 +75,8 @@ class SynthesisRequest:
             raise UserError(
                 f"--held-out {self.held_out:g} must be in [0, 1), such as {HELD_OUT}; 0: no judges"
             )
+        if self.choose_from < 1:
+            raise UserError(f"--choose-from {self.choose_from} must be at least 1; 1: rows as they are drawn")
         if self.workers < 1:
             raise UserError(f"--workers {self.workers} must be at least 1")
         if self.rows < 1:

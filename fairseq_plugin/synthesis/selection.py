@@ -1,0 +1,70 @@
+"""Of more rows than are wanted, those that look most like real ones.
+
+A random forest learns to tell drawn rows from training rows; each drawn row is judged by a forest that has
+not seen it. With p the probability that a row is real, p / (1 - p) estimates the ratio of both densities, and
+rows drawn with that weight follow the training rows better than the model's own do (discriminator rejection
+sampling: Azadi et al. 2019, arXiv 1810.06758; without replacement as by Efraimidis & Spirakis 2006). Rows are
+chosen, never changed.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS
+from fairseq_plugin.synthesis.judges.rows import JudgedRows, without_missing
+
+_TREES, _LEAST_ROWS_OF_A_LEAF = 200, 5
+_PARTS = 5
+_MOST_LEARNT = 20_000  # rows of each kind that a forest sees
+_MOST_SURE = 50.0  # no row weighs so many times more or less than what an undecided forest gives it
+
+
+def choose_rows(real: JudgedRows, drawn: JudgedRows, n: int, seed: int, trees: int = _TREES) -> list[int]:
+    """Places of ``n`` of the drawn rows, in order.
+
+    Args:
+        real: training rows.
+        drawn: rows of the model, at least ``n``.
+        n: how many to choose.
+        seed: of the forests and of the choice.
+        trees: of each forest.
+
+    Raises:
+        UserError: too few training rows to learn from.
+    """
+    if len(drawn) <= n:
+        return list(range(len(drawn)))
+    if len(real) < FEWEST_ROWS:
+        raise UserError(
+            f"--choose-from: {len(real)} training rows to compare with (those that fulfil --where, if given) "
+            f"are too few; at least {FEWEST_ROWS} are needed. Leave it out"
+        )
+    weight_N = log_ratio(real.some(_MOST_LEARNT, seed), drawn, seed, trees)
+    noise_N = np.random.default_rng(seed).gumbel(size=len(drawn))
+    return sorted(np.argsort(-(weight_N + noise_N), kind="stable")[:n].tolist())
+
+
+def log_ratio(real: JudgedRows, drawn: JudgedRows, seed: int, trees: int = _TREES) -> NDArray[np.float64]:
+    """Estimated log of (density of real rows / density of drawn rows) at each drawn row, ``(N,)``."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    real_NC, drawn_NC = without_missing(real, drawn)
+    random = np.random.default_rng(seed)
+    part_N = random.permutation(len(drawn)) % _PARTS
+    found_N = np.empty(len(drawn))
+    for part in range(_PARTS):
+        others = np.flatnonzero(part_N != part)
+        learnt = random.permutation(others)[:_MOST_LEARNT]
+        forest = RandomForestClassifier(
+            trees, min_samples_leaf=_LEAST_ROWS_OF_A_LEAF, random_state=seed + part
+        )
+        forest.fit(
+            np.concatenate([real_NC, drawn_NC[learnt]]), np.repeat([1, 0], [len(real_NC), len(learnt)])
+        )
+        own = part_N == part
+        if own.any():
+            odds_N = len(real_NC) / len(learnt)  # of a forest that cannot tell
+            p_N = np.asarray(forest.predict_proba(drawn_NC[own]))[:, 1].clip(1e-9, 1 - 1e-9)
+            found_N[own] = np.log(p_N / (1 - p_N)) - np.log(odds_N)
+    return found_N.clip(-np.log(_MOST_SURE), np.log(_MOST_SURE))

@@ -1,0 +1,60 @@
+"""Rows chosen out of more: closer to the real ones, each once, the same ones for the same seed."""
+
+import numpy as np
+import pytest
+
+from fairseq_plugin.errors import UserError
+from fairseq_plugin.synthesis.judges.discriminator import discriminate
+from fairseq_plugin.synthesis.judges.rows import judged_rows
+from fairseq_plugin.synthesis.selection import choose_rows
+from fairseq_plugin.tables.infer import infer
+from fairseq_plugin.tables.profile import Profile
+from fairseq_plugin.tables.schema import Schema
+
+NAMES = ("kind", "a", "b")
+
+
+def cells(count, share, slope, seed):
+    """Rows whose second number follows the first one with a slope."""
+    random = np.random.default_rng(seed)
+    a = random.normal(size=count)
+    b = slope * a + 0.3 * random.normal(size=count)
+    kinds = np.where(random.random(count) < share, "x", "y")
+    return [[kind, f"{one:.2f}", f"{other:.2f}"] for kind, one, other in zip(kinds, a, b)]
+
+
+@pytest.fixture(scope="module")
+def sets():
+    """``(real, held out, drawn)``: the drawn ones have another share of kinds and another slope."""
+    parts = [cells(300, 0.7, 1.0, 1), cells(600, 0.7, 1.0, 2), cells(1200, 0.3, 0.6, 3)]
+    profiles = [Profile() for _ in NAMES]
+    for profile, column in zip(profiles, zip(*(row for part in parts for row in part))):
+        profile.add(column)
+    schema, _ = infer(NAMES, profiles, None, "first", {})
+    return [judged_rows(schema, NAMES, part) for part in parts]
+
+
+def test_chosen_rows_are_harder_to_tell_from_rows_that_nothing_has_seen(sets):
+    real, held_out, drawn = sets
+    places = choose_rows(real, drawn, 300, seed=1, trees=50)
+    assert places == sorted(set(places)) and len(places) == 300 and max(places) < len(drawn)
+    chosen = judged_rows(
+        Schema(tuple(one.column for one in drawn.columns)), NAMES, [drawn.cells[place] for place in places]
+    )
+    before, after = discriminate(held_out, drawn, 1), discriminate(held_out, chosen, 1)
+    assert abs(after.worst - 0.5) < abs(before.worst - 0.5) / 2
+    share = {name: np.mean([row[0] == "x" for row in rows.cells]) for name, rows in
+             {"real": real, "drawn": drawn, "chosen": chosen}.items()}  # fmt: skip
+    assert abs(share["chosen"] - share["real"]) < abs(share["drawn"] - share["real"]) / 2
+
+
+def test_the_same_seed_chooses_the_same_rows_and_all_where_no_more_are_there(sets):
+    real, _, drawn = sets
+    assert choose_rows(real, drawn, 50, 4, 10) == choose_rows(real, drawn, 50, 4, 10)
+    assert choose_rows(real, drawn, len(drawn), seed=4) == list(range(len(drawn)))
+
+
+def test_too_few_training_rows_are_refused_by_flag(sets):
+    real, _, drawn = sets
+    with pytest.raises(UserError, match="--choose-from: 5 training rows"):
+        choose_rows(real.some(5, 1), drawn, 50, seed=1)
