@@ -89,8 +89,16 @@ class SynthesisStages:
             code = load_code(self.data, TableManifest.load(self.data))
             condition_on(self.request.where, code, self.data)
 
+    def _forget_a_torn_start(self) -> None:
+        """A training that was killed while it wrote the checkpoints of its first epoch may have no best one,
+        and would never write one if later epochs are worse: it begins again."""
+        if not (self._save_dir / BEST).exists():
+            for path in self._save_dir.glob("checkpoint*.pt"):
+                path.unlink()
+
     def train(self) -> Stage:
         """The epochs; training stops early."""
+        self._forget_a_torn_start()
         manifest = TableManifest.load(self.data)
         if "valid" not in manifest.splits:
             raise UserError(f"{self.request.table} has one row: nothing can be learnt from it")

@@ -12,6 +12,22 @@ from fairseq_plugin.tables.writing import write_table
 from tests.tables.made_tables import MIXED, mixed_rows
 
 
+def test_a_training_that_was_killed_before_its_first_best_checkpoint_begins_again(tmp_path):
+    write_table(tmp_path / "t.csv", MIXED, mixed_rows(60), "csv")
+    request = SynthesisRequest(tmp_path / "t.csv", tmp_path / "out", held_out=0)
+    steps, folder = SynthesisStages(request, hold_out(request)), tmp_path / "out" / "checkpoints"
+    prepare_table(TableRequest(str(tmp_path / "t.csv"), str(steps.data), rare=2))
+    folder.mkdir()
+    names = ("checkpoint1.pt", "checkpoint_best.pt", "checkpoint_last.pt", "train.log")
+    for name in names:
+        (folder / name).touch()
+    steps.train()
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    (folder / "checkpoint_best.pt").unlink()
+    steps.train()
+    assert [path.name for path in folder.iterdir()] == ["train.log"]
+
+
 @pytest.mark.parametrize(
     ("where", "words"),
     [
