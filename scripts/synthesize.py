@@ -30,12 +30,11 @@ from fairseq_plugin.stages.stage import ROOT, Runner
 from fairseq_plugin.storage.lock import FolderLock
 from fairseq_plugin.synthesis.held_out import hold_out
 from fairseq_plugin.synthesis.judges.judgement import TooFewRows
-from fairseq_plugin.synthesis.judges.rows import judged_rows
 from fairseq_plugin.synthesis.judges.verdict import as_text
 from fairseq_plugin.synthesis.report.write import REPORT, ReportInputs, write_report
 from fairseq_plugin.synthesis.request import HELD_OUT, SynthesisRequest
 from fairseq_plugin.synthesis.row_job import RowJob
-from fairseq_plugin.synthesis.selection import choose_rows
+from fairseq_plugin.synthesis.selection import choose_drawn
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM
 from fairseq_plugin.tables.conditions import Condition
@@ -105,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         accepted, num_drawn = drawn.accepted, drawn.num_drawn
         if request.choose_from > 1:
             runner.say(f"\n== Choose {request.rows:,} of {len(drawn.rows):,} rows, by a random forest")
-            drawn = choose(request, stages, model, where, drawn)
+            schema, learnt = model.code.schema, source.learnt.rows()
+            drawn = choose_drawn(drawn, schema, learnt, where, request.rows, request.seed)
         path = request.to / f"rows{request.table.suffix if request.table.suffix == '.tsv' else '.csv'}"
         write_table(path, drawn.names, drawn.rows, path.suffix[1:])
         if source.held_out is not None:
@@ -138,26 +138,6 @@ def draw(
         return job.rows(wanted, where, model, executor, request.most_tries, bar)
     finally:
         bar.close()
-
-
-def choose(
-    request: SynthesisRequest,
-    stages: SynthesisStages,
-    model: TableModel,
-    where: Condition | None,
-    drawn: DrawnRows,
-) -> DrawnRows:
-    """Those of the drawn rows that look most like training rows."""
-    schema, real = model.code.schema, stages.source.learnt.rows()
-    real = [row for row in real if where is None or where.holds(row)]
-    names = [column.name for column in schema.columns]
-    judged = judged_rows(schema, names, real), judged_rows(schema, drawn.names, drawn.rows)
-    places = choose_rows(*judged, request.rows, request.seed)
-    return replace(
-        drawn,
-        rows=[drawn.rows[place] for place in places],
-        numbers=[drawn.numbers[place] for place in places],
-    )
 
 
 def inputs_of(

@@ -46,6 +46,10 @@ class Sizes:
     validations: int = 25
     patience: int = 5
 
+    def most_updates(self, num_tokens: int) -> float:
+        """Updates of the most passes that make sense over a text of so many tokens."""
+        return self.passes * num_tokens / (self.batch * CONTEXT)
+
 
 _PRETRAINED = Sizes(
     None, None, None, None, 0.1, 5e-5, batch=8, passes=3, decay=0.01, validations=6, patience=2
@@ -106,7 +110,7 @@ class Recipe:
             speed: updates a second.
             minutes: of training.
         """
-        most = most_updates(sizes, num_tokens)
+        most = sizes.most_updates(num_tokens)
         updates = max(LEAST_UPDATES, int(min(most, TRAINING_SHARE * 60 * minutes * speed)))
         validations = min(sizes.validations, max(_LEAST_VALIDATIONS, int(_VALIDATIONS_A_MINUTE * minutes)))
         every = -(-updates // validations)
@@ -114,7 +118,7 @@ class Recipe:
 
     def is_enough(self, sizes: Sizes, num_tokens: int) -> bool:
         """Whether so many updates do for a network of these sizes."""
-        return self.updates >= min(ENOUGH_UPDATES, int(most_updates(sizes, num_tokens)))
+        return self.updates >= min(ENOUGH_UPDATES, int(sizes.most_updates(num_tokens)))
 
     def save(self, path: Path, request: ImitationRequest, sizes: Sizes) -> None:
         """Write the file."""
@@ -135,11 +139,6 @@ class Recipe:
             return cls(*(int(stated[name]) for name in ("updates", "every", "warmup")))
         except (KeyError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); remove it, or name another --to") from error
-
-
-def most_updates(sizes: Sizes, num_tokens: int) -> float:
-    """Updates of the most passes that make sense over a text of so many tokens."""
-    return sizes.passes * num_tokens / (sizes.batch * CONTEXT)
 
 
 def _model(sizes: Sizes) -> dict[str, int | None]:

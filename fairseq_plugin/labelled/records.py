@@ -39,7 +39,11 @@ class Record:
 
 
 def read_records(
-    path: str | os.PathLike[str], file_format: str, quoting: bool, max_bytes: int | None = None
+    path: str | os.PathLike[str],
+    file_format: str,
+    quoting: bool,
+    max_bytes: int | None = None,
+    has_flag: bool = True,
 ) -> Iterator[Record]:
     """All records of a file, the header included.
 
@@ -48,6 +52,7 @@ def read_records(
         file_format: ``"tsv"``, ``"csv"`` or ``"jsonl"``.
         quoting: whether a field may be in double quotes, as in RFC 4180.
         max_bytes: larger records are not read; see :attr:`Record.too_large`.
+        has_flag: whether the command has ``--quoting``, which a message may then name.
 
     Raises:
         UserError: missing file, UTF-16 or UTF-32, or a quote that never closes.
@@ -56,7 +61,7 @@ def read_records(
         with open(path, "rb") as stream:
             lines = Lines(stream, path)
             for line in lines:
-                yield _record(line, lines, file_format, quoting, max_bytes)
+                yield _record(line, lines, file_format, quoting, max_bytes, has_flag)
     except IsADirectoryError as error:
         raise UserError(f"{path} is a folder; give the file inside it") from error
     except OSError as error:
@@ -112,7 +117,9 @@ class Lines:
         return line or self._stream.readline()
 
 
-def _record(line: str, lines: Lines, file_format: str, quoting: bool, max_bytes: int | None) -> Record:
+def _record(
+    line: str, lines: Lines, file_format: str, quoting: bool, max_bytes: int | None, has_flag: bool
+) -> Record:
     """The record that begins with ``line``; takes more lines where a quoted field goes on."""
     number, before = lines.number, lines.size
     size = len(line.encode("utf-8", errors="surrogateescape")) + 1
@@ -121,9 +128,10 @@ def _record(line: str, lines: Lines, file_format: str, quoting: bool, max_bytes:
         cells, problem = _quoted_cells(line, lines, DELIMITERS[file_format], max_bytes)
         size += lines.size - before
         if cells is None:
+            otherwise = ", or pass --quoting no if quotes are ordinary here" if has_flag else ""
             raise UserError(
                 f"{lines.path} line {number}: a double quote opens here and never closes, so nothing "
-                "after it can be read; mend it, or pass --quoting no if quotes are ordinary here"
+                f"after it can be read; mend it{otherwise}"
             )
     if max_bytes is not None and size > max_bytes:
         return Record(number, None, f"{size:,} bytes", size, too_large=True)

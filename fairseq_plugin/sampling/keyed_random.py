@@ -42,6 +42,19 @@ def keyed_uniform(
     return (_shift_right(state_B, 12).double() + 0.5) * 2.0**-52
 
 
+def keyed_choice(weights_K: torch.Tensor, seed: int, ids_N: torch.Tensor, step: int) -> list[int]:
+    """Places of ``weights_K``, one for each id, each with a probability in proportion to its weight.
+
+    Args:
+        weights_K: ``(K,)`` float64, >= 0, not all 0; on the CPU.
+        seed, step: with an id they key its choice.
+        ids_N: ``(N,)`` int64, at most ``LARGEST_ID``.
+    """
+    u_N = keyed_uniform(seed, ids_N, torch.full_like(ids_N, step))
+    total_K = weights_K.cumsum(0)
+    return torch.searchsorted(total_K, u_N * total_K[-1], right=True).clamp(max=len(weights_K) - 1).tolist()
+
+
 def _mix(x_B: torch.Tensor) -> torch.Tensor:
     x_B = x_B + _INCREMENT
     x_B = (x_B ^ _shift_right(x_B, 30)) * _MULTIPLIERS[0]

@@ -7,17 +7,45 @@ sampling: Azadi et al. 2019, arXiv 1810.06758; without replacement as by Efraimi
 chosen, never changed.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS
-from fairseq_plugin.synthesis.judges.rows import JudgedRows, without_missing
+from fairseq_plugin.synthesis.judges.rows import JudgedRows, judged_rows, without_missing
+from fairseq_plugin.tables.conditions import Condition
+from fairseq_plugin.tables.model import DrawnRows, Row
+from fairseq_plugin.tables.schema import Schema
 
 _TREES, _LEAST_ROWS_OF_A_LEAF = 200, 5
 _PARTS = 5
 _MOST_LEARNT = 20_000  # rows of each kind that a forest sees
 _MOST_SURE = 50.0  # no row weighs so many times more or less than what an undecided forest gives it
+
+
+def choose_drawn(
+    drawn: DrawnRows, schema: Schema, learnt: Iterable[Row], where: Condition | None, n: int, seed: int
+) -> DrawnRows:
+    """``n`` of the drawn rows, in order; :func:`choose_rows` says which.
+
+    Args:
+        drawn: rows of the model, at least ``n``.
+        schema: of the table.
+        learnt: the training rows, cells of all columns.
+        where: the condition that all drawn rows fulfil: they are compared with training rows that do.
+        n, seed: see :func:`choose_rows`.
+
+    Raises:
+        UserError: too few training rows to learn from.
+    """
+    real = [row for row in learnt if where is None or where.holds(row)]
+    sets = judged_rows(schema, schema.names, real), judged_rows(schema, drawn.names, drawn.rows)
+    places = choose_rows(*sets, n, seed)
+    rows, numbers = ([of[place] for place in places] for of in (drawn.rows, drawn.numbers))
+    return replace(drawn, rows=rows, numbers=numbers)
 
 
 def choose_rows(real: JudgedRows, drawn: JudgedRows, n: int, seed: int, trees: int = _TREES) -> list[int]:
@@ -53,18 +81,16 @@ def log_ratio(real: JudgedRows, drawn: JudgedRows, seed: int, trees: int = _TREE
     random = np.random.default_rng(seed)
     part_N = random.permutation(len(drawn)) % _PARTS
     found_N = np.empty(len(drawn))
-    for part in range(_PARTS):
-        others = np.flatnonzero(part_N != part)
-        learnt = random.permutation(others)[:_MOST_LEARNT]
+    for part in np.unique(part_N).tolist():
+        own_N = part_N == part
+        learnt = random.permutation(np.flatnonzero(~own_N))[:_MOST_LEARNT]
         forest = RandomForestClassifier(
             trees, min_samples_leaf=_LEAST_ROWS_OF_A_LEAF, random_state=seed + part
         )
         forest.fit(
             np.concatenate([real_NC, drawn_NC[learnt]]), np.repeat([1, 0], [len(real_NC), len(learnt)])
         )
-        own = part_N == part
-        if own.any():
-            odds_N = len(real_NC) / len(learnt)  # of a forest that cannot tell
-            p_N = np.asarray(forest.predict_proba(drawn_NC[own]))[:, 1].clip(1e-9, 1 - 1e-9)
-            found_N[own] = np.log(p_N / (1 - p_N)) - np.log(odds_N)
+        p_N = np.asarray(forest.predict_proba(drawn_NC[own_N]))[:, 1].clip(1e-9, 1 - 1e-9)
+        # Beside the odds of a forest that cannot tell.
+        found_N[own_N] = np.log(p_N / (1 - p_N)) - np.log(len(real_NC) / len(learnt))
     return found_N.clip(-np.log(_MOST_SURE), np.log(_MOST_SURE))

@@ -24,22 +24,24 @@ from tqdm import tqdm
 
 from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.sampling.keyed_random import keyed_uniform
+from fairseq_plugin.sampling.keyed_random import keyed_choice
 from fairseq_plugin.storage.dictionary import EOS
 from fairseq_plugin.tables.code.rows import FIXED, RowCode
 from fairseq_plugin.tables.drawing import RowDrawing
 from fairseq_plugin.tables.schema import CATEGORIES, NUMBERS
 from fairseq_plugin.tables.scoring import log_ratios, nats_of
-from fairseq_plugin.tables.walk import Walker, only_rows
+from fairseq_plugin.tables.walk import Walker, only_rows, rows_by
 
 MOST_VALUES = 1000
 NUM_PARTICLES = 128
 _CHOICE = 1 << 40  # the step of the number by which a candidate is chosen: no row has so many symbols
 _ROWS_AT_ONCE = 4096  # of all candidates of :meth:`Completer.probabilities`
-_SHOW_AFTER = 5  # seconds
+SHOW_AFTER = 5  # seconds, of a bar
 
 Given = Mapping[int, str]  # cells by the column's place in the schema
 Encoded = Mapping[int, Sequence[int]]  # their symbols by the column's number in the code
+# Whole rows, and what they weigh: (K,) float64, the largest 1.
+Candidates = tuple[list[list[int]], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,12 @@ class Completer:
         found = whole | self._draw(list(prompts.items()), seed, constraint=self._rows)
         symbols = [found.get(number, []) for number in numbers]
         shares: list[float] = []
-        for at, given in tqdm(later, "completing rows", disable=None, delay=_SHOW_AFTER):
-            items, weights_K = self._candidates(given, numbers[at], seed)
-            symbols[at] = items[_choose(weights_K, seed, numbers[at])]
-            if self._listed_column(given) is None:
+        for at, given in tqdm(later, "completing rows", disable=None, delay=SHOW_AFTER):
+            listed = self._listed(given)
+            items, weights_K = listed or self._drawn(given, numbers[at], seed)
+            (chosen,) = keyed_choice(weights_K.cpu(), seed, torch.tensor([numbers[at]]), _CHOICE)
+            symbols[at] = items[chosen]
+            if listed is None:
                 shares.append(float(weights_K.sum() ** 2 / (weights_K**2).sum()) / len(weights_K))
         return Completed(symbols, sum(shares) / len(shares) if shares else 1.0)
 
@@ -136,7 +140,7 @@ class Completer:
         own = [self._code.encode_cell(number, value) for value in values]
         nats: list[float] = []
         size = max(_ROWS_AT_ONCE // len(values), 1)
-        for at in tqdm(range(0, len(rows), size), "predicting", disable=None, delay=_SHOW_AFTER):
+        for at in tqdm(range(0, len(rows), size), "predicting", disable=None, delay=SHOW_AFTER):
             items = []
             for offset, row in enumerate(rows[at : at + size]):
                 others = {column: cell for column, cell in row.items() if column != place}
@@ -155,7 +159,7 @@ class Completer:
             what: names the row in messages.
         """
         given, column = self._encoded(row, what), self._code.schema.columns[place]
-        items, weights_K = self._candidates(given, number, seed)
+        items, weights_K = self._drawn(given, number, seed)
         units_K = [column.units(str(self._code.decode(item)[place])) for item in items]
         return float(weights_K @ torch.tensor(units_K, dtype=torch.float64) / weights_K.sum())
 
@@ -190,45 +194,38 @@ class Completer:
 
     # -- candidates ----------------------------------------------------------------------------------------
 
-    def _listed_column(self, given: Encoded) -> int | None:
-        """The one column that is not given, if its values can all be tried (fixed order)."""
+    def _listed(self, given: Encoded) -> Candidates | None:
+        """A row for each value of the one column that is not given; None where values cannot all be tried
+        (fixed order)."""
         left = [number for number in range(len(self._code.order)) if number not in given]
-        is_listed = len(left) == 1 and self._code.order_kind == FIXED
-        return left[0] if is_listed and values_of(self._code, self._code.order[left[0]]) else None
-
-    def _candidates(self, given: Encoded, number: int, seed: int) -> tuple[list[list[int]], torch.Tensor]:
-        """Whole rows, and what they weigh, ``(K,)`` float64, the largest 1."""
-        left = self._listed_column(given)
-        if left is not None:
-            items = self._listed(given, left)
-            weights_K = -torch.tensor(nats_of(self._gpt2, self._walker, items), dtype=torch.float64)
-        else:
-            ids = range(number * NUM_PARTICLES, (number + 1) * NUM_PARTICLES)
-            is_all_read = self._comes_first(given)
-            chained = None if is_all_read else given
-            constraint = only_rows(self._code, self._present, chained)
-            group = self._beginning(given), ids
-            drawn = self._draw([group], seed, constraint=constraint, num_slots=NUM_PARTICLES)
-            items = [drawn[one] for one in ids]
-            if is_all_read:
-                return items, torch.ones(len(items), dtype=torch.float64)
-            drawn_by = Walker(self._code, self._gpt2.wte.weight.device, True, self._present, chained)
-            weights_K = log_ratios(self._gpt2, self._walker, drawn_by, items)
-        return items, (weights_K - weights_K.max()).exp()
-
-    def _listed(self, given: Encoded, left: int) -> list[list[int]]:
-        """A row for each value of the column that is not given."""
-        place = self._code.order[left]
-        column, values = self._code.schema.columns[place], values_of(self._code, place)
-        assert values is not None
+        if len(left) != 1 or self._code.order_kind != FIXED:
+            return None
+        (number,) = left
+        column = self._code.schema.columns[self._code.order[number]]
+        values = values_of(self._code, self._code.order[number])
+        if not values:
+            return None
         if column.missing is not None and not self._present:
             values = [column.missing, *values]
         order = range(len(self._code.order))
-        return [self._item({**given, left: self._code.encode_cell(left, one)}, order) for one in values]
+        encoded = [self._code.encode_cell(number, value) for value in values]
+        items = [self._item({**given, number: symbols}, order) for symbols in encoded]
+        return items, _relative(-torch.tensor(nats_of(self._gpt2, self._walker, items), dtype=torch.float64))
+
+    def _drawn(self, given: Encoded, number: int, seed: int) -> Candidates:
+        """Particles."""
+        ids = range(number * NUM_PARTICLES, (number + 1) * NUM_PARTICLES)
+        group = self._beginning(given), ids
+        if self._comes_first(given):  # all that is given is read: they weigh the same
+            drawn = self._draw([group], seed, constraint=self._rows, num_slots=NUM_PARTICLES)
+            return [drawn[one] for one in ids], torch.ones(len(ids), dtype=torch.float64)
+        drawn_by = Walker(self._code, self._gpt2.wte.weight.device, True, self._present, given)
+        constraint = rows_by(drawn_by, self._code)
+        drawn = self._draw([group], seed, constraint=constraint, num_slots=NUM_PARTICLES)
+        items = [drawn[one] for one in ids]
+        return items, _relative(log_ratios(self._gpt2, self._walker, drawn_by, items))
 
 
-def _choose(weights_K: torch.Tensor, seed: int, number: int) -> int:
-    """A candidate by its weight; the same one for the same seed and number."""
-    u = keyed_uniform(seed, torch.tensor([number]), torch.tensor([_CHOICE]))
-    total_K = weights_K.cumsum(0)
-    return min(int(torch.searchsorted(total_K, u * total_K[-1], right=True)), len(weights_K) - 1)
+def _relative(log_weights_K: torch.Tensor) -> torch.Tensor:
+    """Weights of which the largest is 1."""
+    return (log_weights_K - log_weights_K.max()).exp()

@@ -202,7 +202,7 @@ class TableModel:
         """Those cells of a condition that can stand at the beginning of a row."""
         if where is None:
             return {}
-        names = [self.code.schema.columns[place].name for place in self.code.order]
+        names = self.code.names
         equal = {name: cell for name, cell in where.equal.items() if name in names}
         check_possible(self.code, where)
         if self.code.order_kind == RANDOM:

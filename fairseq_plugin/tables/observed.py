@@ -49,7 +49,7 @@ def condition_on(text: str, code: RowCode, data: Path | None) -> Condition:
 
 def check_possible(code: RowCode, where: Condition) -> None:
     """Refuse a condition that asks for a cell which its column does not hold."""
-    names = [code.schema.columns[place].name for place in code.order]
+    names = code.names
     for name, cell in where.equal.items():
         if name in names:
             try:

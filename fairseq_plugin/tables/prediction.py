@@ -6,11 +6,9 @@ import torch
 from tqdm import tqdm
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.tables.completion import MOST_VALUES, Completer, given_cells, values_of
+from fairseq_plugin.tables.completion import MOST_VALUES, SHOW_AFTER, Completer, given_cells, values_of
 from fairseq_plugin.tables.model import TableModel
 from fairseq_plugin.tables.schema import CATEGORIES, DATE, NUMBERS
-
-_SHOW_AFTER = 5  # seconds
 
 
 def predict(
@@ -41,7 +39,7 @@ def predict(
     given = [given_cells(code, [*row[:place], None, *row[place + 1 :]]) for row in rows]
     completer = Completer(code, model.gpt2, present=True)
     if values_of(code, place) is None:
-        numbered = tqdm(list(enumerate(given)), "predicting", disable=None, delay=_SHOW_AFTER)
+        numbered = tqdm(list(enumerate(given)), "predicting", disable=None, delay=SHOW_AFTER)
         means = [completer.mean(row, place, number, seed, f"row {number}") for number, row in numbered]
     else:
         values, probability_NV = completer.probabilities(given, place, "row {}")

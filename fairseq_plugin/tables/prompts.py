@@ -27,7 +27,7 @@ def prompt_of(code: RowCode, given: Mapping[str, str], what: str) -> list[int]:
         if place not in code.order:
             raise UserError(f"{what}: column {name!r} is {schema.columns[place].type} and not modelled")
         numbers[name] = code.order.index(place)
-    first = [schema.columns[place].name for place in code.order[: len(given)]]
+    first = code.names[: len(given)]
     if code.order_kind != RANDOM and set(first) != set(given):
         raise UserError(
             f"{what}: with the fixed order only the first columns can be given, here {listed(first)}; "

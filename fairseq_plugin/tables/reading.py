@@ -134,12 +134,7 @@ class TableFile:
 
 
 def _records(path: Path, kind: str) -> Iterator[Record]:
-    try:
-        yield from read_records(path, kind, quoting=True)
-    except UserError as error:  # without a flag of another command
-        raise UserError(
-            str(error).replace(", or pass --quoting no if quotes are ordinary here", "")
-        ) from error
+    return read_records(path, kind, quoting=True, has_flag=False)
 
 
 def _cells(record: Record, path: Path) -> Row:

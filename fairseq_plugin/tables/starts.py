@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.sampling.keyed_random import keyed_uniform
+from fairseq_plugin.sampling.keyed_random import keyed_choice
 from fairseq_plugin.tables.conditions import Condition
 from fairseq_plugin.tables.model import MOST_TRIES, DrawnRows, GivenRow, Row, TableModel
 
@@ -76,6 +76,4 @@ def drawn_starts(weights: Sequence[float], n: int, seed: int) -> list[int]:
     weight_S: NDArray[np.float64] = np.asarray(weights, dtype=np.float64)
     if weight_S.ndim != 1 or not np.isfinite(weight_S).all() or (weight_S < 0).any() or not weight_S.sum():
         raise UserError("weights must be numbers of at least 0, one for each row of seed_data, and not all 0")
-    u_N = keyed_uniform(seed, torch.arange(n), torch.full((n,), _CHOICE)).numpy()
-    total_S = weight_S.cumsum()
-    return np.searchsorted(total_S, u_N * total_S[-1], side="right").clip(max=len(weight_S) - 1).tolist()
+    return keyed_choice(torch.tensor(weight_S), seed, torch.arange(n), _CHOICE)

@@ -211,8 +211,7 @@ def only_rows(
         present, given: see :class:`Walker`.
     """
     walkers: dict[torch.device, Walker] = {}
-    markers = {first: column for column, first in enumerate(code.first_symbol)}
-    column_of_marker = markers if code.order_kind == RANDOM else {}
+    column_of_marker = _column_of_marker(code)
 
     def make(prompts: Prompts, device: torch.device) -> AllowedNext:
         if device not in walkers:
@@ -220,3 +219,15 @@ def only_rows(
         return AllowedNext(walkers[device], prompts, column_of_marker)
 
     return make
+
+
+def rows_by(walker: Walker, code: RowCode) -> ConstraintMaker:
+    """The same by a walker that is there, on its device."""
+    column_of_marker = _column_of_marker(code)
+    return lambda prompts, device: AllowedNext(walker, prompts, column_of_marker)
+
+
+def _column_of_marker(code: RowCode) -> dict[int, int]:
+    if code.order_kind != RANDOM:
+        return {}
+    return {first: column for column, first in enumerate(code.first_symbol)}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.labelled.records import DELIMITERS
+from fairseq_plugin.text.base import is_unicode
 
 
 def line_of(cells: Sequence[str], delimiter: str) -> str:
@@ -45,16 +46,8 @@ def write_table(
             try:
                 stream.write(line_of(row, delimiter) + "\n")
             except UnicodeEncodeError as error:
-                place = next(place for place, cell in enumerate(row) if not _is_utf8(cell))
+                place = next(place for place, cell in enumerate(row) if not is_unicode(cell))
                 column = repr(names[place]) if names is not None else str(place + 1)
                 raise UserError(
                     f"row {number}, column {column}: {row[place][:40]!r} is not valid Unicode: mend the text"
                 ) from error
-
-
-def _is_utf8(cell: str) -> bool:
-    try:
-        cell.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

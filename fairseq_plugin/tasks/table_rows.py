@@ -165,8 +165,8 @@ class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
     def eval_lm_dataloader(self, dataset: FairseqDataset, **flags: Any) -> ColumnScores:
         """Batches of whole rows for ``fairseq-eval-lm``, observed by column."""
         batches = self.whole_batches(dataset, **flags)
-        names = [self.code.schema.columns[place].name for place in self.code.order]
-        return ColumnScores(batches, self._model, names, self.dictionary.pad(), self.cfg.results_path)
+        pad, to = self.dictionary.pad(), self.cfg.results_path
+        return ColumnScores(batches, self._model, self.code.names, pad, to)
 
     # -- model and generation ---------------------------------------------------------------------------
 

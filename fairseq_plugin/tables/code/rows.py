@@ -70,6 +70,11 @@ class RowCode:
         ]
         self._known: list[dict[str, list[int]]] = [{} for _ in self.order]
 
+    @property
+    def names(self) -> list[str]:
+        """Of the modelled columns, in the order of the code."""
+        return [self.schema.columns[place].name for place in self.order]
+
     def encode_cell(self, number: int, cell: str) -> list[int]:
         """The symbols of a cell of the column ``order[number]``, with its marker in random order.
 
