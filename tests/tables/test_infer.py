@@ -1,5 +1,6 @@
 """What columns are taken for, and what is refused with the column's name and the mend."""
 
+import gc
 import random
 import time
 from datetime import datetime, timedelta
@@ -114,13 +115,18 @@ def test_a_type_that_contradicts_the_cells_is_refused(kind, cells, words):
         column_of(cells, c=kind)
 
 
-def test_many_different_dates_and_numbers_take_linear_time():
+def test_many_different_dates_and_numbers_take_linear_time(request):
     def seconds(cells):
-        began = time.process_time()
-        column_of(cells)
-        return time.process_time() - began
+        taken = []
+        for _ in range(3):  # the best of them: what else runs here is no part of it
+            began = time.process_time()
+            column_of(cells)
+            taken.append(time.process_time() - began)
+        return min(taken)
 
     start = datetime(2020, 1, 1)
+    gc.disable()  # collecting what other tests have left takes longer than this
+    request.addfinalizer(gc.enable)
     for cell in (lambda one: str(start + timedelta(seconds=977 * one)), lambda one: str(one * one)):
         few, many = (seconds([cell(one) for one in range(1, size)]) for size in (4_000, 32_000))
         assert many < 30 * few + 0.5  # 8 times as many; by the square it would be 64 times
