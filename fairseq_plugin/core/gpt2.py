@@ -102,7 +102,7 @@ class GPT2(nn.Module):
     @property
     def compute_dtype(self) -> torch.dtype:
         """The dtype of what goes into and out of matrix products, and of keys and values."""
-        return self._compute_dtype or self.wte.weight.dtype
+        return self._compute_dtype or self.wpe.weight.dtype
 
     @torch.no_grad()
     def reset_parameters(self) -> None:

@@ -9,7 +9,8 @@ import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 
 from fairseq_plugin.core.bf16 import why_not_bf16
-from fairseq_plugin.core.gpt2 import GPT2Config
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.core.place_embedding import read_places
 from fairseq_plugin.core.repetition_dropout import check_repetition_dropout
 from fairseq_plugin.errors import UserError, addressed_to_the_user
 from fairseq_plugin.models.repetition_dropout import RepetitionDropout
@@ -53,6 +54,13 @@ class GPT2ModelConfig(FairseqDataclass):
     )
     repetition_ngram: int = field(
         default=2, metadata={"help": "length in tokens of the n-grams of --repetition-dropout, >= 1"}
+    )
+    place_bumps: int = field(
+        default=0,
+        metadata={
+            "help": "of --task table_rows: through so many bumps the embeddings of a number's symbols also "
+            "read their places on the scale, so that neighbours share what is learnt, >= 2; 0 = off"
+        },
     )
     layer_norm_epsilon: float = field(default=1e-5, metadata={"help": "added to variances, > 0"})
     pretrained_model: Optional[str] = field(
@@ -149,6 +157,23 @@ def repetition_dropout_of(cfg: Any, num_layers: int, pad: int) -> RepetitionDrop
         check_repetition_dropout(rate, n)
     common = getattr(cfg.__dict__.get("_parent"), "common", None)
     return RepetitionDropout(rate, n, num_layers, getattr(common, "seed", 1), pad)
+
+
+def read_places_of(cfg: Any, task: Any, gpt2: GPT2) -> None:
+    """Let the embeddings read places where ``--place-bumps`` says so.
+
+    Raises:
+        UserError: a number out of range, or a task whose symbols have no places.
+    """
+    num_bumps = getattr(cfg, "place_bumps", 0)  # a checkpoint of an earlier version does not have it
+    if not num_bumps:
+        return
+    if num_bumps < 2:
+        raise UserError(f"--place-bumps {num_bumps} must be at least 2, or 0 (off)")
+    if not hasattr(task, "symbol_places"):
+        raise UserError(f"--place-bumps {num_bumps} is of --task table_rows alone; leave it out")
+    scale_V, place_V = task.symbol_places()
+    read_places(gpt2.wte, scale_V, place_V, num_bumps)
 
 
 def bf16_works(cfg: Any) -> bool:

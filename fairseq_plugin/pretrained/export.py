@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from fairseq_plugin.checksums import write_checksums
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.core.place_embedding import folded
 from fairseq_plugin.errors import CannotWriteError, UserError, addressed_to_the_user
 from fairseq_plugin.pretrained.checkpoint_weights import (
     FINGERPRINT,
@@ -157,6 +158,10 @@ def network_of(
     weights = require_same_dictionary(weights, own)
     with addressed_to_the_user((ValueError, TypeError)), torch.device("meta"):
         network = GPT2(GPT2Config(vocab_size=len(symbols), **sizes)).state_dict()
+    try:
+        weights = folded(weights, NETWORK_PREFIX)
+    except ValueError as error:
+        raise UserError(f"{checkpoint.path} is damaged: {error}; use an earlier checkpoint") from error
     check_state(
         weights, {**{NETWORK_PREFIX + name: value for name, value in network.items()}, FINGERPRINT: own}
     )

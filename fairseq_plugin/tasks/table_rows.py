@@ -20,6 +20,7 @@ from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
 from fairseq_plugin.sampling.keyed_random import LARGEST_ID
 from fairseq_plugin.storage.dictionary import NUM_SPECIALS, check_dictionary
 from fairseq_plugin.tables.cells import RowCells
+from fairseq_plugin.tables.code.places import symbol_places
 from fairseq_plugin.tables.code.rows import RANDOM
 from fairseq_plugin.tables.identity import identity_of
 from fairseq_plugin.tables.manifest import TableManifest, load_code, split_files
@@ -169,6 +170,10 @@ class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
         return ColumnScores(batches, self._model, self.code.names, pad, to)
 
     # -- model and generation ---------------------------------------------------------------------------
+
+    def symbol_places(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the embeddings of ``--place-bumps`` read; see :func:`~fairseq_plugin.tables.code.places`."""
+        return symbol_places(self.code)
 
     def longest_example(self) -> int:
         return self.code.longest

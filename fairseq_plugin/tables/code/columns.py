@@ -6,6 +6,7 @@ has a symbol more for a missing cell, and one for rare categories, which is read
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fairseq_plugin.tables.code.automaton import DONE, AutomatonBuilder
@@ -36,6 +37,14 @@ class ColumnCode(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Scale:
+    """Symbols in the order of what they stand for: ``first`` and those after it."""
+
+    first: int
+    num_symbols: int
+
+
 class _Tree:
     """Paths through a tree whose levels have symbols of their own.
 
@@ -50,6 +59,10 @@ class _Tree:
         self.num_symbols, self.depth = sum(widths), len(widths)
         self.first = [first_symbol + sum(widths[:level]) for level in range(len(widths))]
         self._node, self._specials = node, specials
+        self.scales = [
+            Scale(first + skipped, width - skipped)
+            for first, width, skipped in zip(self.first, widths, [specials, *[0] * len(widths)])
+        ]
         self.paths: list[Path] = []
         self._collect(node, ())
         self.leaf_of = {path: leaf for leaf, path in enumerate(self.paths)}
@@ -98,6 +111,9 @@ def _widths(node: "Node | int") -> list[int]:
 class NumberCode:
     """Numbers and dates.
 
+    Attributes:
+        scales: a level of the tree, or a digit, each.
+
     Args:
         column: of a type with units.
         fitted: ``first``, ``last`` (lists of steps from ``low``, the ends of the leaves) and ``tree``.
@@ -125,6 +141,8 @@ class NumberCode:
         self.num_symbols = self._tree.num_symbols + 10 * num_places
         self.longest = self._tree.depth + num_places
         self.start = self._tree.states(builder, after, 0)
+        first_digit = first_symbol + self._tree.num_symbols
+        self.scales = [*self._tree.scales, *(Scale(first_digit + 10 * i, 10) for i in range(num_places))]
 
     def encode(self, cell: str) -> list[int] | None:
         column = self._column
