@@ -13,13 +13,18 @@ def part(path, facts, make):
         facts: plain values that the part depends on.
         make: returns the part, plain values by name; its seconds are added.
     """
-    if path.is_file():
-        stated = read_sealed(path)
-        if stated is not None and stated["facts"] == facts:
-            return stated["found"]
+    kept = kept_part(path, facts)
+    if kept is not None:
+        return kept
     began = time.monotonic()
     found = make()
     found["seconds"] = round(time.monotonic() - began, 1)
     write_sealed(path, {"facts": facts, "found": found})
     print(f"{path.name}: {found['seconds']:.0f} s", flush=True)
     return found
+
+
+def kept_part(path, facts):
+    """What a sealed file holds for these facts, or None."""
+    stated = read_sealed(path) if path.is_file() else None
+    return stated["found"] if stated is not None and stated["facts"] == facts else None

@@ -3,16 +3,20 @@
     python benchmarks/tables.py --data DIR --to DIR                        # 5 seeds of Abalone and Insurance
     python benchmarks/tables.py --data DIR --to DIR --seeds 1 --updates 528  # what a loaded machine allows
     python benchmarks/tables.py --data DIR --to DIR --package be_great=ENV/bin/python
+    python benchmarks/tables.py --data DIR --to DIR --report               # of what is there by now
 
 DIR holds ``abalone/abalone.csv``, ``insurance/insurance.csv`` and, for be_great, ``gpt2-bpe/``. Each seed
 draws the training rows (3,000 and 1,000) anew; all others are held out, and judge (``synthesis/judges/``).
-There are as many new rows as training rows. Every part is written as soon as it is there, and the same
-command goes on. Writes ``tables.json`` and the tables of ``tables.md``.
+There are as many new rows as training rows, kept as ``DIR/TABLE/seed-N/SYSTEM.csv``. Seconds are those of
+the processor, so that other work on the machine does not change them. Every part is written as soon as it is
+there, and the same command goes on. Writes ``tables.json`` and the tables of ``tables.md``.
 """
 
 import argparse
 import json
 import os
+import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -26,85 +30,50 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
 from benchmarks.marked_page import write_result  # noqa: E402
-from benchmarks.parts import part  # noqa: E402
+from benchmarks.parts import kept_part, part  # noqa: E402
 from benchmarks.table_rivals import RIVALS, rival_rows  # noqa: E402
+from benchmarks.table_split import TABLES, Split, slug  # noqa: E402
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
 from fairseq_plugin.files import sha256  # noqa: E402
-from fairseq_plugin.synthesis.judges.judgement import judge_rows  # noqa: E402
-from fairseq_plugin.synthesis.judges.rows import judged_rows  # noqa: E402
 from fairseq_plugin.synthesis.judges.verdict import WORTHLESS  # noqa: E402
-from fairseq_plugin.tables.infer import infer  # noqa: E402
-from fairseq_plugin.tables.profile import Profile  # noqa: E402
-from fairseq_plugin.tables.reading import TableFile  # noqa: E402
 from fairseq_plugin.tables.writing import write_table  # noqa: E402
 
 RESULT = Path(__file__).with_suffix("")
-ABALONE = ("Sex", "Length", "Diameter", "Height", "Whole", "Shucked", "Viscera", "Shell", "Rings")
-TABLES = {  # file, names of the columns, target, training rows
-    "abalone": ("abalone/abalone.csv", ABALONE, "Rings", 3000),
-    "insurance": ("insurance/insurance.csv", None, "charges", 1000),
-}
 OURS = {"ours": ()}  # flags of synthesize.py
-PACKAGE_EPOCHS = 30
 PACKAGES = ("be_great", "ctgan", "tvae", "realtabformer")
-
-
-class Split:
-    """Training and held-out rows of a table by a seed, written to a folder.
-
-    Attributes:
-        name, target: of the table.
-        folder: holds ``train.csv`` and ``held_out.csv``.
-        train, held_out: as the judges read them, by a schema of the whole table.
-    """
-
-    def __init__(self, data, to, name, seed):
-        file, names, self.target, num_train = TABLES[name]
-        self.name, self.seed, self.path = name, seed, data / file
-        table = TableFile.open(self.path, names=names)
-        rows, self.names = table.rows(), list(table.names)
-        order = np.random.default_rng([seed, len(rows)]).permutation(len(rows)).tolist()
-        self.folder = to / name / f"seed-{seed}"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        parts = {"train": order[:num_train], "held_out": order[num_train:]}
-        cells = {part: [rows[at] for at in places] for part, places in parts.items()}
-        for part_name, own in cells.items():
-            write_table(self.folder / f"{part_name}.csv", self.names, own, "csv")
-        profiles = [Profile() for _ in self.names]
-        for profile, column in zip(profiles, zip(*rows)):
-            profile.add(column)
-        self.schema, _ = infer(self.names, profiles, self.target, "first", {})
-        self.train, self.held_out = (self.judged(self.names, own) for own in cells.values())
-
-    def judged(self, names, rows):
-        return judged_rows(self.schema, list(names), rows)
-
-    def judge(self, names, rows):
-        judgement = judge_rows(self.train, self.held_out, self.judged(names, rows), self.target, self.seed)
-        return judgement.to_json()
+PACKAGE_EPOCHS = {"ctgan": 300, "tvae": 300}  # their defaults; language models get --package-seconds
 
 
 def by_rival(split, system, args):
-    began = time.monotonic()
+    """A plain generator of ``table_rivals.py``."""
+    began = time.process_time()
     rows = rival_rows(system, split.train, split.target, len(split.train), split.seed)
-    seconds = {"train": time.monotonic() - began, "sample": 0.0}
+    seconds = {"train": time.process_time() - began, "sample": 0.0}
     names = [column.column.name for column in split.train.columns]
-    return {"costs": seconds, "judged": split.judge(names, rows)}
+    write_table(split.rows_file(system), names, rows, "csv")
+    return seconds
 
 
 def by_us(split, system, args):
     """By the one command; its own judges are not asked."""
-    to = split.folder / system.replace(" ", "-").replace(",", "")
+    to = split.folder / slug(system)
     command = [sys.executable, ROOT / "scripts" / "synthesize.py", split.folder / "train.csv", "--to", to,
                "--target", split.target, "--rows", len(split.train), "--seed", split.seed, "--held-out", 0,
                *OURS[system]]  # fmt: skip
     command += ["--epochs", epochs_of(len(split.train), args.updates)] if args.updates else []
-    began = time.monotonic()
+    began = seconds_of_children()
     done = subprocess.run(list(map(str, command)), stdout=sys.stderr)
     if done.returncode not in (0, WORTHLESS):
         raise UserError(f"synthesize.py ended with status {done.returncode}: see above")
-    table = TableFile.open(to / "rows.csv", header="yes")
-    return {"costs": {"all": time.monotonic() - began}, "judged": split.judge(table.names, table.rows())}
+    seconds = {"all": seconds_of_children() - began}
+    shutil.copyfile(to / "rows.csv", split.rows_file(system))
+    return seconds
+
+
+def seconds_of_children():
+    """Of the processor, by all commands that ended: other work on the machine does not change them."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def epochs_of(num_rows, updates):
@@ -113,22 +82,38 @@ def epochs_of(num_rows, updates):
 
 
 def by_package(split, system, args):
-    new = split.folder / f"{system}.csv"
-    command = [args.package[system], ROOT / "benchmarks" / "table_package.py", system,
-               split.folder / "train.csv", new, len(split.train), PACKAGE_EPOCHS, split.seed,
-               args.data / "gpt2-bpe"]  # fmt: skip
+    """By another package, in its own environment."""
+    model = split.folder / f"{system}.model"
+    fit = ["fit", split.folder / "train.csv", model, *budget_of(system, args)]
+    fitted = in_package(args.package[system], system, fit, split.seed, args.data)
+    sample = ["sample", model, split.rows_file(system), "--rows", len(split.train),
+              "--seconds", args.package_sampling]  # fmt: skip
+    sampled = in_package(args.package[system], system, sample, split.seed, args.data)
+    return {"train": fitted["seconds"], "sample": sampled["seconds"], "epochs": fitted["epochs"]}
+
+
+def budget_of(system, args):
+    """How long a package learns, as flags of ``table_package.py``."""
+    if system in PACKAGE_EPOCHS:
+        return ["--epochs", PACKAGE_EPOCHS[system]]
+    return ["--seconds", args.package_seconds]
+
+
+def in_package(python, system, words, seed, data):
+    """What ``table_package.py`` says at its end."""
+    command = [python, ROOT / "benchmarks" / "table_package.py", system, *words, "--seed", seed,
+               "--bpe", data / "gpt2-bpe"]  # fmt: skip
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise UserError(f"{system} ended with status {done.returncode}: see above")
-    table = TableFile.open(new, header="yes")
-    costs = json.loads(done.stdout.strip().split("\n")[-1])
-    return {"costs": costs, "judged": split.judge(table.names, table.rows())}
+    return json.loads(done.stdout.strip().split("\n")[-1])
 
 
 def measure(args):
-    """``{table: {system: [a part per seed]}}``."""
+    """``{table: {system: [a part per seed]}}``, of the systems that have one."""
+    packages = PACKAGES if args.report else args.package
     systems = {**dict.fromkeys(RIVALS, by_rival), **dict.fromkeys(OURS, by_us),
-               **dict.fromkeys(args.package, by_package)}  # fmt: skip
+               **dict.fromkeys(packages, by_package)}  # fmt: skip
     if args.systems:
         wanted = args.systems.split(",")
         if unknown := set(wanted) - set(systems):
@@ -139,38 +124,48 @@ def measure(args):
         for seed in range(1, args.seeds + 1):
             split = Split(args.data, args.to, name, seed)
             for system, make in systems.items():
-                facts = {"table": sha256(split.path), "seed": seed, "system": system}
-                if make is by_us:
-                    facts["updates"] = args.updates
-                kept = split.folder / f"{system.replace(' ', '-')}.json"
-                one = part(
-                    kept, facts, lambda make=make, split=split, system=system: make(split, system, args)
-                )
-                found.setdefault(name, {}).setdefault(system, []).append(one)
+                one = one_part(split, system, make, args)
+                if one is not None:
+                    found.setdefault(name, {}).setdefault(system, []).append(one)
     return found
+
+
+def one_part(split, system, make, args):
+    """A system's rows of a seed, judged; with ``--report`` only what is there, or None."""
+    facts = {"table": sha256(split.path), "seed": split.seed, "system": system}
+    if make is by_us:
+        facts["updates"] = args.updates
+    if make is by_package:
+        facts["budget"] = list(map(str, budget_of(system, args)))
+    kept = split.folder / f"{system.replace(' ', '-')}.json"
+    if args.report:
+        return kept_part(kept, facts)
+    return part(kept, facts, lambda: {"costs": make(split, system, args), **split.judge_file(system)})
 
 
 def lines_of(found):
     """Markdown."""
     lines = []
     for name, systems in found.items():
-        seeds = len(next(iter(systems.values())))
-        lines += [f"### {name.capitalize()}, {TABLES[name][3]:,} training rows, {seeds} seed(s)", "", *HEAD]
-        first = next(iter(systems.values()))
+        lines += [f"### {name.capitalize()}, {TABLES[name][3]:,} training rows", "", *HEAD]
+        first = max(systems.values(), key=len)
         real = [mean(first, *path) for path in REAL]
-        lines.append("| real, held out | " + " | ".join(["", *real]) + " |")
+        lines.append("| real, held out | " + " | ".join([str(len(first)), "", "", *real]) + " |")
         for system, parts in systems.items():
-            cost = np.mean([sum(one["costs"].values()) for one in parts])
-            figures = [f"{cost:.1f}" if cost < 10 else f"{cost:.0f}", *(mean(parts, *path) for path in NEW)]
+            cost = np.mean([sum(one["costs"].get(what, 0) for what in COSTS) for one in parts])
+            valid = sum(one["valid"] for one in parts) / (len(parts) * TABLES[name][3])
+            figures = [str(len(parts)), f"{cost:.1f}" if cost < 10 else f"{cost:.0f}", f"{valid:.1%}"]
+            figures += [mean(parts, *path) for path in NEW]
             lines.append(f"| {system} | {' | '.join(figures)} |")
         lines.append("")
     return lines
 
 
+COSTS = ("train", "sample", "all")  # seconds
 HEAD = [
-    "| rows by | s | KS, TV | pairs | AUC held out: forest | boosted | AUC train: forest | learnt: forest | "
-    "boosted | closest | copies |",
-    "| --- " + "| ---: " * 10 + "|",
+    "| rows by | seeds | s | valid | KS, TV | pairs | AUC held out: forest | boosted | AUC train: forest | "
+    "learnt: forest | boosted | closest | copies |",
+    "| --- " + "| ---: " * 12 + "|",
 ]
 NEW = (
     ("mean_marginal", "synthetic"),
@@ -202,10 +197,14 @@ def mean(parts, *path):
         return ""
     values = []
     for one in parts:
+        if one["judged"] is None:
+            continue
         value = one["judged"]
         for key in path:
             value = value[key]
         values.append(value)
+    if not values:
+        return "too few rows"
     return f"{np.mean(values):.3f}" + (f" ± {np.std(values):.3f}" if len(values) > 1 else "")
 
 
@@ -224,6 +223,12 @@ def main():
     parser.add_argument("--updates", type=int, help="about, of ours (default: by the size of the table)")
     parser.add_argument("--package", action="append", default=[], metavar="NAME=PYTHON",
                         help=f"also one of {', '.join(PACKAGES)}, by the Python that has it")  # fmt: skip
+    add = parser.add_argument
+    add("--package-seconds", type=int, default=300, metavar="S",
+        help="training of be_great and realtabformer (default: 300)")  # fmt: skip
+    add("--package-sampling", type=int, default=600, metavar="S",
+        help="sampling of a package, at most; fewer rows are judged then (default: 600)")  # fmt: skip
+    add("--report", action="store_true", help="make nothing new: put together what is in --to")
     args = parser.parse_args()
     args.package = dict(pair.split("=", 1) for pair in args.package)
     found = measure(args)
