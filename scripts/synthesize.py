@@ -32,7 +32,7 @@ from fairseq_plugin.synthesis.held_out import hold_out
 from fairseq_plugin.synthesis.judges.judgement import TooFewRows
 from fairseq_plugin.synthesis.judges.verdict import as_text
 from fairseq_plugin.synthesis.report.write import REPORT, ReportInputs, write_report
-from fairseq_plugin.synthesis.request import HELD_OUT, SynthesisRequest
+from fairseq_plugin.synthesis.request import CHOOSE_FROM, HELD_OUT, MANY_ROWS, SynthesisRequest
 from fairseq_plugin.synthesis.row_job import RowJob
 from fairseq_plugin.synthesis.selection import choose_drawn
 from fairseq_plugin.synthesis.stages import SynthesisStages
@@ -71,9 +71,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--gamma", type=float, default=1.0, help="of ScaleGrad; 1 is maximum likelihood (default: 1)")
     add("--most-tries", type=float, default=MOST_TRIES, metavar="N",
         help=f"rows drawn per row asked for, at most (default: {MOST_TRIES:g})")  # fmt: skip
-    add("--choose-from", type=int, default=1, metavar="N",
-        help="draw N times as many rows, and keep those that a random forest finds most like training rows "
-        "(default: 1, rows as they are drawn)")  # fmt: skip
+    add("--choose-from", type=int, metavar="N",
+        help="draw N times as many rows, and keep those that a random forest finds most like training rows; "
+        f"1: rows as they are drawn (default: {CHOOSE_FROM}; 1 with --where and for more than {MANY_ROWS:,} "
+        "rows)")  # fmt: skip
     add("--workers", type=int, default=1, metavar="N", help="processes that draw rows (default: 1)")
     add("--overwrite", action="store_true", help="where an earlier run in --to had other data, start again")
     return parser
@@ -100,12 +101,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             runner.run(stage)
         model = TableModel.load(ROOT / stages.checkpoint, ROOT / stages.data)
         where = None if request.where is None else model.condition(request.where)
-        drawn = draw(request, stages, model, where)
+        times = request.times(stages.num_learnt)
+        drawn = draw(request, stages, model, where, times)
         accepted, num_drawn = drawn.accepted, drawn.num_drawn
-        if request.choose_from > 1:
+        if times > 1:
             runner.say(f"\n== Choose {request.rows:,} of {len(drawn.rows):,} rows, by a random forest")
-            schema, learnt = model.code.schema, source.learnt.rows()
-            drawn = choose_drawn(drawn, schema, learnt, where, request.rows, request.seed)
+            drawn = choose_drawn(drawn, model.code, ROOT / stages.data, where, request.rows, request.seed)
         path = request.to / f"rows{request.table.suffix if request.table.suffix == '.tsv' else '.csv'}"
         write_table(path, drawn.names, drawn.rows, path.suffix[1:])
         if source.held_out is not None:
@@ -125,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def draw(
-    request: SynthesisRequest, stages: SynthesisStages, model: TableModel, where: Condition | None
+    request: SynthesisRequest, stages: SynthesisStages, model: TableModel, where: Condition | None, times: int
 ) -> DrawnRows:
     """The new rows, unit by unit; those of an earlier run are taken as they are."""
     data, checkpoint, prompt = ROOT / stages.data, ROOT / stages.checkpoint, model.prompt_for(where)
@@ -134,8 +135,7 @@ def draw(
     executor = Processes(request.workers) if request.workers > 1 else ThisProcess(model=model)
     bar = UnitBar("rows")
     try:
-        wanted = request.rows * request.choose_from
-        return job.rows(wanted, where, model, executor, request.most_tries, bar)
+        return job.rows(request.rows * times, where, model, executor, request.most_tries, bar)
     finally:
         bar.close()
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS
 from fairseq_plugin.tables.code.rows import FIXED
 from fairseq_plugin.tables.model import MOST_TRIES
 from fairseq_plugin.tables.request import RARE
 
 HELD_OUT = 0.2
+CHOOSE_FROM = 5
+MANY_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class SynthesisRequest:
         gamma: of ScaleGrad, in (0, 1]; 1 is maximum likelihood.
         most_tries: rows drawn per row asked for, at most.
         choose_from: so many times more rows are drawn, and those chosen that look most like training rows
-            (:mod:`.selection`), >= 1; 1: the rows as they are drawn.
+            (:mod:`.selection`), >= 1; 1: the rows as they are drawn; None: see :meth:`times`.
         workers: processes that draw rows, >= 1.
         overwrite: where an earlier run in ``to`` was of other data, start again.
     """
@@ -57,9 +60,18 @@ class SynthesisRequest:
     epochs: int | None = None
     gamma: float = 1.0
     most_tries: float = MOST_TRIES
-    choose_from: int = 1
+    choose_from: int | None = None
     workers: int = 1
     overwrite: bool = False
+
+    def times(self, num_learnt: int) -> int:
+        """How many times more rows are drawn than asked for: ``choose_from``; by default :data:`CHOOSE_FROM`,
+        but 1 where a condition makes rows rare, many are asked for, or too few were learnt to compare with.
+        """
+        if self.choose_from is not None:
+            return self.choose_from
+        as_drawn = self.where is not None or self.rows > MANY_ROWS or num_learnt < FEWEST_ROWS
+        return 1 if as_drawn else CHOOSE_FROM
 
     def check(self) -> None:
         """Refuse what cannot be meant, before anything is written.
@@ -75,7 +87,7 @@ class SynthesisRequest:
             raise UserError(
                 f"--held-out {self.held_out:g} must be in [0, 1), such as {HELD_OUT}; 0: no judges"
             )
-        if self.choose_from < 1:
+        if self.choose_from is not None and self.choose_from < 1:
             raise UserError(f"--choose-from {self.choose_from} must be at least 1; 1: rows as they are drawn")
         if self.workers < 1:
             raise UserError(f"--workers {self.workers} must be at least 1")

@@ -7,8 +7,9 @@ sampling: Azadi et al. 2019, arXiv 1810.06758; without replacement as by Efraimi
 chosen, never changed.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,32 +17,35 @@ from numpy.typing import NDArray
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS
 from fairseq_plugin.synthesis.judges.rows import JudgedRows, judged_rows, without_missing
+from fairseq_plugin.tables.code.rows import RowCode
 from fairseq_plugin.tables.conditions import Condition
-from fairseq_plugin.tables.model import DrawnRows, Row
-from fairseq_plugin.tables.schema import Schema
+from fairseq_plugin.tables.learnt import learnt_rows
+from fairseq_plugin.tables.model import DrawnRows
 
-_TREES, _LEAST_ROWS_OF_A_LEAF = 200, 5
+_TREES, _LEAST_ROWS_OF_A_LEAF = 200, 2
 _PARTS = 5
 _MOST_LEARNT = 20_000  # rows of each kind that a forest sees
 _MOST_SURE = 50.0  # no row weighs so many times more or less than what an undecided forest gives it
 
 
 def choose_drawn(
-    drawn: DrawnRows, schema: Schema, learnt: Iterable[Row], where: Condition | None, n: int, seed: int
+    drawn: DrawnRows, code: RowCode, data: Path, where: Condition | None, n: int, seed: int
 ) -> DrawnRows:
     """``n`` of the drawn rows, in order; :func:`choose_rows` says which.
 
     Args:
         drawn: rows of the model, at least ``n``.
-        schema: of the table.
-        learnt: the training rows, cells of all columns.
-        where: the condition that all drawn rows fulfil: they are compared with training rows that do.
+        code: of the table.
+        data: the prepared folder; its rows are the real ones.
+        where: the condition that all drawn rows fulfil: they are compared with real rows that do.
         n, seed: see :func:`choose_rows`.
 
     Raises:
-        UserError: too few training rows to learn from.
+        UserError: too few real rows to learn from.
     """
-    real = [row for row in learnt if where is None or where.holds(row)]
+    schema = code.schema
+    learnt = ([cell or "" for cell in row] for row in learnt_rows(code, data, ("train", "valid"), seed))
+    real = list(islice((row for row in learnt if where is None or where.holds(row)), _MOST_LEARNT))
     sets = judged_rows(schema, schema.names, real), judged_rows(schema, drawn.names, drawn.rows)
     places = choose_rows(*sets, n, seed)
     rows, numbers = ([of[place] for place in places] for of in (drawn.rows, drawn.numbers))
@@ -65,8 +69,8 @@ def choose_rows(real: JudgedRows, drawn: JudgedRows, n: int, seed: int, trees: i
         return list(range(len(drawn)))
     if len(real) < FEWEST_ROWS:
         raise UserError(
-            f"--choose-from: {len(real)} training rows to compare with (those that fulfil --where, if given) "
-            f"are too few; at least {FEWEST_ROWS} are needed. Leave it out"
+            f"choose-from: {len(real)} training rows to compare with (those that fulfil the condition, if "
+            f"there is one) are too few; at least {FEWEST_ROWS} are needed. Give 1: rows as they are drawn"
         )
     weight_N = log_ratio(real.some(_MOST_LEARNT, seed), drawn, seed, trees)
     noise_N = np.random.default_rng(seed).gumbel(size=len(drawn))

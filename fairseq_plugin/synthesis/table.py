@@ -29,6 +29,7 @@ from fairseq_plugin.synthesis.frames import (
 from fairseq_plugin.synthesis.held_out import hold_out
 from fairseq_plugin.synthesis.judges.verdict import RowsVerdict
 from fairseq_plugin.synthesis.report.write import ReportInputs, write_report
+from fairseq_plugin.synthesis.selection import choose_drawn
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED
 from fairseq_plugin.tables.conditions import Condition
@@ -148,6 +149,7 @@ class Table:
         weights: Sequence[float] | None = None,
         random_state: int | None = None,
         most_tries: float = MOST_TRIES,
+        choose_from: int = 1,
     ) -> "DataFrame":
         """Exactly ``n`` new rows; see :meth:`TableModel.sample`.
 
@@ -160,9 +162,11 @@ class Table:
             weights: of the rows of ``seed_data``: instead, each new row takes one of them by these weights.
             random_state: another seed than the table's own.
             most_tries: rows drawn per row asked for, at most, where a condition must be met.
+            choose_from: draw so many times more rows, and keep those that look most like learnt ones
+                (:mod:`.selection`), >= 1.
 
         Returns:
-            The rows; ``attrs["accepted"]`` is the share of the drawn rows that were taken.
+            The rows; ``attrs["accepted"]`` is the share of the drawn rows that fulfil the condition.
 
         Raises:
             UserError: ``seed_data`` of other columns, or values that a column does not hold; too few rows
@@ -174,14 +178,20 @@ class Table:
         elif where is not None:
             condition = function_condition(where, self.schema)
         seed = self.random_state if random_state is None else random_state
+        if choose_from < 1 or (choose_from > 1 and seed_data is not None):
+            raise UserError(f"choose_from = {choose_from}: at least 1, and 1 with seed_data")
         if seed_data is not None:
             drawn = self._sample_from(seed_data, n, weights, seed, condition, most_tries)
+            accepted = drawn.accepted
         elif n is None or weights is not None:
             raise UserError("sample: give n, how many rows; weights are those of the rows of seed_data")
         else:
-            drawn = self.model.sample(n, seed, condition, most_tries=most_tries)
+            drawn = self.model.sample(n * choose_from, seed, condition, most_tries=most_tries)
+            accepted = drawn.accepted
+            if choose_from > 1:
+                drawn = choose_drawn(drawn, self.model.code, self._paths[1], condition, n, seed)
         found = frame_of(drawn.names, drawn.rows, self._layout)
-        found.attrs["accepted"] = drawn.accepted
+        found.attrs["accepted"] = accepted
         return found
 
     def _sample_from(

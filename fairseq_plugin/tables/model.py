@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.core.place_embedding import folded
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.checkpoint_weights import NETWORK_PREFIX
 from fairseq_plugin.pretrained.network import load_network
@@ -288,5 +289,7 @@ class TableModel:
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take other weights of the same network, by the names of a checkpoint."""
-        named = {name.removeprefix(NETWORK_PREFIX): one for name, one in weights.items()}
+        named = {
+            name.removeprefix(NETWORK_PREFIX): one for name, one in folded(weights, NETWORK_PREFIX).items()
+        }
         self.gpt2.load_state_dict({name: named[name] for name in self.gpt2.state_dict()})

@@ -3,12 +3,10 @@
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.tables.code.rows import RowCode
 from fairseq_plugin.tables.conditions import Condition, parse_condition
-from fairseq_plugin.tables.manifest import TableManifest, split_files
+from fairseq_plugin.tables.learnt import learnt_rows
 
 
 def observed_cells(code: RowCode, data: Path, places: tuple[int, ...]) -> frozenset[tuple[str, ...]]:
@@ -22,12 +20,8 @@ def observed_cells(code: RowCode, data: Path, places: tuple[int, ...]) -> frozen
     Raises:
         UserError: the folder is damaged.
     """
-    index, tokens = split_files(data, "train", TableManifest.load(data)).read()
-    found: set[tuple[str, ...]] = set()
-    for end, size in zip(np.cumsum(index.sizes).tolist(), index.sizes.tolist(), strict=True):
-        cells = code.decode(tokens[end - size : end].tolist())
-        found.add(tuple(cells[place] or "" for place in places))
-    return frozenset(found)
+    rows = learnt_rows(code, data)
+    return frozenset(tuple(cells[place] or "" for place in places) for cells in rows)
 
 
 def condition_on(text: str, code: RowCode, data: Path | None) -> Condition:

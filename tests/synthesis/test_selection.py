@@ -56,5 +56,5 @@ def test_the_same_seed_chooses_the_same_rows_and_all_where_no_more_are_there(set
 
 def test_too_few_training_rows_are_refused_by_flag(sets):
     real, _, drawn = sets
-    with pytest.raises(UserError, match="--choose-from: 5 training rows"):
+    with pytest.raises(UserError, match="choose-from: 5 training rows"):
         choose_rows(real.some(5, 1), drawn, 50, seed=1)

@@ -102,6 +102,15 @@ def test_with_a_fixed_order_any_cells_can_be_given(table):
     assert set(zip(met["member"], met["grade"])) == {("no", "b")}
 
 
+def test_rows_can_be_chosen_from_more(table):
+    drawn, chosen = table.sample(120), table.sample(40, choose_from=3)
+    every = set(map(tuple, drawn.astype(str).to_numpy()))
+    assert len(chosen) == 40 and set(map(tuple, chosen.astype(str).to_numpy())) <= every
+    pd.testing.assert_frame_equal(chosen, table.sample(40, choose_from=3))
+    with pytest.raises(UserError, match="choose_from = 0"):
+        table.sample(40, choose_from=0)
+
+
 def test_probabilities_and_predictions(table):
     frame = made_frame(10)
     assert (table.log_prob(frame) < 0).all()
