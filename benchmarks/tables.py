@@ -39,7 +39,7 @@ from fairseq_plugin.synthesis.judges.verdict import WORTHLESS  # noqa: E402
 from fairseq_plugin.tables.writing import write_table  # noqa: E402
 
 RESULT = Path(__file__).with_suffix("")
-OURS = {"ours": ()}  # flags of synthesize.py
+OURS = {"ours": (), "ours as drawn": ("--choose-from", 1)}  # flags of synthesize.py, one network
 PACKAGES = ("be_great", "ctgan", "tvae", "realtabformer")
 PACKAGE_EPOCHS = {"ctgan": 300, "tvae": 300}  # their defaults; language models get --package-seconds
 
@@ -56,7 +56,7 @@ def by_rival(split, system, args):
 
 def by_us(split, system, args):
     """By the one command; its own judges are not asked."""
-    to = split.folder / slug(system)
+    to = split.folder / "ours"
     command = [sys.executable, ROOT / "scripts" / "synthesize.py", split.folder / "train.csv", "--to", to,
                "--target", split.target, "--rows", len(split.train), "--seed", split.seed, "--held-out", 0,
                *OURS[system]]  # fmt: skip
