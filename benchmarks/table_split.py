@@ -52,7 +52,11 @@ class Split:
 
     def rows_of(self, system):
         """A system's new rows, as the judges read them."""
-        table = TableFile.open(self.rows_file(system), header="yes")
+        return self.read(self.rows_file(system))
+
+    def read(self, path):
+        """Rows of a CSV file with a header, as the judges read them."""
+        table = TableFile.open(path, header="yes")
         return self.judged(table.names, table.rows())
 
     def judge_file(self, system):
@@ -70,7 +74,13 @@ def slug(system):
     return system.replace(" ", "-").replace(",", "")
 
 
-def num_valid(rows):
-    """Rows whose numbers are numbers and whose categories are known ones; neither table has missing cells."""
+def is_valid(rows):
+    """Whether a row's numbers are numbers and its categories known ones; neither table has missing cells.
+    Shape (N)."""
     unknown_C = np.array([column.num_values - 1 if column.is_category else np.inf for column in rows.columns])
-    return int((np.isfinite(rows.values_NC) & (rows.values_NC != unknown_C)).all(1).sum())
+    return (np.isfinite(rows.values_NC) & (rows.values_NC != unknown_C)).all(1)
+
+
+def num_valid(rows):
+    """Rows that are valid."""
+    return int(is_valid(rows).sum())
