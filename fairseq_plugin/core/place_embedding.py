@@ -91,6 +91,16 @@ def fold(table: nn.Embedding) -> None:
     parametrize.remove_parametrizations(table, "weight", leave_parametrized=True)
 
 
+@torch.no_grad()
+def set_rows(table: nn.Embedding, rows_VD: torch.Tensor) -> None:
+    """Let a table begin with given rows; where it reads places, these add nothing yet."""
+    if not reads_places(table):
+        table.weight.copy_(rows_VD)
+        return
+    for name, weight in table.named_parameters():
+        weight.copy_(rows_VD) if name.endswith(".original") else weight.zero_()
+
+
 def folded(weights: Mapping[str, torch.Tensor], prefix: str = "") -> dict[str, torch.Tensor]:
     """The weights of a network whose table is plain, from those of one whose table may read places.
 

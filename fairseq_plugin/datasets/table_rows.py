@@ -41,7 +41,8 @@ class TableRows(WholeBatches):
         pad: index of ``<pad>``.
         eos: index of ``</s>``.
         shuffle: in random order, by the (seed, epoch) that fairseq has set.
-        column_of_symbol: where columns are put in another order in every epoch, the column of each symbol.
+        column_of_marker: where columns are put in another order in every epoch, the column that begins with a
+            symbol; -1 for symbols with which none begins.
         num_columns: of the code.
         seed: of the columns' orders.
     """
@@ -53,13 +54,13 @@ class TableRows(WholeBatches):
         pad: int,
         eos: int,
         shuffle: bool = False,
-        column_of_symbol: NDArray[np.int64] | None = None,
+        column_of_marker: NDArray[np.int64] | None = None,
         num_columns: int = 0,
         seed: int = 1,
     ) -> None:
         super().__init__()
         self.rows, self.ranges_of, self.pad, self.eos = rows, ranges_of, pad, eos
-        self.shuffle, self.column_of_symbol, self.num_columns = shuffle, column_of_symbol, num_columns
+        self.shuffle, self.column_of_marker, self.num_columns = shuffle, column_of_marker, num_columns
         self.sizes = np.asarray(rows.sizes, dtype=np.int64)
         self.seed, self.epoch = seed, 1
 
@@ -72,11 +73,14 @@ class TableRows(WholeBatches):
 
     def __getitem__(self, index: int) -> Example:
         tokens = self.rows[index].long()
-        if self.column_of_symbol is None:
+        if self.column_of_marker is None:
             return {"id": index, "tokens": tokens, "order": None}
         random = np.random.default_rng([self.seed, self.epoch, index])
         order = random.permutation(self.num_columns)
-        column_T = self.column_of_symbol[tokens[:-1].numpy()]
+        marked_T = self.column_of_marker[tokens[:-1].numpy()]
+        # The column of the last marker so far.
+        begin_T = np.maximum.accumulate(np.where(marked_T >= 0, np.arange(len(marked_T)), 0))
+        column_T = marked_T[begin_T]
         turn_T = np.argsort(order)[column_T]
         sorted_T = np.argsort(turn_T, kind="stable")
         tokens = torch.cat([tokens[:-1][torch.as_tensor(sorted_T)], tokens[-1:]])

@@ -75,15 +75,7 @@ class GPT2LanguageModel(FairseqLanguageModel):
         read_places_of(cfg, task, gpt2)
         model = cls(GPT2Decoder(task.source_dictionary, gpt2, end_id(task), codec_of(task), dropped))
         if cfg.pretrained_model:
-            symbols, eos = task.source_dictionary.symbols, task.source_dictionary.eos()
-            report = load_weights(
-                cfg.pretrained_model,
-                model.decoder.gpt2,
-                symbols,
-                eos,
-                end_id=end_id(task),
-                complete=hasattr(task, "codec_end_id"),  # tasks that know their tokenizer list all of it
-            )
+            report = _load_pretrained(cfg.pretrained_model, gpt2, task)
             logger.info("--pretrained-model %s: %s", cfg.pretrained_model, report)
         write_back(cfg, sizes)
         if cfg.compile:
@@ -214,6 +206,15 @@ class GPT2LanguageModel(FairseqLanguageModel):
             state_dict = adapt_state(state_dict, self.state_dict())
             check_state(state_dict, self.state_dict())
         return super().load_state_dict(state_dict, strict, model_cfg=model_cfg, args=args)
+
+
+def _load_pretrained(folder: str, gpt2: GPT2, task: Any) -> str:
+    """Fill the network from a folder; a task whose symbols are not a tokenizer's ids knows how."""
+    if hasattr(task, "load_pretrained"):
+        return task.load_pretrained(folder, gpt2)
+    symbols, eos = task.source_dictionary.symbols, task.source_dictionary.eos()
+    complete = hasattr(task, "codec_end_id")  # tasks that know their tokenizer list all of it
+    return load_weights(folder, gpt2, symbols, eos, end_id=end_id(task), complete=complete)
 
 
 for _arch in ARCHITECTURES:

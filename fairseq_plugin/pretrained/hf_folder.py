@@ -5,7 +5,7 @@ Legend: V ids of the folder's table, S symbols of the dictionary, P rows of our 
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from fairseq_plugin.checksums import read_checksums
 from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.core.place_embedding import set_rows
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.hf_config import CONFIG_NAME, HFConfig, read_config
 from fairseq_plugin.pretrained.tensor_files import TensorFiles, find_files, open_folder
@@ -158,20 +159,36 @@ def load_weights(
             f"{len(table_map.without_symbol):,} of them without a symbol in the data's complete dictionary: "
             "it belongs to another tokenizer; prepare the data with the model's own"
         )
-    targets = dict(gpt2.named_parameters())
-    for name, target in targets.items():
-        value = tensors[name].to(target.dtype)
-        if name == "wte.weight":
-            value = _reorder(value, table_map.ids, target.shape[0])
-        target.copy_(value.t() if is_transposed(name) else value)
+    fill(gpt2, tensors, lambda wte_VD: _reorder(wte_VD, table_map.ids))
     return f"{table_map.summary()}; read {tensors.provenance()}"
 
 
-def _reorder(wte_VD: torch.Tensor, ids_S: torch.Tensor, num_padded: int) -> torch.Tensor:
-    wte_PD = wte_VD.new_zeros(num_padded, wte_VD.shape[1])
+@torch.no_grad()
+def fill(
+    gpt2: GPT2, tensors: Mapping[str, torch.Tensor], table_of: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    """Give a network a folder's weights.
+
+    Args:
+        gpt2: of the folder's sizes.
+        tensors: of the folder, by names without prefix.
+        table_of: from the folder's embedding table ``(V, D)`` to that of the dictionary ``(S, D)``; the
+            padding after it becomes zero.
+    """
+    for name, target in gpt2.named_parameters():
+        if not name.startswith("wte."):
+            value = tensors[name].to(target.dtype)
+            target.copy_(value.t() if is_transposed(name) else value)
+    table_SD = table_of(tensors["wte.weight"].to(gpt2.wpe.weight.dtype))
+    num_padding = gpt2.config.padded_vocab_size - len(table_SD)
+    set_rows(gpt2.wte, torch.nn.functional.pad(table_SD, (0, 0, 0, num_padding)))
+
+
+def _reorder(wte_VD: torch.Tensor, ids_S: torch.Tensor) -> torch.Tensor:
+    wte_SD = wte_VD.new_zeros(len(ids_S), wte_VD.shape[1])
     known_S = ids_S >= 0
-    wte_PD[: len(ids_S)][known_S] = wte_VD[ids_S[known_S]]
-    return wte_PD
+    wte_SD[known_S] = wte_VD[ids_S[known_S]]
+    return wte_SD
 
 
 class CheckedTensors(Mapping[str, torch.Tensor]):

@@ -10,6 +10,7 @@ from fairseq_plugin.storage.manifest import Kind, load_manifest, save_manifest
 from fairseq_plugin.storage.splits import SplitFiles, read_verified
 from fairseq_plugin.tables.code.rows import NAME as CODE
 from fairseq_plugin.tables.code.rows import RowCode
+from fairseq_plugin.text.codec import load_codec
 
 KIND = Kind(format="table", what="table", holds="a table", script="scripts/prepare_table.py")
 
@@ -43,6 +44,8 @@ class TableManifest:
         longest: tokens of the longest possible row, its end included.
         order: ``fixed`` or ``random``.
         rare: values of fewer rows are not emitted whole.
+        tokenizer: fingerprint of the one whose tokens texts are written in (:meth:`Codec.digest`), in
+            hexadecimal; None: texts are bytes.
         held_out: share of the table held out for valid, or None when a file was given.
         seed: of the held-out rows.
         splits: by name.
@@ -61,6 +64,7 @@ class TableManifest:
     source_files: dict[str, SourceTable]
     rejected: dict[str, dict[str, list[int]]]
     files: Mapping[str, str] = field(default_factory=dict)
+    tokenizer: str | None = None
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``manifest.json`` into a folder."""
@@ -88,6 +92,7 @@ class TableManifest:
             source_files={name: SourceTable(**file) for name, file in stated["source_files"].items()},
             rejected=dict(stated["rejected"]),
             files=dict(stated["files"]),
+            tokenizer=stated.get("tokenizer"),  # folders of earlier versions have none
         )
 
 
@@ -98,7 +103,8 @@ def load_code(folder: str | os.PathLike[str], manifest: TableManifest) -> RowCod
         UserError: missing or damaged.
     """
     content = read_verified(Path(folder), CODE, manifest.files, KIND.what)
-    return RowCode.parse(content, Path(folder) / CODE)
+    codec = None if manifest.tokenizer is None else load_codec(folder)
+    return RowCode.parse(content, Path(folder) / CODE, codec)
 
 
 def split_files(folder: str | os.PathLike[str], split: str, manifest: TableManifest) -> SplitFiles:

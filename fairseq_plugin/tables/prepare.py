@@ -24,6 +24,7 @@ from fairseq_plugin.storage.items import ItemWriter
 from fairseq_plugin.storage.manifest import NAME
 from fairseq_plugin.tables.code.fit import fit_column
 from fairseq_plugin.tables.code.rows import RowCode
+from fairseq_plugin.tables.gpt2_vocabulary import Vocabulary, with_token_bounds
 from fairseq_plugin.tables.infer import infer
 from fairseq_plugin.tables.manifest import SourceTable, SplitCounts, TableManifest
 from fairseq_plugin.tables.profile import Profile, check_memory
@@ -58,13 +59,16 @@ def prepare_table(request: TableRequest) -> PreparedTable:
     """
     request.check()
     place = check_place(request.to, NAME)
+    vocabulary = None if request.pretrained is None else Vocabulary.of(request.pretrained)
     table = TableFile.open(request.table, request.format, request.header, request.columns)
     profiles = _profile(table)
     schema, reasons = _schema(request, table, profiles)
     if not schema.order:
         types = ", ".join(f"{column.name!r} is {column.type}" for column in schema.columns[:5])
         raise UserError(f"{table.path}: no column is left to learn: {types}; give --type NAME=TYPE")
-    code = _code(schema, profiles, request)
+    if vocabulary is not None:
+        schema = with_token_bounds(schema, table, vocabulary)
+    code = _code(schema, profiles, request, vocabulary)
     manifests: list[TableManifest] = []
     unchanged = publish_prepared(
         place,
@@ -99,13 +103,19 @@ def _schema(request: TableRequest, table: TableFile, profiles: Sequence[Profile]
     return schema, []
 
 
-def _code(schema: Schema, profiles: Sequence[Profile], request: TableRequest) -> RowCode:
+def _code(
+    schema: Schema, profiles: Sequence[Profile], request: TableRequest, vocabulary: Vocabulary | None
+) -> RowCode:
     fitted = {
         column.name: fit_column(column, profile.counts, request.rare, profile.numbers)
         for column, profile in zip(schema.columns, profiles)
         if column.is_modelled
     }
-    return RowCode(schema, fitted, request.order)
+    if vocabulary is None:
+        return RowCode(schema, fitted, request.order)
+    code = RowCode(schema, fitted, request.order, vocabulary.codec)
+    vocabulary.check_fits(code)
+    return code
 
 
 def _fill(
@@ -136,11 +146,14 @@ def _fill(
         json.dump(code.schema.to_json(), stream, indent=1, ensure_ascii=False)
         stream.write("\n")
     code.save(building)
+    if code.codec is not None:
+        code.codec.save(building)
     manifest = TableManifest(
         vocabulary=code.num_symbols,
         longest=code.longest,
         order=request.order,
         rare=request.rare,
+        tokenizer=None if code.codec is None else code.codec.digest().hex(),
         held_out=request.held_out if request.valid is None else None,
         seed=request.seed,
         splits=splits,

@@ -23,6 +23,8 @@ class TableRequest:
         types: ``{column: type}`` that overrule the guess.
         target, target_place: see :class:`Schema`.
         order: ``fixed`` or ``random``.
+        pretrained: folder of a GPT-2 whose vocabulary texts are written in, to start from its weights; None:
+            texts are bytes.
         rare: values of fewer rows are not emitted whole, >= 1.
         seed: of the held-out rows.
         overwrite: replace other prepared data.
@@ -41,6 +43,7 @@ class TableRequest:
     target_place: str = "first"
     order: str = FIXED
     rare: int = RARE
+    pretrained: str | None = None
     held_out: float = 0.1
     seed: int = 1
     overwrite: bool = False

@@ -27,7 +27,7 @@ CATEGORIES = (CATEGORY, BOOLEAN)
 MODELLED = (*NUMBERS, *CATEGORIES, TEXT)
 TYPES = (*MODELLED, CONSTANT, KEY, DROP)
 PLACES = ("first", "last", "file")
-MOST_BYTES = 1 << 16  # of a text: each of them is a position of the network
+MOST_BYTES = 1 << 16  # of a text: each of them, or each token, is a position of the network
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Column:
         form: of dates; one of ``dates.FORMS``.
         low, high, step: of numbers and dates, in units; values are ``low + i * step``.
         values: of categories, sorted; every cell is one of them.
-        max_bytes: of texts, in UTF-8.
+        max_bytes: of texts that are written in bytes, in UTF-8.
+        max_tokens: of texts that are written in GPT-2's tokens; one of both is 0.
         value: of constants; of keys that are whole numbers the largest.
     """
 
@@ -61,6 +62,7 @@ class Column:
     step: int = 1
     values: tuple[str, ...] = ()
     max_bytes: int = 0
+    max_tokens: int = 0
     value: str = ""
 
     @property
@@ -107,7 +109,7 @@ class Column:
         elif self.type in CATEGORIES:
             stated["values"] = list(self.values)
         elif self.type == TEXT:
-            stated["max_bytes"] = self.max_bytes
+            stated |= {"max_tokens": self.max_tokens} if self.max_tokens else {"max_bytes": self.max_bytes}
         elif self.type in (CONSTANT, KEY):
             stated["value"] = self.value
         return stated
@@ -141,16 +143,23 @@ class Column:
                 raise UserError(f'{where}: {min(twice)!r} is in "values" and in "missing"; leave it in one')
             return replace(column, values=tuple(sorted(set(values))))
         if kind == TEXT:
-            most = stated.get("max_bytes")
-            if type(most) is not int or not 1 <= most <= MOST_BYTES:
-                raise UserError(f'{where}: "max_bytes" must be in 1 .. {MOST_BYTES}, not {most!r}')
-            return replace(column, max_bytes=most)
+            return _text_from_json(column, stated, where)
         value = str(stated.get("value", ""))
         if kind == KEY and value and not value.removeprefix("-").isdecimal():
             raise UserError(
                 f'{where}: "value" of a key must be its largest whole number or "", not {value!r}'
             )
         return replace(column, value=value)
+
+
+def _text_from_json(column: Column, stated: Mapping[str, Any], where: str) -> Column:
+    name = "max_tokens" if "max_tokens" in stated else "max_bytes"
+    if name == "max_tokens" and "max_bytes" in stated:
+        raise UserError(f'{where}: "max_bytes" and "max_tokens" are both there; leave one out')
+    most = stated.get(name)
+    if type(most) is not int or not 1 <= most <= MOST_BYTES:
+        raise UserError(f'{where}: "{name}" must be in 1 .. {MOST_BYTES}, not {most!r}')
+    return replace(column, **{name: most})
 
 
 def _numbers_from_json(column: Column, stated: Mapping[str, Any], where: str) -> Column:

@@ -1,6 +1,6 @@
 """How probable rows are, in nats."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -11,6 +11,7 @@ from fairseq_plugin.tables.walk import Walker
 
 Items = Sequence[Sequence[int]]
 _ROWS_AT_ONCE = 256
+_MOST_LOGITS = 1 << 27  # at once: 512 MB; a row of GPT-2's vocabulary has 50,000 for each of its positions
 _PAD = 1
 
 
@@ -23,11 +24,7 @@ def nats_of(gpt2: GPT2, walker: Walker, items: Items, order: Sequence[int] | Non
         items: the symbols of each row, its end included.
         order: of the columns in all of them; default: the code's.
     """
-    found: list[float] = []
-    for at in range(0, len(items), _ROWS_AT_ONCE):
-        (nats_B,) = _nats(gpt2, [walker], items[at : at + _ROWS_AT_ONCE], order)
-        found += nats_B.tolist()
-    return found
+    return [nats for (nats_B,) in _in_parts(gpt2, [walker], items, order) for nats in nats_B.tolist()]
 
 
 def log_ratios(gpt2: GPT2, model: Walker, drawn_by: Walker, items: Items) -> torch.Tensor:
@@ -38,10 +35,19 @@ def log_ratios(gpt2: GPT2, model: Walker, drawn_by: Walker, items: Items) -> tor
         gpt2: in evaluation mode.
         model: the walker of all rows.
         drawn_by: that of the drawn ones.
-        items: see :func:`nats_of`, in the code's order; at most some hundred.
+        items: see :func:`nats_of`, in the code's order.
     """
-    nats_B, drawn_B = _nats(gpt2, [model, drawn_by], items, None)
-    return drawn_B - nats_B
+    parts = _in_parts(gpt2, [model, drawn_by], items, None)
+    return torch.cat([drawn_B - nats_B for nats_B, drawn_B in parts])
+
+
+def _in_parts(
+    gpt2: GPT2, walkers: Sequence[Walker], items: Items, order: Sequence[int] | None
+) -> Iterator[list[torch.Tensor]]:
+    """:func:`_nats` of so many rows at once as the memory should hold."""
+    longest = max(map(len, items), default=1)
+    size = min(max(_MOST_LOGITS // (longest * gpt2.config.vocab_size * len(walkers)), 1), _ROWS_AT_ONCE)
+    return (_nats(gpt2, walkers, items[at : at + size], order) for at in range(0, len(items), size))
 
 
 @torch.no_grad()

@@ -31,7 +31,11 @@ def _values(column: Column) -> str:
     if column.type in CATEGORIES:
         return ", ".join(column.values)
     if column.type == TEXT:
-        return f"at most {column.max_bytes} bytes"
+        return (
+            f"at most {column.max_tokens} tokens"
+            if column.max_tokens
+            else f"at most {column.max_bytes} bytes"
+        )
     return repr(column.value) if column.type == CONSTANT else ""
 
 

@@ -14,14 +14,17 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING, DictConfig
 
 from fairseq_plugin.core.distributed import refuse_lonely_worker
+from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.datasets.table_rows import TableRows
 from fairseq_plugin.errors import UserError, addressed_to_the_user, plain_errors
+from fairseq_plugin.pretrained.symbol_means import load_means
 from fairseq_plugin.sampling.keyed_random import LARGEST_ID
 from fairseq_plugin.storage.dictionary import NUM_SPECIALS, check_dictionary
 from fairseq_plugin.tables.cells import RowCells
 from fairseq_plugin.tables.code.places import symbol_places
 from fairseq_plugin.tables.code.rows import RANDOM
+from fairseq_plugin.tables.code.symbol_texts import ids_of_symbols
 from fairseq_plugin.tables.identity import identity_of
 from fairseq_plugin.tables.manifest import TableManifest, load_code, split_files
 from fairseq_plugin.tables.prompts import parse_given, prompt_of
@@ -121,7 +124,7 @@ class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
             self.dictionary.pad(),
             self.dictionary.eos(),
             shuffle=split.startswith("train"),
-            column_of_symbol=self.code.column_of_symbol() if is_random else None,
+            column_of_marker=self.code.column_of_marker() if is_random else None,
             num_columns=len(self.code.order),
             seed=self.cfg.seed,
         )
@@ -174,6 +177,19 @@ class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
     def symbol_places(self) -> tuple[torch.Tensor, torch.Tensor]:
         """What the embeddings of ``--place-bumps`` read; see :func:`~fairseq_plugin.tables.code.places`."""
         return symbol_places(self.code)
+
+    def load_pretrained(self, folder: str, gpt2: GPT2) -> str:
+        """Fill the network for ``--pretrained-model``; what was done, in a sentence.
+
+        Raises:
+            UserError: the table is not written in this GPT-2's vocabulary.
+        """
+        if self.code.codec is None:
+            raise UserError(
+                f"--pretrained-model {folder}: {self.cfg.data} is written in a vocabulary of its own; "
+                f"prepare the table with prepare_table.py --from {folder}"
+            )
+        return load_means(folder, gpt2, self.code.codec, lambda end: ids_of_symbols(self.code, end))
 
     def longest_example(self) -> int:
         return self.code.longest

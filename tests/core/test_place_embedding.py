@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
-from fairseq_plugin.core.place_embedding import fold, folded, read_places, reads_places
+from fairseq_plugin.core.place_embedding import fold, folded, read_places, reads_places, set_rows
 from tests.reference.place_embedding_oracle import literal_table
 
 
@@ -89,6 +89,15 @@ def test_damaged_parts_are_refused(part):
 def test_a_single_bump_is_refused():
     with pytest.raises(ValueError, match="at least 2"):
         read_places(nn.Embedding(3, 2), torch.zeros(3, dtype=torch.int64), torch.zeros(3), 1)
+
+
+def test_given_rows_are_those_of_the_table_whether_it_reads_places_or_not():
+    rows = torch.randn(*made()[0].weight.shape)
+    for table in (made()[0], nn.Embedding(*rows.shape)):
+        set_rows(table, rows)
+        assert torch.equal(table.weight, rows)
+        table.weight.sum().backward()
+        assert all((one.grad != 0).any() for one in table.parameters())  # what is zero can still learn
 
 
 def test_without_scales_the_table_stays_as_it_is():

@@ -5,7 +5,7 @@ has a symbol more for a missing cell, and one for rare categories, which is read
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,12 @@ from fairseq_plugin.tables.code.leaves import Node
 from fairseq_plugin.tables.schema import Column
 
 Path = tuple[int, ...]
+RARE_TEXT = " other"
+
+
+def missing_text(column: Column) -> str:
+    """What the symbol of a missing cell stands for: its mark, or a word where nothing is written."""
+    return f" {column.missing or 'missing'}"
 
 
 class ColumnCode(Protocol):
@@ -34,6 +40,10 @@ class ColumnCode(Protocol):
 
     def decode(self, symbols: Sequence[int], at: int) -> tuple[str, int]:
         """The cell whose symbols begin at a position, and the position after it."""
+        ...
+
+    def texts(self) -> Iterator[tuple[int, str]]:
+        """Its own symbols, each with every text that it stands for; see :mod:`symbol_texts`."""
         ...
 
 
@@ -89,6 +99,15 @@ class _Tree:
         specials = [] if level else [DONE] * self._specials
         return builder.state(self.first[level], [*specials, *following], num_hidden)
 
+    def branches(self) -> Iterator[tuple[int, int, int]]:
+        """Every branch of every node: ``(symbol, its first leaf, its last leaf)``."""
+        ends: dict[Path, tuple[int, int]] = {}
+        for leaf, path in enumerate(self.paths):
+            for length in range(1, len(path) + 1):
+                first, _ = ends.get(path[:length], (leaf, leaf))
+                ends[path[:length]] = first, leaf
+        return ((path[-1], first, last) for path, (first, last) in ends.items())
+
     def leaf_at(self, symbols: Sequence[int], at: int) -> tuple[int, int]:
         """The leaf whose path begins at a position, and the position after it."""
         for length in range(1, self.depth + 1):
@@ -133,16 +152,20 @@ class NumberCode:
         self._missing = [first_symbol] if specials else None
         shift = Digits.shift_for(self._first[0], self._last[-1])
         self._digits = Digits(builder, first_symbol + self._tree.num_symbols, shift)
-        after, num_places = [], 0
+        after: list[int] = []
+        self._num_places = 0
         for first, last in zip(self._first, self._last):
             tails = self._digits.tails(first, last) if first < last else ("", "")
-            num_places = max(num_places, len(tails[0]))
+            self._num_places = max(self._num_places, len(tails[0]))
             after.append(self._digits.state(*tails))
-        self.num_symbols = self._tree.num_symbols + 10 * num_places
-        self.longest = self._tree.depth + num_places
+        self.num_symbols = self._tree.num_symbols + 10 * self._num_places
+        self.longest = self._tree.depth + self._num_places
         self.start = self._tree.states(builder, after, 0)
         first_digit = first_symbol + self._tree.num_symbols
-        self.scales = [*self._tree.scales, *(Scale(first_digit + 10 * i, 10) for i in range(num_places))]
+        self.scales = [
+            *self._tree.scales,
+            *(Scale(first_digit + 10 * i, 10) for i in range(self._num_places)),
+        ]
 
     def encode(self, cell: str) -> list[int] | None:
         column = self._column
@@ -167,8 +190,19 @@ class NumberCode:
             num_places = len(self._digits.tails(first, last)[0])
             value = self._digits.decode(list(symbols[at : at + num_places]), first, last)
             at += num_places
-        units = self._column.low + (value - self._offset) * self._column.step
-        return self._column.cell(units), at
+        return self._cell(value), at
+
+    def _cell(self, value: int) -> str:
+        return self._column.cell(self._column.low + (value - self._offset) * self._column.step)
+
+    def texts(self) -> Iterator[tuple[int, str]]:
+        if self._missing is not None:
+            yield self._missing[0], missing_text(self._column)
+        for symbol, first, last in self._tree.branches():
+            yield symbol, f" {self._cell((self._first[first] + self._last[last]) // 2)}"
+        for place in range(1, self._num_places + 1):
+            for digit in range(10):
+                yield self._digits.symbol(place, digit), str(digit)
 
 
 class CategoryCode:
@@ -207,3 +241,12 @@ class CategoryCode:
             raise ValueError("a rare value has no text of its own")
         leaf, at = self._tree.leaf_at(symbols, at)
         return self._values[leaf], at
+
+    def texts(self) -> Iterator[tuple[int, str]]:
+        if self._missing is not None:
+            yield self._missing[0], missing_text(self._column)
+        if self._rare is not None:
+            yield self._rare, RARE_TEXT
+        for value, path in zip(self._values, self._tree.paths):
+            for symbol in path:
+                yield symbol, f" {value}"

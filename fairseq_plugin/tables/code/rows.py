@@ -4,6 +4,9 @@ A row is its modelled columns in the schema's order, each by its own symbols, an
 separators: a column's symbols say themselves where it ends. In *random order* each column is preceded by a
 symbol of its own (its marker), so that columns can stand in any order.
 
+With a tokenizer free text is written in its tokens. They come last in the vocabulary, and all columns of
+texts share them.
+
 Symbols are dictionary indices: 4 and more; 2 is the end (see :mod:`fairseq_plugin.storage.dictionary`).
 """
 
@@ -20,9 +23,11 @@ from fairseq_plugin.files import atomic_write
 from fairseq_plugin.storage.dictionary import EOS, NUM_SPECIALS
 from fairseq_plugin.tables.code.automaton import DONE, AutomatonBuilder
 from fairseq_plugin.tables.code.columns import CategoryCode, ColumnCode, NumberCode
-from fairseq_plugin.tables.code.texts import TextCode
+from fairseq_plugin.tables.code.pieces import Pieces
+from fairseq_plugin.tables.code.texts import SHARED_MARKS, TextCode
 from fairseq_plugin.tables.numbers import parse_written
 from fairseq_plugin.tables.schema import CONSTANT, NUMBERS, TEXT, Column, Schema
+from fairseq_plugin.text.base import Codec
 
 NAME = "code.json"
 FIXED, RANDOM = "fixed", "random"
@@ -34,8 +39,11 @@ class RowCode:
         schema: the columns.
         fitted: ``{name: what fit_column gave}`` for the modelled columns.
         order: ``fixed``, or ``random`` for rows with markers.
+        codec: the tokenizer of free text; None: its bytes.
 
     Attributes:
+        first_shared: the first symbol that columns of texts share, with a tokenizer; else ``num_symbols``.
+        pieces: what free text is written in.
         order: positions of the modelled columns in the schema, in the order of the code.
         automaton: of all columns.
         start_C: int64, the first state of each column (of ``order``); in random order its marker's.
@@ -44,31 +52,58 @@ class RowCode:
         longest: symbols of the longest possible row, its end included.
     """
 
-    def __init__(self, schema: Schema, fitted: Mapping[str, Mapping[str, Any]], order: str = FIXED) -> None:
-        self.schema, self.fitted, self.order_kind = schema, fitted, order
+    def __init__(
+        self,
+        schema: Schema,
+        fitted: Mapping[str, Mapping[str, Any]],
+        order: str = FIXED,
+        codec: Codec | None = None,
+    ) -> None:
+        self.schema, self.fitted, self.order_kind, self.codec = schema, fitted, order, codec
         self.order = schema.order
-        builder = AutomatonBuilder()
-        self.num_symbols, self.longest = NUM_SPECIALS, 1
+        self.pieces = Pieces(codec)
+        builder, is_marked = AutomatonBuilder(), order == RANDOM
+        self.num_symbols = NUM_SPECIALS
         self.first_symbol: list[int] = []  # of each column, by order; its marker where there are such
-        self.codes: list[ColumnCode] = []
-        starts = []
+        codes: list[ColumnCode | None] = []
         for place in self.order:
             column = schema.columns[place]
             self.first_symbol.append(self.num_symbols)
-            self.num_symbols += order == RANDOM
-            code = _make(column, fitted[column.name], self.num_symbols, builder)
-            self.codes.append(code)
-            self.num_symbols += code.num_symbols
-            self.longest += code.longest + (order == RANDOM)
-            is_marked = order == RANDOM
-            starts.append(builder.state(self.first_symbol[-1], [code.start]) if is_marked else code.start)
+            self.num_symbols += is_marked
+            is_shared = codec is not None and column.type == TEXT
+            code = None if is_shared else self._make(column, self.num_symbols, builder)
+            codes.append(code)
+            self.num_symbols += 0 if code is None else code.num_symbols
+        self.first_shared = self.num_symbols
+        if None in codes:  # tokens come last
+            first_token = self.num_symbols + SHARED_MARKS
+            builder.alike = range(first_token, first_token + self.pieces.num_whole)
+            self.num_symbols = first_token + len(self.pieces.content)
+        self.codes = [
+            code or self._make(schema.columns[place], self.first_shared, builder)
+            for place, code in zip(self.order, codes)
+        ]
+        self.longest = sum(code.longest + is_marked for code in self.codes) + 1
+        starts = [
+            builder.state(first, [code.start]) if is_marked else code.start
+            for first, code in zip(self.first_symbol, self.codes)
+        ]
         self.end_state = builder.state(EOS, [DONE])
-        self.automaton = builder.build()
+        self.automaton = builder.build(self.num_symbols)
         self.start_C: NDArray[np.int64] = np.array(starts, dtype=np.int64)
         self._constants = [
             (place, column.value) for place, column in enumerate(schema.columns) if column.type == CONSTANT
         ]
         self._known: list[dict[str, list[int]]] = [{} for _ in self.order]
+
+    def _make(self, column: Column, first_symbol: int, builder: AutomatonBuilder) -> ColumnCode:
+        fitted = dict(self.fitted[column.name])
+        if column.type in NUMBERS:
+            return NumberCode(column, fitted, first_symbol, builder)
+        if column.type == TEXT:
+            _check_bound(column, self.codec)
+            return TextCode(column, self.pieces, first_symbol, builder)
+        return CategoryCode(column, fitted, first_symbol, builder)
 
     @property
     def names(self) -> list[str]:
@@ -85,7 +120,7 @@ class RowCode:
         if cell not in known:
             symbols = self.codes[number].encode(cell)
             if symbols is None:
-                raise UserError(_not_a_cell(self.schema.columns[self.order[number]], cell))
+                raise UserError(not_a_cell(self.schema.columns[self.order[number]], cell))
             if len(known) >= _REMEMBERED:
                 known.clear()
             known[cell] = [self.first_symbol[number], *symbols] if self.order_kind == RANDOM else symbols
@@ -144,14 +179,17 @@ class RowCode:
             raise ValueError(f"{len(symbols) - at} symbols follow after a whole row")
         return cells
 
-    def column_of_symbol(self) -> NDArray[np.int64]:
-        """The column (of ``order``) of each symbol; -1 for the specials."""
-        bounds = np.array([*self.first_symbol, self.num_symbols])
-        return np.searchsorted(bounds, np.arange(self.num_symbols), side="right") - 1
+    def column_of_marker(self) -> NDArray[np.int64]:
+        """In random order, the column (of ``order``) whose marker each symbol is, ``(V,)``; -1: none's."""
+        columns = np.full(self.num_symbols, -1, dtype=np.int64)
+        if self.order_kind == RANDOM:
+            columns[self.first_symbol] = np.arange(len(self.first_symbol))
+        return columns
 
     def to_json(self) -> dict[str, Any]:
         """As it is in the file."""
-        return {"schema": self.schema.to_json(), "order": self.order_kind, "columns": self.fitted}
+        stated = {"schema": self.schema.to_json(), "order": self.order_kind, "columns": self.fitted}
+        return stated if self.codec is None else {**stated, "tokenizer": self.codec.digest().hex()}
 
     def save(self, folder: Path) -> None:
         """Write ``code.json`` into a folder."""
@@ -160,34 +198,42 @@ class RowCode:
             stream.write("\n")
 
     @classmethod
-    def parse(cls, content: bytes, path: Path) -> "RowCode":
-        """From the bytes of a ``code.json``; ``path`` for messages.
+    def parse(cls, content: bytes, path: Path, codec: Codec | None = None) -> "RowCode":
+        """From the bytes of a ``code.json``.
+
+        Args:
+            content: the bytes.
+            path: for messages.
+            codec: the tokenizer of the folder, where it has one.
 
         Raises:
-            UserError: damaged.
+            UserError: damaged, or of another tokenizer.
         """
         try:
             stated = json.loads(content)
-            return cls(Schema.from_json(stated["schema"], str(path)), stated["columns"], stated["order"])
-        except (ValueError, KeyError, TypeError, IndexError, AssertionError, RecursionError) as error:
+            if stated.get("tokenizer") != (None if codec is None else codec.digest().hex()):
+                raise UserError(f"{path} is of another tokenizer than its folder's; prepare the table again")
+            schema = Schema.from_json(stated["schema"], str(path))
+            return cls(schema, stated["columns"], stated["order"], codec)
+        except (LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError) as error:
             raise UserError(f"{path} is damaged ({error!r}); prepare the table again") from error
 
 
-def _make(
-    column: Column, fitted: Mapping[str, Any], first_symbol: int, builder: AutomatonBuilder
-) -> ColumnCode:
-    if column.type in NUMBERS:
-        return NumberCode(column, dict(fitted), first_symbol, builder)
-    if column.type == TEXT:
-        return TextCode(column, first_symbol, builder)
-    return CategoryCode(column, dict(fitted), first_symbol, builder)
+def _check_bound(column: Column, codec: Codec | None) -> None:
+    if codec is None and not column.max_bytes:
+        raise UserError(
+            f"column {column.name!r}: max_tokens counts GPT-2's tokens, but there is no --from GPT2_FOLDER: "
+            "give it, or max_bytes in the schema"
+        )
+    assert codec is None or column.max_tokens, "prepare_table counts them"
 
 
 def _is_same_number(cell: str, value: str) -> bool:
     return (parsed := parse_written(cell)) is not None and parsed == parse_written(value)
 
 
-def _not_a_cell(column: Column, cell: str) -> str:
+def not_a_cell(column: Column, cell: str) -> str:
+    """Why a column does not hold a cell, and the mend."""
     shown = repr(cell[:60])
     where = f"column {column.name!r}: the cell {shown}"
     if cell == "" and column.missing is None:
@@ -198,5 +244,7 @@ def _not_a_cell(column: Column, cell: str) -> str:
             f"{column.to_json()['step']}: mend the cell, or widen min, max and step in the schema"
         )
     if column.type == TEXT:
-        return f"{where} has more than {column.max_bytes} bytes: raise max_bytes in the schema"
+        unit = "tokens" if column.max_tokens else "bytes"
+        most = column.max_tokens or column.max_bytes
+        return f"{where} has more than {most} {unit}: raise max_{unit} in the schema"
     return f"{where} is none of its {len(column.values)} values: mend the cell, or add it in the schema"
