@@ -64,6 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--columns", metavar="A,B,...", help="names of the columns of a file without a header")
     add("--order", choices=(FIXED, RANDOM), default=FIXED,
         help="of columns in training; random: --where is exact for == on any column")  # fmt: skip
+    add("--from", dest="pretrained", type=Path, metavar="GPT2_FOLDER",
+        help="start from a pretrained GPT-2 in Hugging Face's form, with its tokens for texts")  # fmt: skip
     add("--rare", type=int, default=RARE, metavar="N",
         help=f"values of fewer rows are not emitted whole (default: {RARE})")  # fmt: skip
     add("--seed", type=int, default=1, help="of split, training and new rows (default: 1)")

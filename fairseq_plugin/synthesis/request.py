@@ -28,6 +28,7 @@ class SynthesisRequest:
         schema: a ``schema.json`` to follow instead.
         header, columns: see :meth:`TableFile.open`.
         order: of columns, ``fixed`` or ``random``.
+        pretrained: folder of a GPT-2 to start from; None: from scratch.
         rare: values of fewer rows are not emitted whole.
         held_out: share of the table that the model never sees and that judges the new rows, in [0, 1); 0: all
             rows are learnt and nothing is judged.
@@ -52,6 +53,7 @@ class SynthesisRequest:
     header: str = "auto"
     columns: str | None = None
     order: str = FIXED
+    pretrained: Path | None = None
     rare: int = RARE
     held_out: float = HELD_OUT
     test: Path | None = None
@@ -83,6 +85,8 @@ class SynthesisRequest:
             raise UserError(f"{self.table} is no file; name a table (.csv, .tsv, .parquet, .feather)")
         if self.test is not None and not self.test.is_file():
             raise UserError(f"--test {self.test} is no file; name a table of the same columns")
+        if self.pretrained is not None and not self.pretrained.is_dir():
+            raise UserError(f"--from {self.pretrained} is not a folder")
         if not 0 <= self.held_out < 1:
             raise UserError(
                 f"--held-out {self.held_out:g} must be in [0, 1), such as {HELD_OUT}; 0: no judges"

@@ -3,8 +3,8 @@
 Everything is below ``to``::
 
     split/         rows to learn from, and those held out
-    data/          prepared for fairseq
-    checkpoints/   the model and its log
+    data/          prepared for fairseq (data-from-NAME/ with --from)
+    checkpoints/   the model and its log (checkpoints-from-NAME/)
     drawn/         units of new rows
     steps/         marks of finished stages, and what each command said
 """
@@ -31,6 +31,8 @@ _LEAST_EPOCHS, _MOST_EPOCHS = 4, 60
 _PATIENCE, _LONG_PATIENCE = 4, 10  # epochs without a better validation; with few validation rows
 _MANY = 1000  # validation rows
 _BATCH = 64  # rows
+_AT_ONCE = 16  # of them in memory, of a GPT-2
+_KEPT_OF_GPT2 = 3  # epochs, which may be averaged: each takes 1.5 GB of disk at 124 million weights
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class SynthesisStages:
     @property
     def data(self) -> Path:
         """The prepared folder."""
-        return short(self.request.to) / "data"
+        return short(self.request.to) / f"data{self._suffix}"
 
     @property
     def checkpoint(self) -> Path:
@@ -62,7 +64,11 @@ class SynthesisStages:
 
     @property
     def _save_dir(self) -> Path:
-        return short(self.request.to) / "checkpoints"
+        return short(self.request.to) / f"checkpoints{self._suffix}"
+
+    @property
+    def _suffix(self) -> str:
+        return f"-from-{self.request.pretrained.resolve().name}" if self.request.pretrained else ""
 
     def __iter__(self) -> Iterator[Stage]:
         """The stages, each made when those before it have run."""
@@ -85,6 +91,7 @@ class SynthesisStages:
             rare=request.rare,
             seed=request.seed,
             overwrite=request.overwrite,
+            **{"from": request.pretrained and short(request.pretrained)},
         )
         command = python("prepare_table.py", short(learnt.path), *options, *types)
         return Stage("Look at the table, and prepare it for fairseq", command, prepares=True)
@@ -110,32 +117,25 @@ class SynthesisStages:
             raise UserError(f"{self.request.table} has one row: nothing can be learnt from it")
         save_dir, request = self._save_dir, self.request
         updates = -(-manifest.splits["train"].rows // _BATCH)
-        is_small = manifest.splits["train"].rows < _SMALL
         epochs = request.epochs or min(max(_UPDATES // updates, _LEAST_EPOCHS), _MOST_EPOCHS)
         command = stock(
             "fairseq-train",
             self.data,
             *TASK,
+            *self._network(manifest),
             *flags(
-                arch="gpt2_tiny",
-                n_layer=3,
-                n_embd=64 if is_small else 128,
                 place_bumps=8,
-                n_positions=-(-manifest.longest // 8) * 8,
-                dropout=0.2 if is_small else 0.1,
                 criterion="scale_grad",
                 gamma=f"{request.gamma:g}",
                 optimizer="fused_adamw",
-                lr=0.003 if is_small else 0.001,
                 lr_scheduler="cosine",
                 max_update=epochs * updates,
                 warmup_updates=min(100, 2 * updates),
                 clip_norm=1.0,
-                batch_size=_BATCH,
                 max_epoch=epochs,
                 patience=_PATIENCE if manifest.splits["valid"].rows >= _MANY else _LONG_PATIENCE,
                 seed=request.seed,
-                keep_last_epochs=max(SIZES),
+                keep_last_epochs=_KEPT_OF_GPT2 if request.pretrained else max(SIZES),
                 save_dir=save_dir,
                 log_format="json",
                 log_interval=10,
@@ -151,6 +151,23 @@ class SynthesisStages:
             mark=steps / "train.json",
             log=steps / "train.log",
             watcher=lambda: TrainingProgress(epochs),
+        )
+
+    def _network(self, manifest: TableManifest) -> list[str]:
+        """Its sizes, and those of a step."""
+        pretrained = self.request.pretrained
+        if pretrained is not None:
+            start = {"arch": "gpt2", "pretrained_model": short(pretrained), "dropout": 0.1, "lr": 5e-5}
+            return flags(**start, batch_size=_AT_ONCE, update_freq=_BATCH // _AT_ONCE)
+        is_small = manifest.splits["train"].rows < _SMALL
+        return flags(
+            arch="gpt2_tiny",
+            n_layer=3,
+            n_embd=64 if is_small else 128,
+            n_positions=-(-manifest.longest // 8) * 8,
+            dropout=0.2 if is_small else 0.1,
+            lr=0.003 if is_small else 0.001,
+            batch_size=_BATCH,
         )
 
     def average(self) -> Stage:

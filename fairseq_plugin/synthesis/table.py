@@ -55,6 +55,7 @@ class Table:
         random_state: of the training and, unless told otherwise, of the rows.
         order: ``fixed``, or ``random``: any cells can be given (``impute``, ``where``).
         rare: values of fewer rows are not emitted whole.
+        pretrained: folder of a GPT-2 in Hugging Face's form to start from; None: from scratch.
         epochs: most passes over the table; None: by its size.
         verbose: show commands and what they say.
 
@@ -72,10 +73,12 @@ class Table:
         rare: int = RARE,
         epochs: int | None = None,
         verbose: bool = False,
+        pretrained: str | Path | None = None,
     ) -> None:
         self._given_schema = schema
         self.random_state, self.order, self.rare = random_state, order, rare
         self.epochs, self.verbose = epochs, verbose
+        self.pretrained = None if pretrained is None else Path(pretrained).absolute()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._model: TableModel | None = None
         self._layout: dict[str, FrameColumn] = {}
@@ -104,6 +107,7 @@ class Table:
         request = frame_request(
             frame, layout, schema, target, to,
             order=self.order, rare=self.rare, seed=self.random_state, epochs=self.epochs,
+            pretrained=self.pretrained,
         )  # fmt: skip
         stages, runner = (
             SynthesisStages(request, hold_out(request)),

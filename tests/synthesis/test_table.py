@@ -11,6 +11,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.synthesis.judges.verdict import WORTHLESS
 from fairseq_plugin.synthesis.report.write import REPORT
 from fairseq_plugin.tables.writing import write_table
+from tests.tables.made_gpt2 import made_gpt2
 from tests.tables.made_tables import MIXED, mixed_rows
 
 pytestmark = pytest.mark.slow
@@ -145,6 +146,18 @@ def test_a_saved_table_is_the_same(table, tmp_path):
         Table.load(tmp_path / "saved")
     with pytest.raises(UserError, match="no saved Table"):
         Table.load(tmp_path)
+
+
+def test_a_table_from_a_pretrained_model_writes_texts(tmp_path):
+    made_gpt2(tmp_path / "gpt2")
+    frame = pd.DataFrame(mixed_rows(80), columns=MIXED)[["grade", "note", "count"]]
+    frame["count"] = frame["count"].astype(int)
+    learnt = Table(pretrained=tmp_path / "gpt2", rare=2, epochs=1).fit(frame, target="count")
+    found = learnt.sample(10, where="grade != 'a'")
+    assert dict(found.dtypes) == dict(frame.dtypes) and (found["grade"] != "a").all()
+    assert (learnt.log_prob(found) > -np.inf).all() and learnt.model.code.codec is not None
+    learnt.save(tmp_path / "saved")
+    pd.testing.assert_frame_equal(Table.load(tmp_path / "saved").sample(5), learnt.sample(5))
 
 
 def test_what_cannot_be_learnt_is_named():
