@@ -1,0 +1,168 @@
+"""Which settings of ``scripts/synthesize.py`` pay: one is changed at a time, on four tables.
+
+    python benchmarks/table_defaults.py --data DIR --to DIR                      # all; hours of one core
+    python benchmarks/table_defaults.py --data DIR --to DIR --tables abalone --variants "as it is" "gamma 0.5"
+    python benchmarks/table_defaults.py --data DIR --to DIR --report             # only what is there
+
+DIR holds ``abalone/`` and ``insurance/``; breast cancer (30 numbers) is scikit-learn's own, and a mixed table
+with known dependencies is made here. A variant is trained as ``synthesize.py`` trains; what is told is the
+nats per held-out row (of rows that every variant can hold), and what the judges say of as many new rows
+as were learnt, as they are drawn. Every part is kept, and the same command goes on. Writes
+``table_defaults.json`` and the tables of ``table_defaults.md``.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import machine_class  # noqa: E402
+from benchmarks.marked_page import write_result  # noqa: E402
+from benchmarks.parts import kept_part, part  # noqa: E402
+from benchmarks.table_made import breast_cancer, mixed  # noqa: E402
+from benchmarks.table_split import TABLES, Split, slug  # noqa: E402
+from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
+from fairseq_plugin.stages.stage import Runner  # noqa: E402
+from fairseq_plugin.synthesis.held_out import hold_out  # noqa: E402
+from fairseq_plugin.synthesis.judges.judgement import judge_rows  # noqa: E402
+from fairseq_plugin.synthesis.request import SynthesisRequest  # noqa: E402
+from fairseq_plugin.synthesis.stages import SynthesisStages  # noqa: E402
+from fairseq_plugin.tables.model import TableModel  # noqa: E402
+from fairseq_plugin.tables.reading import TableFile  # noqa: E402
+from fairseq_plugin.tables.writing import write_table  # noqa: E402
+
+RESULT = Path(__file__).with_suffix("")
+SEED = 1
+BASE = "as it is"
+PREPARE, TRAIN = 0, 1  # stages
+VARIANTS = {  # the stage whose command gets flags more; the last of two counts
+    BASE: (TRAIN, ""),
+    "target last": (PREPARE, "--target-place last"),
+    "random order": (PREPARE, "--order random"),
+    "rare 1": (PREPARE, "--rare 1"),
+    "no place bumps": (TRAIN, "--place-bumps 0"),
+    "dropout 0.1": (TRAIN, "--dropout 0.1"),
+    "dropout 0.3": (TRAIN, "--dropout 0.3"),
+    "2 layers": (TRAIN, "--n-layer 2"),
+    "5 layers": (TRAIN, "--n-layer 5"),
+    "width 32": (TRAIN, "--n-embd 32"),
+    "width 128, rate 0.001": (TRAIN, "--n-embd 128 --lr 0.001"),
+    "inverse square root": (TRAIN, "--lr-scheduler inverse_sqrt"),
+    "gamma 0.8": (TRAIN, "--gamma 0.8"),
+    "gamma 0.5": (TRAIN, "--gamma 0.5"),
+}
+
+
+MADE = {"breast cancer": (breast_cancer, "diagnosis", 400), "mixed": (mixed, "income", 1500)}
+
+
+def split_of(name, args):
+    """Training and held-out rows of a table."""
+    if name in MADE:
+        make, target, num_train = MADE[name]
+        path = args.to / f"{slug(name)}.csv"
+        write_table(path, *make(), "csv")
+        TABLES[name] = (path, None, target, num_train)
+    return Split(args.data, args.to / "tables", name, SEED)
+
+
+def measure(split, variant, args):
+    """Log probabilities of the held-out rows, and what the judges say of new ones."""
+    stage_number, more = VARIANTS[variant]
+    to = args.to / slug(split.name) / slug(variant)
+    to.mkdir(parents=True, exist_ok=True)
+    request = SynthesisRequest(
+        split.folder / "train.csv", to, target=split.target, held_out=0, seed=SEED, header="yes"
+    )
+    stages, runner = SynthesisStages(request, hold_out(request)), Runner()
+    for number, stage in enumerate(stages):
+        stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        extra = more.split() if number == stage_number else []
+        runner.run(replace(stage, command=(*stage.command, *extra)))
+    model = TableModel.load(stages.checkpoint, stages.data)
+    held_out = TableFile.open(split.folder / "held_out.csv", header="yes").rows()
+    drawn = model.sample(len(split.train), SEED)
+    rows = split.judged(drawn.names, drawn.rows)
+    return {
+        "log_prob": [round(one, 4) if np.isfinite(one) else None for one in model.log_prob(held_out)],
+        "judged": judge_rows(split.train, split.held_out, rows, split.target, SEED).to_json(),
+    }
+
+
+def lines_of(found):
+    """Markdown: nats beside those of the base, with the standard error of the paired difference."""
+    lines = []
+    for name, parts in found.items():
+        if BASE not in parts:
+            continue
+        every = np.array([one["log_prob"] for one in parts.values()], dtype=float)  # None: NaN
+        nats = dict(zip(parts, -every[:, np.isfinite(every).all(0)]))
+        lines += [f"### {name.capitalize()}, {len(nats[BASE]):,} held-out rows", "", *HEAD]
+        lines += [line_of(variant, one, nats[variant], nats[BASE]) for variant, one in parts.items()]
+        lines.append("")
+    return lines
+
+
+HEAD = [
+    "| changed | nats a row | more than as it is | AUC: forest | boosted | learnt: forest | boosted | s |",
+    "| --- " + "| ---: " * 7 + "|",
+]
+
+
+def line_of(variant, one, nats, base):
+    judged, more = one["judged"], nats - base
+    useful = (judged["usefulness"] or {}).get("synthetic", {})
+    difference = f"{more.mean():+.2f} ± {more.std() / len(more) ** 0.5:.2f}"
+    figures = [
+        f"{nats.mean():.2f}",
+        "" if variant == BASE else difference,
+        *(f"{judged['held_out'][kind]:.3f}" for kind in ("forest", "boosted")),
+        *(f"{useful[kind]:.3f}" if kind in useful else "" for kind in ("forest", "boosted")),
+        f"{one['seconds']:.0f}",
+    ]
+    return f"| {variant} | {' | '.join(figures)} |"
+
+
+@plain_errors()
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with abalone/ and insurance/")
+    parser.add_argument("--to", type=Path, required=True, help="folder of everything that is made")
+    parser.add_argument("--tables", nargs="+", default=[*TABLES, *MADE], help="some of them (default: all)")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), help="some of them (default: all)")
+    parser.add_argument("--report", action="store_true", help="make nothing, report on what is there")
+    args = parser.parse_args()
+    args.to = args.to.absolute()
+    if unknown := set(args.tables) - {*TABLES, *MADE} | set(args.variants) - set(VARIANTS):
+        raise UserError(f"no table or variant is called {', '.join(sorted(unknown))}")
+    args.to.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name in args.tables:
+        split = split_of(name, args)
+        for variant in args.variants:
+            kept, facts = args.to / f"{slug(name)}-{slug(variant)}.json", {"table": name, "variant": variant}
+            one = kept_part(kept, facts) if args.report else part(
+                kept, facts, lambda split=split, variant=variant: measure(split, variant, args)
+            )  # fmt: skip
+            if one is not None:
+                found.setdefault(name, {})[variant] = one
+    lines = lines_of(found) or ["No figures yet: the command above has not been run.", ""]
+    for parts in found.values():
+        for one in parts.values():
+            one.pop("log_prob")  # of each row: too much for a file of results
+    result = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1), "found": found}
+    write_result(RESULT, result, lines, "Settings of tables, one changed at a time")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
