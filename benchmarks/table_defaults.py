@@ -156,10 +156,7 @@ def main():
             if one is not None:
                 found.setdefault(name, {})[variant] = one
     lines = lines_of(found) or ["No figures yet: the command above has not been run.", ""]
-    for parts in found.values():
-        for one in parts.values():
-            one.pop("log_prob")  # of each row: too much for a file of results
-    result = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1), "found": found}
+    result = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1), "lines": lines}
     write_result(RESULT, result, lines, "Settings of tables, one changed at a time")
     print("\n".join(lines))
 
