@@ -23,7 +23,7 @@ def main():
     drawn = model.sample(int(rows), seed=int(seed))
     seconds = time.process_time() - began
     write_table(new, drawn.names, drawn.rows, "csv")
-    print(json.dumps({"seconds": seconds, "rows": len(drawn.rows)}))
+    print(json.dumps({"processor": seconds, "rows": len(drawn.rows)}))
 
 
 if __name__ == "__main__":

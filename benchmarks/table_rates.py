@@ -28,6 +28,7 @@ from benchmarks.marked_page import write_result  # noqa: E402
 from benchmarks.parts import part  # noqa: E402
 from benchmarks.table_split import TABLES, Split, num_valid  # noqa: E402
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
+from fairseq_plugin.files import sha256  # noqa: E402
 from fairseq_plugin.synthesis.held_out import hold_out  # noqa: E402
 from fairseq_plugin.synthesis.request import SynthesisRequest  # noqa: E402
 from fairseq_plugin.synthesis.stages import SynthesisStages  # noqa: E402
@@ -65,10 +66,10 @@ def ours_learns(split, folder):
     for epochs in (SHORT, LONG):
         to = folder / f"{epochs}-epochs"
         own = replace(request, to=to, epochs=epochs, overwrite=True)
-        to.mkdir(parents=True, exist_ok=True)
         stages = SynthesisStages(own, hold_out(own))
         run(stages.prepare().command, to / "prepare.txt")
         rows = TableManifest.load(ROOT / stages.data).splits["train"].rows
+        stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)  # of the log
         _, spent, memory = run(stages.train().command, to / "train.txt")
         seconds.append(spent)
     return {"rows_per_second": rows * (LONG - SHORT) / (seconds[1] - seconds[0]), "memory": memory}
@@ -89,7 +90,7 @@ def sampled(split, done, new):
     valid = num_valid(split.read(new))
     said = last_line(text)
     return {
-        "rows_per_second": valid / said["seconds"],
+        "rows_per_second": valid / said["processor"],
         "valid": valid,
         "rows": said["rows"],
         "memory": memory,
@@ -131,20 +132,21 @@ def measure(args):
 
 
 def one_round(split, system, number, args):
+    """What each side does in a round, kept as soon as it is there."""
     folder = split.folder / "rates" / f"{system}-{number}"
     ours, theirs = folder / "ours", folder / "theirs"
-
-    def make():
-        made = {"ours": {"learns": ours_learns(split, ours)},
-                "theirs": {"learns": package_learns(split, system, theirs, args)}}  # fmt: skip
-        if has_model:
-            made["ours"]["samples"] = ours_samples(split, ours, args.rows)
-            made["theirs"]["samples"] = package_samples(split, system, theirs, args)
-        return made
-
-    has_model = (split.folder / f"{system}.model").is_dir()
-    facts = {"system": system, "round": number, "rows": args.rows, "has_model": has_model}
-    return part(folder / "round.json", facts, make)
+    made = {
+        "ours": {"learns": lambda: ours_learns(split, ours)},
+        "theirs": {"learns": lambda: package_learns(split, system, theirs, args)},
+    }
+    if (split.folder / f"{system}.model").is_dir():
+        made["ours"]["samples"] = lambda: ours_samples(split, ours, args.rows)
+        made["theirs"]["samples"] = lambda: package_samples(split, system, theirs, args)
+    facts = {"train": sha256(split.folder / "train.csv"), "rows": args.rows}
+    return {
+        side: {what: part(folder / f"{side}-{what}.json", facts, make) for what, make in parts.items()}
+        for side, parts in made.items()
+    }
 
 
 def lines_of(found):

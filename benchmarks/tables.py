@@ -40,8 +40,12 @@ from fairseq_plugin.tables.writing import write_table  # noqa: E402
 
 RESULT = Path(__file__).with_suffix("")
 OURS = {"ours": (), "ours as drawn": ("--choose-from", 1)}  # flags of synthesize.py, one network
-PACKAGES = ("be_great", "ctgan", "tvae", "realtabformer")
-PACKAGE_EPOCHS = {"ctgan": 300, "tvae": 300}  # their defaults; language models get --package-seconds
+PACKAGES = ("be_great", "ctgan", "tvae", "realtabformer", "mostlyai")
+PACKAGE_EPOCHS = {
+    "ctgan": 300,
+    "tvae": 300,
+    "mostlyai": 100,
+}  # their defaults; language models get --package-seconds
 
 
 def by_rival(split, system, args):
@@ -82,14 +86,19 @@ def epochs_of(num_rows, updates):
 
 
 def by_package(split, system, args):
-    """By another package, in its own environment."""
-    model = split.folder / f"{system}.model"
-    fit = ["fit", split.folder / "train.csv", model, *budget_of(system, args)]
-    fitted = in_package(args.package[system], system, fit, split.seed, args.data)
-    sample = ["sample", model, split.rows_file(system), "--rows", len(split.train),
-              "--seconds", args.package_sampling]  # fmt: skip
-    sampled = in_package(args.package[system], system, sample, split.seed, args.data)
-    return {"train": fitted["seconds"], "sample": sampled["seconds"], "epochs": fitted["epochs"]}
+    """By another package, in its own environment; its model is kept for ``table_rates.py``."""
+    model, train = split.folder / f"{system}.model", split.folder / "train.csv"
+    budget = budget_of(system, args)
+
+    def ask(*words):
+        return in_package(args.package[system], system, words, split.seed, args.data)
+
+    facts = {"train": sha256(train), "budget": list(map(str, budget))}
+    kept = split.folder / f"{system}.fit.json"
+    fitted = part(kept, facts, lambda: ask("fit", train, model, *budget))
+    sampled = ask("sample", model, split.rows_file(system), "--rows", len(split.train),
+                  "--seconds", args.package_sampling)  # fmt: skip
+    return {"train": fitted["processor"], "sample": sampled["processor"], "epochs": fitted["epochs"]}
 
 
 def budget_of(system, args):
