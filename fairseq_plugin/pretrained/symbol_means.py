@@ -45,7 +45,7 @@ def load_means(
         )
     ids_SK = ids_of(config.eos_token_id)
     fill(gpt2, tensors, lambda wte_VD: means(wte_VD, ids_SK))
-    own = sum(list(map(len, ids_K)) == [1] for ids_K in ids_SK)
+    own = sum(map(_is_token, ids_SK))
     mixed = sum(map(bool, ids_SK)) - own
     return (
         f"{own:,} symbols begin at a token's embedding, {mixed:,} at a mean of several; read "
@@ -63,13 +63,19 @@ def means(wte_VD: torch.Tensor, ids_SK: TextIds) -> torch.Tensor:
         ids_SK: see :data:`TextIds`; no text is empty.
     """
     found_SD = wte_VD.new_zeros(len(ids_SK), wte_VD.shape[1])
+    token_of = {symbol: ids_K[0][0] for symbol, ids_K in enumerate(ids_SK) if _is_token(ids_K)}
+    found_SD[list(token_of)] = wte_VD[list(token_of.values())]  # nearly all of them, at once
     for symbol, ids_K in enumerate(ids_SK):
-        if ids_K:
+        if ids_K and symbol not in token_of:
             flat = torch.tensor([token for ids in ids_K for token in ids])
             starts_K = torch.tensor([0, *map(len, ids_K)][:-1]).cumsum(0)
             texts_KD = torch.nn.functional.embedding_bag(flat, wte_VD, starts_K, mode="mean")
             found_SD[symbol] = texts_KD.mean(0)
     return found_SD
+
+
+def _is_token(ids_K: Sequence[Sequence[int]]) -> bool:
+    return len(ids_K) == 1 and len(ids_K[0]) == 1
 
 
 def _other_tokenizer(folder: Path, codec: Codec) -> bool:

@@ -65,7 +65,8 @@ class ByteLevelCodec(Codec):
     ) -> list[list[int] | None]:
         known = self._known  # other threads may put a new dict in its place, and never take a word out of one
         words = [WORDS.findall(text, concurrent=True) if is_unicode(text) else None for text in texts]
-        new = list(set(chain.from_iterable(found for found in words if found)) - known.keys())
+        met = set(chain.from_iterable(found for found in words if found))
+        new = [word for word in met if word not in known]  # a difference of sets would walk all known words
         if new:
             encoded = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
             known.update(zip(new, (encoding.ids for encoding in encoded), strict=True))
