@@ -10,6 +10,7 @@ from fairseq_plugin.storage.manifest import Kind, load_manifest, save_manifest
 from fairseq_plugin.storage.splits import SplitFiles, read_verified
 from fairseq_plugin.tables.code.rows import NAME as CODE
 from fairseq_plugin.tables.code.rows import RowCode
+from fairseq_plugin.text.base import META
 from fairseq_plugin.text.codec import load_codec
 
 KIND = Kind(format="table", what="table", holds="a table", script="scripts/prepare_table.py")
@@ -103,7 +104,10 @@ def load_code(folder: str | os.PathLike[str], manifest: TableManifest) -> RowCod
         UserError: missing or damaged.
     """
     content = read_verified(Path(folder), CODE, manifest.files, KIND.what)
-    codec = None if manifest.tokenizer is None else load_codec(folder)
+    codec = None
+    if manifest.tokenizer is not None:
+        read_verified(Path(folder), META, manifest.files, KIND.what)  # has the digests of the others
+        codec = load_codec(folder)
     return RowCode.parse(content, Path(folder) / CODE, codec)
 
 

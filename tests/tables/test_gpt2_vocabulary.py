@@ -20,6 +20,7 @@ from fairseq_plugin.tables.schema import TEXT, Schema
 from fairseq_plugin.tables.walk import only_rows
 from fairseq_plugin.tables.writing import write_table
 from fairseq_plugin.text.codec import load_codec
+from tests.storage.damage import flipped_bits
 from tests.tables.made_gpt2 import made_gpt2
 from tests.tables.made_tables import MIXED, code_of, mixed_rows, tables
 from tests.tables.test_random_tables import untrained
@@ -205,9 +206,11 @@ def test_a_prepared_folder_says_whose_vocabulary_it_is_of(folder, codec, tmp_pat
     # Its schema is followed, too: the bound that it states is kept.
     again = prepared(folder, tmp_path, schema=str(tmp_path / "data" / "schema.json"))
     assert again.unchanged and again.schema == done.schema
-    (tmp_path / "data" / "vocab.bpe").write_bytes(b"")
-    with pytest.raises(UserError, match="vocab.bpe is not the file"):
-        load_code(tmp_path / "data", manifest)
+    for name in ("codec.json", "encoder.json", "vocab.bpe", "code.json"):
+        for _ in flipped_bits(tmp_path / "data" / name, 15):
+            with pytest.raises(UserError, match=r"prepare (the data|it|the table) again|damaged"):
+                load_code(tmp_path / "data", manifest)
+    assert load_code(tmp_path / "data", manifest).num_symbols == code.num_symbols
 
 
 def test_a_folder_that_does_not_fit_is_refused_before_training(folder, codec, tmp_path):
