@@ -130,7 +130,7 @@ class SynthesisStages:
                 optimizer="fused_adamw",
                 lr_scheduler="cosine",
                 max_update=epochs * updates,
-                warmup_updates=min(100, 2 * updates),
+                warmup_updates=min(100, 2 * updates, epochs * updates // 4),
                 clip_norm=1.0,
                 max_epoch=epochs,
                 patience=_PATIENCE if manifest.splits["valid"].rows >= _MANY else _LONG_PATIENCE,
