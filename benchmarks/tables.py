@@ -200,18 +200,34 @@ REAL = (
 )
 
 
+def figure(judged, path):
+    """One of the judges' figures."""
+    for key in path:
+        judged = judged[key]
+    return judged
+
+
+def in_short(found):
+    """The figures of the tables, of each seed; the parts themselves say all."""
+    return {
+        table: {
+            system: [
+                {" ".join(map(str, path)): figure(one["judged"], path) for path in [*NEW, *REAL] if path}
+                | {name: one[name] for name in ("valid", "costs")}
+                for one in parts
+                if one["judged"] is not None
+            ]
+            for system, parts in systems.items()
+        }
+        for table, systems in found.items()
+    }
+
+
 def mean(parts, *path):
     """A figure of the judges, mean over the seeds, as text."""
     if not path:
         return ""
-    values = []
-    for one in parts:
-        if one["judged"] is None:
-            continue
-        value = one["judged"]
-        for key in path:
-            value = value[key]
-        values.append(value)
+    values = [figure(one["judged"], path) for one in parts if one["judged"] is not None]
     if not values:
         return "too few rows"
     return f"{np.mean(values):.3f}" + (f" ± {np.std(values):.3f}" if len(values) > 1 else "")
@@ -246,7 +262,7 @@ def main():
     if args.systems:
         return
     result = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1),
-              "updates": args.updates, "found": found}  # fmt: skip
+              "updates": args.updates, "found": in_short(found)}  # fmt: skip
     write_result(RESULT, result, lines, "Synthetic rows of real tables")
 
 
