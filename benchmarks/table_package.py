@@ -124,8 +124,8 @@ class Ctgan:
 
     @classmethod
     def sampler(cls, folder):
-        torch = importlib.import_module("torch")
-        return torch.load(folder / "fitted.pt", weights_only=False).sample
+        # The package's own reader unpickles: a file that this script has just written, nothing else.
+        return getattr(importlib.import_module("ctgan"), cls.name).load(str(folder / "fitted.pt")).sample
 
 
 class Tvae(Ctgan):
