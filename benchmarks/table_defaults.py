@@ -29,6 +29,7 @@ from benchmarks.parts import kept_part, part  # noqa: E402
 from benchmarks.table_made import breast_cancer, mixed  # noqa: E402
 from benchmarks.table_split import TABLES, Split, slug  # noqa: E402
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
+from fairseq_plugin.files import sha256  # noqa: E402
 from fairseq_plugin.stages.stage import Runner  # noqa: E402
 from fairseq_plugin.synthesis.held_out import hold_out  # noqa: E402
 from fairseq_plugin.synthesis.judges.judgement import judge_rows  # noqa: E402
@@ -149,7 +150,8 @@ def main():
     for name in args.tables:
         split = split_of(name, args)
         for variant in args.variants:
-            kept, facts = args.to / f"{slug(name)}-{slug(variant)}.json", {"table": name, "variant": variant}
+            kept = args.to / f"{slug(name)}-{slug(variant)}.json"
+            facts = {"table": sha256(split.path), "variant": variant}
             one = kept_part(kept, facts) if args.report else part(
                 kept, facts, lambda split=split, variant=variant: measure(split, variant, args)
             )  # fmt: skip

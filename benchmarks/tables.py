@@ -32,7 +32,7 @@ from benchmarks.machine import machine_class  # noqa: E402
 from benchmarks.marked_page import write_result  # noqa: E402
 from benchmarks.parts import kept_part, part  # noqa: E402
 from benchmarks.table_rivals import RIVALS, rival_rows  # noqa: E402
-from benchmarks.table_split import TABLES, Split  # noqa: E402
+from benchmarks.table_split import TABLES, Split, slug  # noqa: E402
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
 from fairseq_plugin.files import sha256  # noqa: E402
 from fairseq_plugin.synthesis.judges.verdict import WORTHLESS  # noqa: E402
@@ -146,7 +146,7 @@ def one_part(split, system, make, args):
         facts["updates"] = args.updates
     if make is by_package:
         facts["budget"] = list(map(str, budget_of(system, args)))
-    kept = split.folder / f"{system.replace(' ', '-')}.json"
+    kept = split.folder / f"{slug(system)}.json"
     if args.report:
         return kept_part(kept, facts)
     return part(kept, facts, lambda: {"costs": make(split, system, args), **split.judge_file(system)})

@@ -186,14 +186,13 @@ class Table:
             raise UserError(f"choose_from = {choose_from}: at least 1, and 1 with seed_data")
         if seed_data is not None:
             drawn = self._sample_from(seed_data, n, weights, seed, condition, most_tries)
-            accepted = drawn.accepted
         elif n is None or weights is not None:
             raise UserError("sample: give n, how many rows; weights are those of the rows of seed_data")
         else:
             drawn = self.model.sample(n * choose_from, seed, condition, most_tries=most_tries)
-            accepted = drawn.accepted
-            if choose_from > 1:
-                drawn = choose_drawn(drawn, self.model.code, self._paths[1], condition, n, seed)
+        accepted = drawn.accepted
+        if n is not None and choose_from > 1:
+            drawn = choose_drawn(drawn, self.model.code, self._paths[1], condition, n, seed)
         found = frame_of(drawn.names, drawn.rows, self._layout)
         found.attrs["accepted"] = accepted
         return found

@@ -58,9 +58,9 @@ class Walker:
         self._low_S = torch.cat([low_S.long(), end]).to(device)
         self._count_S = torch.cat([torch.as_tensor(automaton.count_S).long(), end]).to(device)
         self._hidden_S = torch.cat([hidden_S.long(), end]).to(device)  # of the first ones: given at most
-        self._place_V = torch.as_tensor(automaton.place_V).to(device)
-        first_place_S = torch.as_tensor(automaton.place_V[automaton.low_S])
-        first_S = torch.as_tensor(automaton.first_S) - first_place_S  # + a symbol's place = its edge
+        self._offset_V = torch.as_tensor(automaton.offset_V).to(device)
+        first_offset_S = torch.as_tensor(automaton.offset_V[automaton.low_S])
+        first_S = torch.as_tensor(automaton.first_S) - first_offset_S  # + a symbol's offset = its edge
         self._edge_S = torch.cat([first_S, end]).to(device)
         self._next_E = torch.as_tensor(automaton.next_E).long().to(device)
         self._over = len(low_S)
@@ -80,7 +80,7 @@ class Walker:
         self._low_S = torch.cat([self._low_S, symbols_N])
         self._count_S = torch.cat([self._count_S, torch.ones_like(symbols_N)])
         self._hidden_S = torch.cat([self._hidden_S, torch.zeros_like(symbols_N)])
-        self._edge_S = torch.cat([self._edge_S, edge_N - self._place_V[symbols_N]])
+        self._edge_S = torch.cat([self._edge_S, edge_N - self._offset_V[symbols_N]])
         self._next_E = torch.cat([self._next_E, torch.tensor(following, device=device)])
         return first
 
@@ -116,7 +116,7 @@ class Walker:
         allowed, is over."""
         offset_B = symbols_B - self._low_S[state_B]
         is_allowed_B = (offset_B >= 0) & (offset_B < self._count_S[state_B])
-        edge_B = (self._edge_S[state_B] + self._place_V[symbols_B]).clamp(0, len(self._next_E) - 1)
+        edge_B = (self._edge_S[state_B] + self._offset_V[symbols_B]).clamp(0, len(self._next_E) - 1)
         next_B = self._next_E[edge_B]
         is_done_B = is_allowed_B & (next_B == DONE)
         has_ended_B = is_done_B & (symbols_B == EOS)

@@ -6,11 +6,13 @@ import torch
 from hypothesis import strategies as st
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.storage.dictionary import EOS
 from fairseq_plugin.tables.code.fit import fit_column
 from fairseq_plugin.tables.code.rows import FIXED, RowCode
 from fairseq_plugin.tables.infer import infer
 from fairseq_plugin.tables.model import TableModel
 from fairseq_plugin.tables.profile import Profile
+from fairseq_plugin.tables.walk import only_rows
 
 MIXED = ("id", "grade", "price", "count", "day", "note", "member", "same")
 
@@ -74,3 +76,19 @@ def tables(draw):
     columns = [draw(st.lists(st.one_of(kind, kind, st.just("")), min_size=num_rows, max_size=num_rows))
                for kind in kinds]  # fmt: skip
     return [f"c{number}" for number in range(len(kinds))], [list(row) for row in zip(*columns)]
+
+
+def random_walks(code, seed, count=8):
+    """Symbols of rows that the constraint alone decides, as an untrained network could draw them."""
+    constraint = only_rows(code)([[EOS]] * count, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(seed)
+    texts = [[] for _ in range(count)]
+    for _ in range(code.longest):
+        logits_SV = torch.rand(count, code.num_symbols, generator=generator)
+        constraint.forbid(logits_SV)
+        tokens_S = logits_SV.argmax(1)
+        constraint.append(tokens_S)
+        for text, token in zip(texts, tokens_S.tolist()):
+            if EOS not in text:
+                text.append(token)
+    return texts

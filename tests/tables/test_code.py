@@ -12,8 +12,8 @@ from fairseq_plugin.tables.code.automaton import DONE
 from fairseq_plugin.tables.code.leaves import cut, grow
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM, RowCode
 from fairseq_plugin.tables.schema import KEY, Schema
-from fairseq_plugin.tables.walk import Walker, only_rows
-from tests.tables.made_tables import MIXED, code_of, mixed_rows, tables
+from fairseq_plugin.tables.walk import Walker
+from tests.tables.made_tables import MIXED, code_of, mixed_rows, random_walks, tables
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -46,18 +46,7 @@ def test_random_walks_are_rows(table, seed, order, rare):
     names, rows = table
     types = dict.fromkeys(names, "text") if rare > 1 else {}
     code = code_of(names, rows, rare=rare, order=order, types=types)
-    constraint = only_rows(code)([[EOS]] * 8, torch.device("cpu"))
-    generator = torch.Generator().manual_seed(seed)
-    texts = [[] for _ in range(8)]
-    for _ in range(code.longest):
-        logits_SV = torch.rand(8, code.num_symbols, generator=generator)
-        constraint.forbid(logits_SV)
-        tokens_S = logits_SV.argmax(1)
-        constraint.append(tokens_S)
-        for text, token in zip(texts, tokens_S.tolist()):
-            if EOS not in text:
-                text.append(token)
-    for text in texts:
+    for text in random_walks(code, seed):
         assert text[-1] == EOS
         cells = code.decode(text)
         assert code.encode([cell or "" for cell in cells]) == text or order == RANDOM

@@ -17,12 +17,11 @@ from fairseq_plugin.tables.manifest import TableManifest, load_code
 from fairseq_plugin.tables.prepare import prepare_table
 from fairseq_plugin.tables.request import TableRequest
 from fairseq_plugin.tables.schema import TEXT, Schema
-from fairseq_plugin.tables.walk import only_rows
 from fairseq_plugin.tables.writing import write_table
 from fairseq_plugin.text.codec import load_codec
 from tests.storage.damage import flipped_bits
 from tests.tables.made_gpt2 import made_gpt2
-from tests.tables.made_tables import MIXED, code_of, mixed_rows, tables
+from tests.tables.made_tables import MIXED, code_of, mixed_rows, random_walks, tables
 from tests.tables.test_random_tables import untrained
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -96,18 +95,7 @@ def test_texts_of_another_alphabet_come_back_by_the_real_tokenizer(shared_data):
 def test_random_walks_are_rows(codec, table, seed, order):
     names, rows = table
     code = in_tokens(names, rows, codec, order, dict.fromkeys(names[::2], "text"))
-    constraint = only_rows(code)([[EOS]] * 8, torch.device("cpu"))
-    generator = torch.Generator().manual_seed(seed)
-    texts = [[] for _ in range(8)]
-    for _ in range(code.longest):
-        logits_SV = torch.rand(8, code.num_symbols, generator=generator)
-        constraint.forbid(logits_SV)
-        tokens_S = logits_SV.argmax(1)
-        constraint.append(tokens_S)
-        for text, token in zip(texts, tokens_S.tolist()):
-            if EOS not in text:
-                text.append(token)
-    for text in texts:
+    for text in random_walks(code, seed):
         cells = code.decode(text)
         assert text[-1] == EOS and code.decode(code.encode([cell or "" for cell in cells])) == cells
 

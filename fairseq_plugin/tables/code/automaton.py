@@ -4,9 +4,9 @@ Symbols are numbered so that this holds: what a state allows is ``low <= symbol 
 that follows is one look-up in a flat list. Such a table of a column with 100,000 categories takes 800 KB.
 
 Tokens of a text are alike: wherever they may stand they are allowed together and lead to the same state. They
-share one place among the edges, so that 50,000 tokens cost each state one edge.
+share one edge of a state, so that 50,000 tokens cost each state one edge.
 
-Legend: S states, V symbols, E edges (allowed pairs of state and place).
+Legend: S states, V symbols, E edges (allowed pairs of state and offset).
 """
 
 from array import array
@@ -25,7 +25,7 @@ class Automaton:
     shown_S: int32, the first of them that may be drawn; those before it are only read (rare values).
     first_S: int64, where each state's edges begin in ``next_E``.
     next_E: int32, the state after each edge, or ``DONE``.
-    place_V: int64, the place of each symbol: its edge is ``first_S + place_V[symbol] - place_V[low_S]``.
+    offset_V: int64, the offset of each symbol: its edge is ``first_S + offset_V[symbol] - offset_V[low_S]``.
     """
 
     low_S: NDArray[np.int32]
@@ -33,14 +33,14 @@ class Automaton:
     shown_S: NDArray[np.int32]
     first_S: NDArray[np.int64]
     next_E: NDArray[np.int32]
-    place_V: NDArray[np.int64]
+    offset_V: NDArray[np.int64]
 
     def step(self, state: int, symbol: int) -> int | None:
         """The state after a symbol; None where it is not allowed."""
         low = int(self.low_S[state])
         if not low <= symbol < low + int(self.count_S[state]):
             return None
-        offset = int(self.place_V[symbol] - self.place_V[low])
+        offset = int(self.offset_V[symbol] - self.offset_V[low])
         return int(self.next_E[int(self.first_S[state]) + offset])
 
 
@@ -48,7 +48,7 @@ class AutomatonBuilder:
     """Collects states.
 
     Attributes:
-        alike: the symbols that share a place; set before the first state that allows them.
+        alike: the symbols that share an offset; set before the first state that allows them.
     """
 
     def __init__(self) -> None:
@@ -75,15 +75,15 @@ class AutomatonBuilder:
 
     def build(self, num_symbols: int) -> Automaton:
         """The automaton over ``num_symbols``."""
-        place_V = np.arange(num_symbols, dtype=np.int64)
+        offset_V = np.arange(num_symbols, dtype=np.int64)
         if self.alike:
-            place_V[self.alike.start : self.alike.stop] = self.alike.start
-            place_V[self.alike.stop :] -= len(self.alike) - 1
+            offset_V[self.alike.start : self.alike.stop] = self.alike.start
+            offset_V[self.alike.stop :] -= len(self.alike) - 1
         return Automaton(
             np.array(self._low, dtype=np.int32),
             np.array(self._count, dtype=np.int32),
             np.array(self._shown, dtype=np.int32),
             np.array(self._first, dtype=np.int64),
             np.array(self._next, dtype=np.int32),
-            place_V,
+            offset_V,
         )
