@@ -18,7 +18,7 @@ from fairseq.models import (
 )
 
 from fairseq_plugin.core.gpt2 import GPT2
-from fairseq_plugin.core.place_embedding import fold, reads_places
+from fairseq_plugin.core.feature_embedding import fold, is_made
 from fairseq_plugin.datasets.task_codec import codec_of
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.models.gpt2_config import (
@@ -29,7 +29,7 @@ from fairseq_plugin.models.gpt2_config import (
     check_task,
     end_id,
     network_config,
-    read_places_of,
+    make_table_of,
     repetition_dropout_of,
     sizes_of,
     write_back,
@@ -72,7 +72,7 @@ class GPT2LanguageModel(FairseqLanguageModel):
         dtype = torch.bfloat16 if str(cfg.compute_dtype) == "bf16" and bf16_works(cfg) else None
         dropped = repetition_dropout_of(cfg, config.n_layer, task.source_dictionary.pad())
         gpt2 = GPT2(config, dtype)
-        read_places_of(cfg, task, gpt2)
+        make_table_of(cfg, task, gpt2)
         model = cls(GPT2Decoder(task.source_dictionary, gpt2, end_id(task), codec_of(task), dropped))
         if cfg.pretrained_model:
             report = _load_pretrained(cfg.pretrained_model, gpt2, task)
@@ -180,7 +180,7 @@ class GPT2LanguageModel(FairseqLanguageModel):
         has_prompts = getattr(getattr(cfg, "task", None), "prefix_tokens", None) is not None
         if not reads_lines and not has_prompts:
             check_block_length(getattr(cfg, "task", None), self.max_positions())
-        if reads_places(self.decoder.gpt2.wte):
+        if is_made(self.decoder.gpt2.wte):
             fold(self.decoder.gpt2.wte)
         super().prepare_for_inference_(cfg)
 

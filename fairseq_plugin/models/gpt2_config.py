@@ -9,8 +9,8 @@ import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 
 from fairseq_plugin.core.bf16 import why_not_bf16
+from fairseq_plugin.core.feature_embedding import add_output_bias, read_features
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
-from fairseq_plugin.core.place_embedding import read_places
 from fairseq_plugin.core.repetition_dropout import check_repetition_dropout
 from fairseq_plugin.errors import UserError, addressed_to_the_user
 from fairseq_plugin.models.repetition_dropout import RepetitionDropout
@@ -60,6 +60,21 @@ class GPT2ModelConfig(FairseqDataclass):
         metadata={
             "help": "of --task table_rows: through so many bumps the embeddings of a number's symbols also "
             "read their places on the scale, so that neighbours share what is learnt, >= 2; 0 = off"
+        },
+    )
+    value_bumps: int = field(
+        default=0,
+        metadata={"help": "with --place-bumps: so many more read the values of the numbers, >= 2; 0 = off"},
+    )
+    no_own_rows: bool = field(
+        default=False,
+        metadata={"help": "with --place-bumps: a number's symbols have no embedding but what they read"},
+    )
+    marginal_bias: bool = field(
+        default=False,
+        metadata={
+            "help": "of --task table_rows: the output has a bias, which begins with the logarithm of each "
+            "symbol's frequency in the training rows"
         },
     )
     layer_norm_epsilon: float = field(default=1e-5, metadata={"help": "added to variances, > 0"})
@@ -159,21 +174,34 @@ def repetition_dropout_of(cfg: Any, num_layers: int, pad: int) -> RepetitionDrop
     return RepetitionDropout(rate, n, num_layers, getattr(common, "seed", 1), pad)
 
 
-def read_places_of(cfg: Any, task: Any, gpt2: GPT2) -> None:
-    """Let the embeddings read places where ``--place-bumps`` says so.
+def make_table_of(cfg: Any, task: Any, gpt2: GPT2) -> None:
+    """Let the embeddings read features, and the output have a bias, where the flags say so.
 
     Raises:
-        UserError: a number out of range, or a task whose symbols have no places.
+        UserError: a number out of range, flags that do not go together, or a task whose symbols have none.
     """
-    num_bumps = getattr(cfg, "place_bumps", 0)  # a checkpoint of an earlier version does not have it
-    if not num_bumps:
-        return
-    if num_bumps < 2:
-        raise UserError(f"--place-bumps {num_bumps} must be at least 2, or 0 (off)")
-    if not hasattr(task, "symbol_places"):
-        raise UserError(f"--place-bumps {num_bumps} is of --task table_rows alone; leave it out")
-    scale_V, place_V = task.symbol_places()
-    read_places(gpt2.wte, scale_V, place_V, num_bumps)
+    # A checkpoint of an earlier version has not got all of them.
+    places, values = getattr(cfg, "place_bumps", 0), getattr(cfg, "value_bumps", 0)
+    alone, has_bias = getattr(cfg, "no_own_rows", False), getattr(cfg, "marginal_bias", False)
+    for flag, given in (("--place-bumps", places), ("--value-bumps", values)):
+        if given and given < 2:
+            raise UserError(f"{flag} {given} must be at least 2, or 0 (off)")
+    given = {f"--place-bumps {places}": places, "--marginal-bias": has_bias}
+    for flag in (flag for flag, is_given in given.items() if is_given):
+        if not hasattr(task, "symbol_features"):
+            raise UserError(f"{flag} is of --task table_rows alone; leave it out")
+    for flag, is_given in ((f"--value-bumps {values}", values), ("--no-own-rows", alone)):
+        if is_given and not places:
+            raise UserError(f"{flag} needs --place-bumps: add it, or leave {flag} out")
+    for flag, is_given in (("--no-own-rows", alone), ("--marginal-bias", has_bias)):
+        if is_given and cfg.pretrained_model:
+            raise UserError(
+                f"{flag} is for a network of random weights, not for --pretrained-model: leave one of them out"
+            )
+    if places:
+        read_features(gpt2.wte, task.symbol_features(places, values), not alone)
+    if has_bias:
+        add_output_bias(gpt2, task.log_frequencies())
 
 
 def bf16_works(cfg: Any) -> bool:

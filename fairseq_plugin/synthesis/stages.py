@@ -124,7 +124,6 @@ class SynthesisStages:
             *TASK,
             *self._network(manifest),
             *flags(
-                place_bumps=8,
                 criterion="scale_grad",
                 gamma=f"{request.gamma:g}",
                 optimizer="fused_adamw",
@@ -158,15 +157,19 @@ class SynthesisStages:
         pretrained = self.request.pretrained
         if pretrained is not None:
             start = {"arch": "gpt2", "pretrained_model": short(pretrained), "dropout": 0.1, "lr": 5e-5}
-            return flags(**start, batch_size=_AT_ONCE, update_freq=_BATCH // _AT_ONCE)
+            return flags(**start, place_bumps=8, batch_size=_AT_ONCE, update_freq=_BATCH // _AT_ONCE)
         is_small = manifest.splits["train"].rows < _SMALL
         return flags(
             arch="gpt2_tiny",
             n_layer=3,
             n_embd=64 if is_small else 128,
             n_positions=-(-manifest.longest // 8) * 8,
+            place_bumps=16,
+            value_bumps=8,
+            no_own_rows=is_small,
+            marginal_bias=True,
             dropout=0.2 if is_small else 0.1,
-            lr=0.003 if is_small else 0.001,
+            lr=0.002 if is_small else 0.001,
             batch_size=_BATCH,
         )
 

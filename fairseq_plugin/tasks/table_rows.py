@@ -14,6 +14,7 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING, DictConfig
 
 from fairseq_plugin.core.distributed import refuse_lonely_worker
+from fairseq_plugin.core.feature_embedding import SymbolFeatures
 from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.datasets.prompts import Prompts
 from fairseq_plugin.datasets.table_rows import TableRows
@@ -22,7 +23,7 @@ from fairseq_plugin.pretrained.symbol_means import load_means
 from fairseq_plugin.sampling.keyed_random import LARGEST_ID
 from fairseq_plugin.storage.dictionary import NUM_SPECIALS, check_dictionary
 from fairseq_plugin.tables.cells import RowCells
-from fairseq_plugin.tables.code.places import symbol_places
+from fairseq_plugin.tables.code.features import log_frequencies, symbol_features
 from fairseq_plugin.tables.code.rows import RANDOM
 from fairseq_plugin.tables.code.symbol_texts import ids_of_symbols
 from fairseq_plugin.tables.identity import identity_of
@@ -174,9 +175,13 @@ class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
 
     # -- model and generation ---------------------------------------------------------------------------
 
-    def symbol_places(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the embeddings of ``--place-bumps`` read; see :func:`~fairseq_plugin.tables.code.places`."""
-        return symbol_places(self.code)
+    def symbol_features(self, place_bumps: int, value_bumps: int) -> SymbolFeatures:
+        """What the embeddings read; see :func:`~fairseq_plugin.tables.code.features.symbol_features`."""
+        return symbol_features(self.code, self.dictionary.count, place_bumps, value_bumps)
+
+    def log_frequencies(self) -> torch.Tensor:
+        """What a bias begins with; see :func:`~fairseq_plugin.tables.code.features.log_frequencies`."""
+        return log_frequencies(self.code, self.dictionary.count)
 
     def load_pretrained(self, folder: str, gpt2: GPT2) -> str:
         """Fill the network for ``--pretrained-model``; what was done, in a sentence.

@@ -7,7 +7,7 @@ import torch
 
 from fairseq_plugin.checksums import read_checksums
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
-from fairseq_plugin.core.place_embedding import read_places
+from fairseq_plugin.core.feature_embedding import SymbolFeatures, read_features
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.hf_folder import read_sizes
 from fairseq_plugin.pretrained.symbol_means import load_means, means
@@ -55,7 +55,7 @@ def test_a_network_gets_the_means_and_every_other_weight_as_it_is(folder):
     assert (gpt2.wte.weight[len(IDS) :] == 0).all()
     assert torch.equal(gpt2.wpe.weight, theirs["transformer.wpe.weight"])
     reading = GPT2(gpt2.config)
-    read_places(reading.wte, torch.tensor([-1, -1, 0, 0, 0]), torch.arange(5) / 5, 3)
+    read_features(reading.wte, SymbolFeatures(torch.tensor([-1, -1, 0, 0, 0]), torch.rand(5, 3)))
     load_means(folder, reading, codec, lambda end: IDS)
     assert torch.equal(reading.wte.weight, gpt2.wte.weight)
     assert torch.equal(gpt2.h[0].mlp.c_fc.weight, theirs["transformer.h.0.mlp.c_fc.weight"].t())

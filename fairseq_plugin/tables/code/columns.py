@@ -195,6 +195,12 @@ class NumberCode:
     def _cell(self, value: int) -> str:
         return self._column.cell(self._column.low + (value - self._offset) * self._column.step)
 
+    def middles(self) -> list[float]:
+        """Of each symbol of the first scale, the middle of its values, in steps of the column."""
+        ends = {symbol: (self._first[first], self._last[last]) for symbol, first, last in self._tree.branches()}
+        scale = self.scales[0]
+        return [sum(ends[scale.first + place]) / 2 for place in range(scale.num_symbols)]
+
     def texts(self) -> Iterator[tuple[int, str]]:
         if self._missing is not None:
             yield self._missing[0], missing_text(self._column)

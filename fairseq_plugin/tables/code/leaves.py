@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BRANCHES = 16  # of an inner node of numbers
-MOST_AT_ONCE = 32  # so few leaves need no inner nodes
+MOST_AT_ONCE = 512  # so few leaves need no inner nodes
 CATEGORY_BRANCHES = 256
 NUM_RANGES = 128  # about: a range holds so small a share of the rows
 MOST_ATOMS = 4096  # about: a value of a smaller share is told by its digits
