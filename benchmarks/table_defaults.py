@@ -43,12 +43,16 @@ RESULT = Path(__file__).with_suffix("")
 SEED = 1
 BASE = "as it is"
 PREPARE, TRAIN = 0, 1  # stages
-VARIANTS = {  # the stage whose command gets flags more; the last of two counts
+VARIANTS = {  # the stage whose command gets flags more, or loses those behind a ~; the last of two counts
     BASE: (TRAIN, ""),
     "target last": (PREPARE, "--target-place last"),
     "random order": (PREPARE, "--order random"),
     "rare 1": (PREPARE, "--rare 1"),
-    "no place bumps": (TRAIN, "--place-bumps 0"),
+    "places alone, no values": (TRAIN, "--value-bumps 0"),
+    "8 and 4 bumps": (TRAIN, "--place-bumps 8 --value-bumps 4"),
+    "rows of their own, too": (TRAIN, "~--no-own-rows"),
+    "rows of their own alone": (TRAIN, "~--no-own-rows --place-bumps 0 --value-bumps 0"),
+    "no output bias": (TRAIN, "~--marginal-bias"),
     "dropout 0.1": (TRAIN, "--dropout 0.1"),
     "dropout 0.3": (TRAIN, "--dropout 0.3"),
     "2 layers": (TRAIN, "--n-layer 2"),
@@ -86,7 +90,9 @@ def measure(split, variant, args):
     for number, stage in enumerate(stages):
         stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         extra = more.split() if number == stage_number else []
-        runner.run(replace(stage, command=(*stage.command, *extra)))
+        lost = {word.removeprefix("~") for word in extra if word.startswith("~")}
+        command = [word for word in (*stage.command, *extra) if word not in lost and word[0] != "~"]
+        runner.run(replace(stage, command=tuple(command)))
     model = TableModel.load(stages.checkpoint, stages.data)
     held_out = TableFile.open(split.folder / "held_out.csv", header="yes").rows()
     drawn = model.sample(len(split.train), SEED)

@@ -3,8 +3,12 @@
 A random forest learns to tell drawn rows from training rows; each drawn row is judged by a forest that has
 not seen it. With p the probability that a row is real, p / (1 - p) estimates the ratio of both densities, and
 rows drawn with that weight follow the training rows better than the model's own do (discriminator rejection
-sampling: Azadi et al. 2019, arXiv 1810.06758; without replacement as by Efraimidis & Spirakis 2006). Rows are
-chosen, never changed.
+sampling: Azadi et al. 2019, arXiv 1810.06758; without replacement as by Efraimidis & Spirakis 2006). The ratio
+is noisier where real rows are rare, and the mean of a noisy ratio is too large; so that no column's
+distribution moves, the weights are raked to those of the training rows (iterative proportional fitting: Deming
+& Stephan 1940). Rows are chosen, never changed.
+
+Legend: N drawn rows, C columns.
 """
 
 from dataclasses import replace
@@ -26,6 +30,9 @@ _TREES, _LEAST_ROWS_OF_A_LEAF = 200, 2
 _PARTS = 5
 _MOST_LEARNT = 20_000  # rows of each kind that a forest sees
 _MOST_SURE = 50.0  # no row weighs so many times more or less than what an undecided forest gives it
+_CLASSES = 20  # of a column of numbers, with about as many training rows each, whose shares are kept
+_ROUNDS = 30  # of raking through all columns
+_MOST_RAKED = 5.0  # the weights of a class change by no more in a round
 
 
 def choose_drawn(
@@ -72,7 +79,7 @@ def choose_rows(real: JudgedRows, drawn: JudgedRows, n: int, seed: int, trees: i
             f"choose-from: {len(real)} training rows to compare with (those that fulfil the condition, if "
             f"there is one) are too few; at least {FEWEST_ROWS} are needed. Give 1: rows as they are drawn"
         )
-    weight_N = log_ratio(real.some(_MOST_LEARNT, seed), drawn, seed, trees)
+    weight_N = raked(log_ratio(real.some(_MOST_LEARNT, seed), drawn, seed, trees), real, drawn)
     noise_N = np.random.default_rng(seed).gumbel(size=len(drawn))
     return sorted(np.argsort(-(weight_N + noise_N), kind="stable")[:n].tolist())
 
@@ -98,3 +105,26 @@ def log_ratio(real: JudgedRows, drawn: JudgedRows, seed: int, trees: int = _TREE
         # Beside the odds of a forest that cannot tell.
         found_N[own_N] = np.log(p_N / (1 - p_N)) - np.log(len(real_NC) / len(learnt))
     return found_N.clip(-np.log(_MOST_SURE), np.log(_MOST_SURE))
+
+
+def raked(weight_N: NDArray[np.float64], real: JudgedRows, drawn: JudgedRows) -> NDArray[np.float64]:
+    """Log weights under which the classes of each column have the shares that they have in the real rows.
+
+    Args:
+        weight_N: log weights of the drawn rows.
+        real, drawn: the rows.
+    """
+    real_NC, drawn_NC = without_missing(real, drawn)
+    columns: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+    for real_N, drawn_N in zip(real_NC.T, drawn_NC.T):
+        cuts = np.unique(np.quantile(real_N, np.linspace(0, 1, _CLASSES + 1)[1:-1], method="lower"))
+        class_N = np.searchsorted(cuts, drawn_N, side="right")
+        share_K = np.bincount(np.searchsorted(cuts, real_N, side="right"), minlength=len(cuts) + 1)
+        columns.append((class_N, share_K / len(real_N)))
+    of_N = np.exp(weight_N - weight_N.max())
+    for _ in range(_ROUNDS):
+        for class_N, share_K in columns:
+            drawn_K = np.bincount(class_N, of_N, minlength=len(share_K)) / of_N.sum()
+            factor_K = np.divide(share_K, drawn_K, out=np.ones_like(share_K), where=drawn_K > 0)
+            of_N *= factor_K.clip(1 / _MOST_RAKED, _MOST_RAKED)[class_N]
+    return np.log(of_N)

@@ -6,7 +6,7 @@ import pytest
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.synthesis.judges.discriminator import discriminate
 from fairseq_plugin.synthesis.judges.rows import judged_rows
-from fairseq_plugin.synthesis.selection import choose_rows
+from fairseq_plugin.synthesis.selection import choose_rows, raked
 from fairseq_plugin.tables.infer import infer
 from fairseq_plugin.tables.profile import Profile
 from fairseq_plugin.tables.schema import Schema
@@ -26,7 +26,10 @@ def cells(count, share, slope, seed):
 @pytest.fixture(scope="module")
 def sets():
     """``(real, held out, drawn)``: the drawn ones have another share of kinds and another slope."""
-    parts = [cells(300, 0.7, 1.0, 1), cells(600, 0.7, 1.0, 2), cells(1200, 0.3, 0.6, 3)]
+    return judged(cells(300, 0.7, 1.0, 1), cells(600, 0.7, 1.0, 2), cells(1200, 0.3, 0.6, 3))
+
+
+def judged(*parts):
     profiles = [Profile() for _ in NAMES]
     for profile, column in zip(profiles, zip(*(row for part in parts for row in part))):
         profile.add(column)
@@ -46,6 +49,27 @@ def test_chosen_rows_are_harder_to_tell_from_rows_that_nothing_has_seen(sets):
     share = {name: np.mean([row[0] == "x" for row in rows.cells]) for name, rows in
              {"real": real, "drawn": drawn, "chosen": chosen}.items()}  # fmt: skip
     assert abs(share["chosen"] - share["real"]) < abs(share["drawn"] - share["real"]) / 2
+
+
+def test_raked_weights_give_every_column_the_distribution_of_the_real_rows():
+    real, drawn = judged(cells(300, 0.7, 1.0, 1), cells(1200, 0.3, 1.0, 3))
+    large = drawn.values_NC[:, 1] > 100  # 1.00
+    weight = np.random.default_rng(5).normal(size=len(drawn)) + 2 * large  # as if large rows were more real
+    before, after = (np.exp(one - one.max()) for one in (weight, raked(weight, real, drawn)))
+    worst = {name: 0.0 for name in ("before", "after")}
+    for column, is_category in enumerate(drawn.is_category_C):
+        own, theirs = real.values_NC[:, column], drawn.values_NC[:, column]
+        for at in (0, 1) if is_category else np.quantile(own, np.linspace(0.05, 0.95, 19), method="lower"):
+            for name, share in (("before", before), ("after", after)):
+                far = abs(share[theirs < at].sum() / share.sum() - np.mean(own < at))
+                worst[name] = max(worst[name], far)
+    assert worst["after"] < 0.01 < 0.3 < worst["before"]
+
+
+def test_raking_leaves_weights_alone_that_have_the_right_shares(sets):
+    real, _, _ = sets
+    weight = np.zeros(len(real))
+    assert np.ptp(raked(weight, real, real)) < 1e-9
 
 
 def test_the_same_seed_chooses_the_same_rows_and_all_where_no_more_are_there(sets):

@@ -33,11 +33,15 @@ def test_the_first_symbol_of_a_number_reads_its_place_and_its_value():
         values.setdefault(size.encode(f"{tenth / 10:.1f}")[0], []).append(tenth)
     middles = {symbol: (min(some) + max(some)) / 2 for symbol, some in values.items()}
     mean = sum(len(values[symbol]) * middles[symbol] for symbol in values) / 200
-    deviation = math.sqrt(sum(len(values[symbol]) * (middles[symbol] - mean) ** 2 for symbol in values) / 200)
+    logs = {symbol: math.log(middle + mean / 20) for symbol, middle in middles.items()}
     assert len(values) > 10
     for place, symbol in enumerate(sorted(values)):
-        z = max(-3.0, min(3.0, (middles[symbol] - mean) / deviation))
-        truth = [*literal_bumps((place + 0.5) / len(values), 4, 0, 1), z, z * z - 1, *literal_bumps(z, 3, -2.2, 2.2)]
+        truth = literal_bumps((place + 0.5) / len(values), 4, 0, 1)
+        for read in (middles, logs):
+            mean = sum(len(values[one]) * read[one] for one in values) / 200
+            deviation = math.sqrt(sum(len(values[one]) * (read[one] - mean) ** 2 for one in values) / 200)
+            z = max(-3.0, min(3.0, (read[symbol] - mean) / deviation))
+            truth += [z, z * z - 1, *literal_bumps(z, 3, -2.2, 2.2)]
         assert features.features_VK[symbol].tolist() == pytest.approx(truth, abs=1e-5)
 
 
@@ -66,6 +70,15 @@ def test_the_bias_says_how_often_a_symbol_occurs_among_those_that_may_stand_ther
         truth = torch.tensor([first[symbol] + 0.5 for symbol in range(low, low + count)])
         assert torch.allclose(share, truth / truth.sum(), atol=1e-6), name
         assert bias_V[low : low + count].mean().abs() < 1e-5
+
+
+def test_a_column_with_negative_numbers_has_no_logarithms():
+    rows = [[f"{(size - 90) / 10:.1f}", "a", "3"] for size in range(200)]
+    code = code_of(NAMES, rows, rare=3)
+    features = symbol_features(code, counted(code, rows), 4, 3)
+    first = {code.codes[code.names.index("size")].encode(row[0])[0] for row in rows}
+    assert all(features.features_VK[symbol, 9:].eq(0).all() for symbol in first)
+    assert any(features.features_VK[symbol, 4:9].ne(0).all() for symbol in first)
 
 
 def test_a_column_of_one_value_and_symbols_that_never_occur_give_no_nan():

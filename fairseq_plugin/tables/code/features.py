@@ -15,6 +15,7 @@ _FEWEST = 3  # symbols of a scale: two have no neighbours but each other
 _FEW_BUMPS = 8  # bumps of a scale,
 _SYMBOLS_OF_A_BUMP = 4  # but for one that has more than so many symbols for each
 _EXTREME = 3.0  # standard deviations: values beyond them are as far
+_LOG_FROM = 20  # the logarithm is of the value and a so many times smaller part of the mean
 _OUTERMOST = 2.2  # standard deviations: the middle of the last bump
 
 
@@ -24,8 +25,8 @@ def symbol_features(
     """The features of the symbols of numbers.
 
     The symbols of a level of a column's tree, and those of a digit, are a scale: bumps over it read the place.
-    At the first level the column's values, standardised over the training rows, are features too: the value,
-    its square, and bumps.
+    At the first level the column's values are features too, and their logarithms where none is negative, both
+    standardised over the training rows: the value, its square, and bumps.
 
     Args:
         code: of the table.
@@ -33,7 +34,7 @@ def symbol_features(
         place_bumps: of a scale at most, >= 2.
         value_bumps: 0 (no values), or >= 2.
     """
-    num_features = place_bumps + (2 + value_bumps if value_bumps else 0)
+    num_features = place_bumps + (2 * (2 + value_bumps) if value_bumps else 0)
     scale_V = torch.full((code.num_symbols,), -1)
     features_VK = torch.zeros(code.num_symbols, num_features)
     num_scales = 0
@@ -49,7 +50,8 @@ def symbol_features(
             places_NK = _places(scale, place_bumps)
             features_VK[own, : places_NK.shape[1]] = places_NK
             if level == 0 and value_bumps:
-                features_VK[own, place_bumps:] = _values(one.middles(), counts_V[own], value_bumps)
+                values_NK = _values(one.middles(), counts_V[own], value_bumps)
+                features_VK[own, place_bumps : place_bumps + values_NK.shape[1]] = values_NK
     return SymbolFeatures(scale_V, features_VK)
 
 
@@ -61,12 +63,19 @@ def _places(scale: Scale, most: int) -> torch.Tensor:
 def _values(middles: Sequence[float], counts: Sequence[int], num_bumps: int) -> torch.Tensor:
     value_N, count_N = (torch.tensor(one, dtype=torch.float64) for one in (middles, counts))
     share_N = count_N / count_N.sum() if count_N.sum() else torch.full_like(count_N, 1 / len(count_N))
+    features = [_read(value_N, share_N, num_bumps)]
+    if value_N.min() >= 0 and value_N.max() > 0:  # ratios are differences of logarithms
+        added = (share_N * value_N).sum() / _LOG_FROM + 1e-9
+        features.append(_read((value_N + added).log(), share_N, num_bumps))
+    return torch.cat(features, 1).float()
+
+
+def _read(value_N: torch.Tensor, share_N: torch.Tensor, num_bumps: int) -> torch.Tensor:
     mean = (share_N * value_N).sum()
     deviation = (share_N * (value_N - mean).square()).sum().sqrt()
     z_N = ((value_N - mean) / deviation if deviation else torch.zeros_like(value_N)).clamp(-_EXTREME, _EXTREME)
-    return torch.cat(
-        [z_N.unsqueeze(1), z_N.square().unsqueeze(1) - 1, bumps(z_N, num_bumps, -_OUTERMOST, _OUTERMOST)], 1
-    ).float()
+    read = bumps(z_N, num_bumps, -_OUTERMOST, _OUTERMOST)
+    return torch.cat([z_N.unsqueeze(1), z_N.square().unsqueeze(1) - 1, read], 1)
 
 
 def log_frequencies(code: RowCode, counts_V: Sequence[int]) -> torch.Tensor:
