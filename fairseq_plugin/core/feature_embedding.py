@@ -20,6 +20,7 @@ Legend: V symbols, R of them on a scale, G scales, K features, D width, C :data:
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn as nn
@@ -158,7 +159,7 @@ def fold(table: nn.Embedding) -> None:
 
 @torch.no_grad()
 def set_rows(table: nn.Embedding, rows_VD: torch.Tensor) -> None:
-    """Let a table begin with given rows; where it reads features beside rows of its own, these add nothing yet.
+    """Let a table begin with given rows; where it reads features beside its rows, these add nothing yet.
 
     Raises:
         ValueError: a table whose rows are not its own.
@@ -166,8 +167,8 @@ def set_rows(table: nn.Embedding, rows_VD: torch.Tensor) -> None:
     if not is_made(table):
         table.weight.copy_(rows_VD)
         return
-    (made,) = table.parametrizations["weight"]
-    if not isinstance(made, FeatureEmbedding) or not made.own_rows:
+    made, *others = cast(nn.ModuleDict, table.parametrizations)["weight"].children()
+    if others or not isinstance(made, FeatureEmbedding) or not made.own_rows:
         raise ValueError("the table has no rows of its own to begin with")
     for name, weight in table.named_parameters():
         weight.copy_(rows_VD) if name.endswith(".original") else weight.zero_()

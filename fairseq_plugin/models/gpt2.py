@@ -17,8 +17,8 @@ from fairseq.models import (
     register_model_architecture,
 )
 
-from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.core.feature_embedding import fold, is_made
+from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.datasets.task_codec import codec_of
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.models.gpt2_config import (
@@ -28,8 +28,8 @@ from fairseq_plugin.models.gpt2_config import (
     check_block_length,
     check_task,
     end_id,
-    network_config,
     make_table_of,
+    network_config,
     repetition_dropout_of,
     sizes_of,
     write_back,

@@ -195,9 +195,7 @@ def make_table_of(cfg: Any, task: Any, gpt2: GPT2) -> None:
             raise UserError(f"{flag} needs --place-bumps: add it, or leave {flag} out")
     for flag, is_given in (("--no-own-rows", alone), ("--marginal-bias", has_bias)):
         if is_given and cfg.pretrained_model:
-            raise UserError(
-                f"{flag} is for a network of random weights, not for --pretrained-model: leave one of them out"
-            )
+            raise UserError(f"{flag} is for a network of random weights: leave it out, or --pretrained-model")
     if places:
         read_features(gpt2.wte, task.symbol_features(places, values), not alone)
     if has_bias:

@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from fairseq_plugin.checksums import write_checksums
-from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.core.feature_embedding import folded
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.errors import CannotWriteError, UserError, addressed_to_the_user
 from fairseq_plugin.pretrained.checkpoint_weights import (
     FINGERPRINT,

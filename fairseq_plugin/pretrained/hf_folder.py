@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from fairseq_plugin.checksums import read_checksums
-from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.core.feature_embedding import set_rows
+from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.hf_config import CONFIG_NAME, HFConfig, read_config
 from fairseq_plugin.pretrained.tensor_files import TensorFiles, find_files, open_folder

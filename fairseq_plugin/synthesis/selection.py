@@ -3,10 +3,10 @@
 A random forest learns to tell drawn rows from training rows; each drawn row is judged by a forest that has
 not seen it. With p the probability that a row is real, p / (1 - p) estimates the ratio of both densities, and
 rows drawn with that weight follow the training rows better than the model's own do (discriminator rejection
-sampling: Azadi et al. 2019, arXiv 1810.06758; without replacement as by Efraimidis & Spirakis 2006). The ratio
-is noisier where real rows are rare, and the mean of a noisy ratio is too large; so that no column's
-distribution moves, the weights are raked to those of the training rows (iterative proportional fitting: Deming
-& Stephan 1940). Rows are chosen, never changed.
+sampling: Azadi et al. 2019, arXiv 1810.06758; without replacement as by Efraimidis & Spirakis 2006). The
+ratio is noisier where real rows are rare, and the mean of a noisy ratio is too large; so that no column's
+distribution moves, the weights are raked to those of the training rows (iterative proportional fitting:
+Deming & Stephan 1940). Rows are chosen, never changed.
 
 Legend: N drawn rows, C columns.
 """

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.core.feature_embedding import folded
+from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.checkpoint_weights import NETWORK_PREFIX
 from fairseq_plugin.pretrained.network import load_network

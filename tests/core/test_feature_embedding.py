@@ -1,4 +1,4 @@
-"""Embeddings made of features against their literal definition, biases of the output, and both as plain tables."""
+"""Embeddings made of features, and a bias of the output: literal definitions, gradients, plain tables."""
 
 import pytest
 import torch
@@ -48,7 +48,11 @@ def test_the_table_equals_the_literal_definition(num_rows, num_scales, num_featu
     parts = table.parametrizations.weight
     read = [*features.features_VK.tolist(), [], []]
     truth = literal_table(
-        parts.original.tolist(), [*features.scale_V.tolist(), -1, -1], read, parts[0].weights_GKD.tolist(), own_rows
+        parts.original.tolist(),
+        [*features.scale_V.tolist(), -1, -1],
+        read,
+        parts[0].weights_GKD.tolist(),
+        own_rows,
     )
     assert (table.weight - torch.tensor(truth, dtype=torch.float64)).abs().max() <= 1e-12
 
@@ -118,8 +122,11 @@ def test_a_bias_is_what_the_network_says_before_it_has_read_anything_and_one_dim
     expected = biased.logits(biased(tokens)).softmax(-1).sum((0, 1))
     read = torch.zeros(70).index_add(0, tokens.flatten(), torch.ones(10)) > 0  # tied: these are read, too
     assert (bias.bias_V.grad[:70] - expected)[~read].abs().max() < 1e-4
-    assert plain.state_dict().keys() == {name.replace("parametrizations.weight.original", "weight") for name in
-                                         biased.state_dict() if "bias_V" not in name}
+    assert plain.state_dict().keys() == {
+        name.replace("parametrizations.weight.original", "weight")
+        for name in biased.state_dict()
+        if "bias_V" not in name
+    }
 
 
 @pytest.mark.parametrize("own_rows", [True, False])
@@ -134,7 +141,13 @@ def test_a_folded_table_is_plain_and_has_the_same_rows(own_rows):
 
 @pytest.mark.parametrize(
     ("has_features", "has_bias", "own_rows"),
-    [(True, True, False), (True, True, True), (True, False, False), (False, True, False), (True, False, True)],
+    [
+        (True, True, False),
+        (True, True, True),
+        (True, False, False),
+        (False, True, False),
+        (True, False, True),
+    ],
 )
 def test_weights_are_folded_without_the_network_they_came_from(has_features, has_bias, own_rows):
     gpt2 = network(has_features, has_bias, own_rows)
@@ -148,7 +161,8 @@ def test_weights_are_folded_without_the_network_they_came_from(has_features, has
 
 
 @pytest.mark.parametrize(
-    "part", ["original", "0.weights_GKD", "0.scale_R", "0.features_RK", "0.symbol_R", "0.own_rows", "1.bias_V"]
+    "part",
+    ["original", "0.weights_GKD", "0.scale_R", "0.features_RK", "0.symbol_R", "0.own_rows", "1.bias_V"],
 )
 def test_damaged_parts_are_refused(part):
     weights = {f"{name}": value for name, value in network().state_dict().items() if name.startswith("wte.")}

@@ -35,7 +35,10 @@ def made(task=None, **flags):
         (dict(place_bumps=4, value_bumps=1), "--value-bumps 1 must be at least 2"),
         (dict(value_bumps=4), "--value-bumps 4 needs --place-bumps"),
         (dict(no_own_rows=True), "--no-own-rows needs --place-bumps"),
-        (dict(place_bumps=4, no_own_rows=True, pretrained_model="gpt2"), "--no-own-rows .*--pretrained-model"),
+        (
+            dict(place_bumps=4, no_own_rows=True, pretrained_model="gpt2"),
+            "--no-own-rows .*--pretrained-model",
+        ),
         (dict(marginal_bias=True, pretrained_model="gpt2"), "--marginal-bias .*--pretrained-model"),
     ],
 )
@@ -54,9 +57,10 @@ def test_flags_make_the_table_and_without_them_it_is_plain():
     assert not is_made(made().wte)
     assert is_made(made(place_bumps=4, value_bumps=2).wte)
     assert made(marginal_bias=True).ln_f.bias[-1] == 32
-    kinds = [type(part).__name__ for part in made(
-        place_bumps=4, no_own_rows=True, marginal_bias=True
-    ).wte.parametrizations.weight]
+    kinds = [
+        type(part).__name__
+        for part in made(place_bumps=4, no_own_rows=True, marginal_bias=True).wte.parametrizations.weight
+    ]
     assert kinds == ["FeatureEmbedding", "OutputBias"]
 
 

@@ -15,9 +15,9 @@ from tests.tables.made_tables import MIXED, mixed_rows
 
 MODEL = (
     "--task table_rows --arch gpt2_tiny --n-layer 1 --n-embd 32 --n-head 2 --n-positions 256 --place-bumps 4 "
-    "--value-bumps 2 --no-own-rows --marginal-bias --criterion scale_grad --gamma 1 --optimizer fused_adamw --lr 0.003 --lr-scheduler inverse_sqrt "
-    "--warmup-updates 20 --clip-norm 1 --batch-size 32 --seed 3 --cpu --num-workers 0 --log-format json "
-    "--no-progress-bar --no-epoch-checkpoints"
+    "--value-bumps 2 --no-own-rows --marginal-bias --criterion scale_grad --gamma 1 --optimizer fused_adamw "
+    "--lr 0.003 --lr-scheduler inverse_sqrt --warmup-updates 20 --clip-norm 1 --batch-size 32 --seed 3 --cpu "
+    "--num-workers 0 --log-format json --no-progress-bar --no-epoch-checkpoints"
 ).split()
 DRAW = ("--sampling", "--beam", 1, "--nbest", 1)
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fairseq_plugin.checksums import read_checksums
-from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.core.feature_embedding import SymbolFeatures, read_features
+from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.pretrained.hf_folder import read_sizes
 from fairseq_plugin.pretrained.symbol_means import load_means, means

@@ -56,7 +56,7 @@ def test_raked_weights_give_every_column_the_distribution_of_the_real_rows():
     large = drawn.values_NC[:, 1] > 100  # 1.00
     weight = np.random.default_rng(5).normal(size=len(drawn)) + 2 * large  # as if large rows were more real
     before, after = (np.exp(one - one.max()) for one in (weight, raked(weight, real, drawn)))
-    worst = {name: 0.0 for name in ("before", "after")}
+    worst = dict.fromkeys(("before", "after"), 0.0)
     for column, is_category in enumerate(drawn.is_category_C):
         own, theirs = real.values_NC[:, column], drawn.values_NC[:, column]
         for at in (0, 1) if is_category else np.quantile(own, np.linspace(0.05, 0.95, 19), method="lower"):

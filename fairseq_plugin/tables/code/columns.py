@@ -197,7 +197,9 @@ class NumberCode:
 
     def middles(self) -> list[float]:
         """Of each symbol of the first scale, the middle of its values, in steps of the column."""
-        ends = {symbol: (self._first[first], self._last[last]) for symbol, first, last in self._tree.branches()}
+        ends = {
+            symbol: (self._first[first], self._last[last]) for symbol, first, last in self._tree.branches()
+        }
         scale = self.scales[0]
         return [sum(ends[scale.first + place]) / 2 for place in range(scale.num_symbols)]
 

@@ -24,9 +24,9 @@ def symbol_features(
 ) -> SymbolFeatures:
     """The features of the symbols of numbers.
 
-    The symbols of a level of a column's tree, and those of a digit, are a scale: bumps over it read the place.
-    At the first level the column's values are features too, and their logarithms where none is negative, both
-    standardised over the training rows: the value, its square, and bumps.
+    The symbols of a level of a column's tree, or of a digit, are a scale: bumps over it read the place.
+    At the first level the column's values are features too, and their logarithms where none is negative,
+    both standardised over the training rows: the value, its square, and bumps.
 
     Args:
         code: of the table.
@@ -73,7 +73,9 @@ def _values(middles: Sequence[float], counts: Sequence[int], num_bumps: int) -> 
 def _read(value_N: torch.Tensor, share_N: torch.Tensor, num_bumps: int) -> torch.Tensor:
     mean = (share_N * value_N).sum()
     deviation = (share_N * (value_N - mean).square()).sum().sqrt()
-    z_N = ((value_N - mean) / deviation if deviation else torch.zeros_like(value_N)).clamp(-_EXTREME, _EXTREME)
+    z_N = ((value_N - mean) / deviation if deviation else torch.zeros_like(value_N)).clamp(
+        -_EXTREME, _EXTREME
+    )
     read = bumps(z_N, num_bumps, -_OUTERMOST, _OUTERMOST)
     return torch.cat([z_N.unsqueeze(1), z_N.square().unsqueeze(1) - 1, read], 1)
 
