@@ -3,7 +3,6 @@
 Legend: V ids of the folder's table, D width.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,13 @@ from fairseq_plugin.pretrained.checkpoint_weights import (
 )
 from fairseq_plugin.pretrained.hf_config import CONFIG_NAME, HFConfig, config_values
 from fairseq_plugin.pretrained.hf_folder import PREFIX, expected_shapes, is_transposed
-from fairseq_plugin.pretrained.hf_tokenizer import end_id_of, is_byte_level, num_ids_of, write_tokenizer
+from fairseq_plugin.pretrained.hf_tokenizer import (
+    end_id_of,
+    is_byte_level,
+    num_ids_of,
+    write_json,
+    write_tokenizer,
+)
 from fairseq_plugin.pretrained.model_card import NAME as CARD
 from fairseq_plugin.pretrained.model_card import CardData, card_text
 from fairseq_plugin.pretrained.new_folder import new_folder
@@ -84,9 +89,9 @@ def export_checkpoint(
         except SafetensorError as error:  # its own kind, also for a full disk
             reason = str(error)
             raise CannotWriteError(f"cannot write {to}: {reason}; nothing was published", reason) from error
-        _write_json(folder / CONFIG_NAME, config_values(config))
+        write_json(folder / CONFIG_NAME, config_values(config))
         end = {"bos_token_id": config.eos_token_id, "eos_token_id": config.eos_token_id}
-        _write_json(folder / "generation_config.json", end)
+        write_json(folder / "generation_config.json", end)
         write_tokenizer(codec, folder, config.n_positions)
         about = CardData(Path(data).resolve().name, prompts)
         card = card_text(config, codec.kind, is_byte_level(codec), opened.state, about)
@@ -166,7 +171,3 @@ def network_of(
         weights, {**{NETWORK_PREFIX + name: value for name, value in network.items()}, FINGERPRINT: own}
     )
     return sizes, {name.removeprefix(NETWORK_PREFIX): value for name, value in weights.items()}
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

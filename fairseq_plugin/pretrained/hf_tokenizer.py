@@ -53,11 +53,11 @@ def write_tokenizer(codec: Codec, folder: Path, n_positions: int) -> None:
                 f"the tokenizer has an ordinary token {END_OF_TEXT!r}: a Hugging Face folder cannot hold it"
             )
         vocab[END_OF_TEXT] = end_id
-    _write_json(folder / "vocab.json", vocab)
+    write_json(folder / "vocab.json", vocab)
     (folder / "merges.txt").write_bytes(codec.files[merges_name])
     _fast_tokenizer(vocab, merges).save(str(folder / "tokenizer.json"))
     specials = {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT, "unk_token": END_OF_TEXT}
-    _write_json(folder / "special_tokens_map.json", specials)
+    write_json(folder / "special_tokens_map.json", specials)
     config = {
         "tokenizer_class": "GPT2Tokenizer",
         "add_prefix_space": False,
@@ -66,7 +66,7 @@ def write_tokenizer(codec: Codec, folder: Path, n_positions: int) -> None:
         "model_max_length": n_positions,
         **specials,
     }
-    _write_json(folder / "tokenizer_config.json", config)
+    write_json(folder / "tokenizer_config.json", config)
 
 
 def _fast_tokenizer(vocab: dict[str, int], merges: Sequence[tuple[str, str]]) -> Tokenizer:
@@ -78,5 +78,6 @@ def _fast_tokenizer(vocab: dict[str, int], merges: Sequence[tuple[str, str]]) ->
     return tokenizer
 
 
-def _write_json(path: Path, values: Mapping[str, object]) -> None:
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """A file of a Hugging Face folder."""
     path.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
