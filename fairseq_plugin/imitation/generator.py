@@ -10,13 +10,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fairseq_plugin.augment.notebook.python_names import arguments_named
 from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.corpus.reading import PATTERN
 from fairseq_plugin.errors import UserError, addressed_to_the_user
 from fairseq_plugin.imitation.request import ImitationRequest
 from fairseq_plugin.imitation.stages import ImitationStages, train_model
 from fairseq_plugin.imitation.text_model import BEST, TextModel
+from fairseq_plugin.python_names import arguments_named
 from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.sampling.request import BeamSearch, DecodingRequest
 from fairseq_plugin.stages.stage import ROOT, Runner, require_scripts

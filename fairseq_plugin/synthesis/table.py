@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.python_names import arguments_named
 from fairseq_plugin.stages.stage import ROOT, Runner, require_scripts
 from fairseq_plugin.storage.saved_model import CHECKPOINT, DATA, SavedKind
 from fairseq_plugin.synthesis.frame_source import GivenSchema, frame_request, given_schema
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _KIND = SavedKind("Table", version=2)
+# The arguments that flags in messages are here.
+_ARGUMENTS = {name: name for name in ("schema", "target", "order", "rare", "epochs")}
+_ARGUMENTS |= {"from": "pretrained", "pretrained-model": "pretrained", "seed": "random_state"}
 
 
 class Table:
@@ -83,6 +87,7 @@ class Table:
         self._model: TableModel | None = None
         self._layout: dict[str, FrameColumn] = {}
 
+    @arguments_named(_ARGUMENTS)
     def fit(self, frame: "DataFrame", target: str | None = None) -> "Table":
         """Learn a frame.
 
@@ -145,6 +150,7 @@ class Table:
         """What the columns were taken for; ``to_json()`` gives what can be edited and given back."""
         return self.model.code.schema
 
+    @arguments_named(_ARGUMENTS)
     def sample(
         self,
         n: int | None = None,
@@ -220,6 +226,7 @@ class Table:
             starts = [starts[place] for place in drawn_starts(weights, n, seed)]
         return sample_from(self.model, starts, n, seed, where, most_tries)
 
+    @arguments_named(_ARGUMENTS)
     def impute(self, frame: "DataFrame", random_state: int | None = None) -> "DataFrame":
         """A frame with its missing values drawn, given all others; index and columns stay.
 
@@ -246,6 +253,7 @@ class Table:
         check_columns(frame, self.columns, "log_prob")
         return np.array(self.model.log_prob(cells_of(frame)))
 
+    @arguments_named(_ARGUMENTS)
     def predict(self, frame: "DataFrame", column: str) -> NDArray[Any]:
         """A column's value given all other cells: the most probable category, or the expected number or date.
 

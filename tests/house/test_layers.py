@@ -11,6 +11,7 @@ import pytest
 LAYERS = {
     "core": 0,
     "errors": 0,
+    "python_names": 0.2,
     "files": 0.5,
     "extras": 0.5,
     "checksums": 0.7,

@@ -169,13 +169,15 @@ def test_what_cannot_be_learnt_is_named():
         (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), "called 'a'"),
         (pd.DataFrame({"x": [1.0, np.inf]}), "'x' has 1 infinite"),
         (pd.DataFrame({"x": [1, 2**63 - 1]}), "column 'x': 9223372036854775807 is beyond 64 bits"),
-        (pd.DataFrame({"x": list("abcdef")}), "column 'x': each of its values.*rare"),
+        (pd.DataFrame({"x": list("abcdef")}), "column 'x': each of its values.*: lower rare, or"),
         (pd.DataFrame({"x": [None, None]}), "no column"),
     ):
         with pytest.raises(UserError, match=words):
             Table().fit(frame)
     with pytest.raises(UserError, match="target 'x' is no column"):
         Table().fit(made_frame(5), target="x")
+    with pytest.raises(UserError, match="^pretrained .*none is not a folder"):
+        Table(pretrained="none").fit(made_frame(5))
 
 
 def test_one_command_writes_the_rows_and_passes_over_what_is_done(tmp_path, run_script):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 from fairseq_plugin.augment.jobs.quota import MOST_TRIES
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.augment.judges.score_examples import score_examples
+from fairseq_plugin.augment.notebook.arguments import ARGUMENTS
 from fairseq_plugin.augment.notebook.frames import (
     LabelValue,
     Rows,
@@ -26,7 +27,6 @@ from fairseq_plugin.augment.notebook.frames import (
     to_frame,
     write_table,
 )
-from fairseq_plugin.augment.notebook.python_names import arguments_named, in_python
 from fairseq_plugin.augment.notebook.sample_rows import NewFrameRows, SampleOptions, sample_rows
 from fairseq_plugin.augment.notebook.train_model import train_model
 from fairseq_plugin.augment.notebook.trained import Trained
@@ -37,6 +37,7 @@ from fairseq_plugin.augment.verdict.quick import QuickVerdict, describe, judge_r
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.python_names import arguments_named, in_python
 from fairseq_plugin.storage.lock import FolderLock
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Augmenter:
             max_len=max_len,
             overwrite=overwrite or folder is None,
         )
-        with arguments_named():
+        with arguments_named(ARGUMENTS):
             self._request.check()
         self._trained: Trained | None = None
         self._judge: BayesJudge | None = None
@@ -131,7 +132,7 @@ class Augmenter:
         Raises:
             UserError: rows that cannot be used, or a command that failed.
         """
-        with arguments_named():
+        with arguments_named(ARGUMENTS):
             if self._request.source is None:
                 raise UserError("a loaded Augmenter is not trained again: make a new one")
             table = read_table(rows, text_column, label_column)
@@ -203,13 +204,13 @@ class Augmenter:
         return self._sample(n, labels, options).rows
 
     def _sample(self, n: N, labels: Sequence[LabelValue] | None, options: SampleOptions) -> NewFrameRows:
-        with arguments_named():
+        with arguments_named(ARGUMENTS):
             trained = self._known()
             asked = trained.asked(n, labels)
             found = sample_rows(trained, asked, options, self.device, self.verbose)
         if found.shortage:
             told = f"kept {len(found.rows):,} of {sum(asked.values()):,} asked: {found.shortage}"
-            warnings.warn(in_python(told), stacklevel=3)
+            warnings.warn(in_python(told, ARGUMENTS), stacklevel=3)
         return found
 
     # -- rows of one's own -------------------------------------------------------------------------------
@@ -240,7 +241,7 @@ class Augmenter:
         Raises:
             UserError: other columns, or a label that the model does not know.
         """
-        with arguments_named():
+        with arguments_named(ARGUMENTS):
             trained = self._known()
             table, more = read_known(rows, trained.columns), trained.score_columns(soft_labels)
             values = score_examples(self._model(), trained.examples(table), len(trained.labels))
@@ -268,7 +269,7 @@ class Augmenter:
             ``outcome`` ("use this", "no gain", "do not use this" or "not checked"), ``sentence``, and the
             figures behind it.
         """
-        with arguments_named():
+        with arguments_named(ARGUMENTS):
             trained = self._known()
             manifest = Manifest.load(trained.data)
             examples = trained.examples(read_known(rows, trained.columns))
@@ -292,7 +293,7 @@ class Augmenter:
             path: the folder; it appears whole or not at all.
             overwrite: replace an Augmenter that was saved there.
         """
-        with arguments_named():
+        with arguments_named(ARGUMENTS):
             self._known().save(path, overwrite)
 
     @classmethod
@@ -312,7 +313,7 @@ class Augmenter:
         Raises:
             UserError: not such a folder, or one that was altered or damaged.
         """
-        with arguments_named():
+        with arguments_named(ARGUMENTS):
             augmenter = cls(folder=folder, verbose=verbose, device=device)
             augmenter._trained = Trained.load(path, augmenter._request.to)
             augmenter._request = augmenter._trained.stages.request

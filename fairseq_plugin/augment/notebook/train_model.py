@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fairseq_plugin.augment.notebook.python_names import in_python
+from fairseq_plugin.augment.notebook.arguments import ARGUMENTS
 from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.python_names import in_python
 from fairseq_plugin.stages.stage import Everything, Runner, require_scripts
 
 
@@ -38,7 +39,7 @@ def train_model(stages: Stages, verbose: bool, stacklevel: int) -> Manifest:
         if stage.prepares:
             told = [*left_out(Manifest.load(stages.data).rejected), *stages.plan().warnings]
             for line in told:
-                line = in_python(line.replace("--from GPT2_FOLDER", "pretrained=FOLDER"))
+                line = in_python(line.replace("--from GPT2_FOLDER", "pretrained=FOLDER"), ARGUMENTS)
                 warnings.warn(line.removeprefix("WARNING: "), stacklevel=stacklevel)
     return Manifest.load(stages.data)
 

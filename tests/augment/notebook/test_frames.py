@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairseq_plugin.augment.notebook.arguments import ARGUMENTS
 from fairseq_plugin.augment.notebook.frames import (
     LABEL_PROBABILITY,
     LOG_PROBABILITY,
@@ -16,11 +17,11 @@ from fairseq_plugin.augment.notebook.frames import (
     to_frame,
     write_table,
 )
-from fairseq_plugin.augment.notebook.python_names import in_python
 from fairseq_plugin.augment.notebook.train_model import left_out
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.guess import guess_source
 from fairseq_plugin.labelled.rows import read_raw_rows
+from fairseq_plugin.python_names import in_python
 
 
 @given(st.lists(st.text(min_size=1), min_size=1))
@@ -102,7 +103,7 @@ def test_rows_become_a_frame_in_the_users_order():
 
 
 def test_errors_name_arguments_and_rows_left_out_are_counted():
-    told = in_python("--sampling-topp 2, --max-tokens 3: give --overwrite or --allow-fewer")
+    told = in_python("--sampling-topp 2, --max-tokens 3: give --overwrite or --allow-fewer", ARGUMENTS)
     assert told == "top_p 2, --max-tokens 3: give overwrite=True or allow_fewer=True"
     rejected = {"train": {"empty": [3, 4], "too_long": []}, "valid": {"empty": [1]}}
     assert left_out(rejected) == ["rows left out: 3 empty (the first: row 2 of train, from 0)"]
