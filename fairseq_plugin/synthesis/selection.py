@@ -4,9 +4,10 @@ A random forest learns to tell drawn rows from training rows; each drawn row is 
 not seen it. With p the probability that a row is real, p / (1 - p) estimates the ratio of both densities, and
 rows drawn with that weight follow the training rows better than the model's own do (discriminator rejection
 sampling: Azadi et al. 2019, arXiv 1810.06758; without replacement as by Efraimidis & Spirakis 2006). The
-ratio is noisier where real rows are rare, and the mean of a noisy ratio is too large; so that no column's
-distribution moves, the weights are raked to those of the training rows (iterative proportional fitting:
-Deming & Stephan 1940). Rows are chosen, never changed.
+ratio is noisier where real rows are rare, and too large close to a training row, which the forest has by
+heart; so that no column's distribution moves, and no row comes closer to the training rows than these are to
+each other, the weights are raked to the columns of the training rows and to their distances (iterative
+proportional fitting: Deming & Stephan 1940). Rows are chosen, never changed.
 
 Legend: N drawn rows, C columns.
 """
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.synthesis.judges.closeness import distances
 from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS
 from fairseq_plugin.synthesis.judges.rows import JudgedRows, judged_rows, without_missing
 from fairseq_plugin.tables.code.rows import RowCode
@@ -32,6 +34,7 @@ _MOST_LEARNT = 20_000  # rows of each kind that a forest sees
 _MOST_SURE = 50.0  # no row weighs so many times more or less than what an undecided forest gives it
 _CLASSES = 20  # of a column of numbers, with about as many training rows each, whose shares are kept
 _ROUNDS = 30  # of raking through all columns
+_MOST_COMPARED = 5000  # training rows to which distances are taken
 _MOST_RAKED = 5.0  # the weights of a class change by no more in a round
 
 
@@ -108,15 +111,18 @@ def log_ratio(real: JudgedRows, drawn: JudgedRows, seed: int, trees: int = _TREE
 
 
 def raked(weight_N: NDArray[np.float64], real: JudgedRows, drawn: JudgedRows) -> NDArray[np.float64]:
-    """Log weights under which the classes of each column have the shares that they have in the real rows.
+    """Log weights under which the classes of each column have the shares that they have in the real rows; so
+    have classes of the distance to the closest real row, which is that of a real row to the closest other.
 
     Args:
         weight_N: log weights of the drawn rows.
         real, drawn: the rows.
     """
     real_NC, drawn_NC = without_missing(real, drawn)
+    compared = real.some(_MOST_COMPARED, 0)
+    pairs = [(distances(compared, compared, to_others=True), distances(drawn, compared))]
     columns: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
-    for real_N, drawn_N in zip(real_NC.T, drawn_NC.T):
+    for real_N, drawn_N in [*zip(real_NC.T, drawn_NC.T), *pairs]:
         cuts = np.unique(np.quantile(real_N, np.linspace(0, 1, _CLASSES + 1)[1:-1], method="lower"))
         class_N = np.searchsorted(cuts, drawn_N, side="right")
         share_K = np.bincount(np.searchsorted(cuts, real_N, side="right"), minlength=len(cuts) + 1)

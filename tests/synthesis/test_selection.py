@@ -66,6 +66,15 @@ def test_raked_weights_give_every_column_the_distribution_of_the_real_rows():
     assert worst["after"] < 0.01 < 0.3 < worst["before"]
 
 
+def test_rows_that_a_forest_knows_by_heart_are_not_preferred():
+    learnt, new = cells(300, 0.7, 1.0, 1), cells(900, 0.7, 1.0, 2)
+    real, drawn = judged(learnt, learnt + new)  # 300 copies, that look as real as can be
+    weight = np.concatenate([np.full(300, 3.0), np.zeros(900)])
+    before, after = (np.exp(one - one.max()) for one in (weight, raked(weight, real, drawn)))
+    assert before[:300].sum() / before.sum() > 0.8
+    assert after[:300].sum() / after.sum() < 0.1
+
+
 def test_raking_leaves_weights_alone_that_have_the_right_shares(sets):
     real, _, _ = sets
     weight = np.zeros(len(real))

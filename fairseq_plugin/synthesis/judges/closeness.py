@@ -41,11 +41,15 @@ def closeness(train: JudgedRows, held_out: JudgedRows, synthetic: JudgedRows, se
     return Closeness(away[0], away[1], copied[0], copied[1], (len(synthetic), len(held_out)))
 
 
-def distances(rows: JudgedRows, records: JudgedRows) -> NDArray[np.float64]:
+def distances(rows: JudgedRows, records: JudgedRows, to_others: bool = False) -> NDArray[np.float64]:
     """Distance of each row to its closest record, in [0, 1].
 
     It is the mean over the columns of the difference of numbers, in standard deviations of the records and at
     most 1; for categories, and where one of the cells is missing, it is 0 or 1.
+
+    Args:
+        rows, records: of the same columns.
+        to_others: the rows are the records, and none is its own closest one.
     """
     is_category_C = records.is_category_C
     spread_C = np.array([_spread(values_N) for values_N in records.values_NC.T])
@@ -64,6 +68,9 @@ def distances(rows: JudgedRows, records: JudgedRows) -> NDArray[np.float64]:
                 difference_BN[own_missing_B1 ^ missing_N] = 1
                 difference_BN[own_missing_B1 & missing_N] = 0
             total_BN += difference_BN
+        if to_others:
+            own_B = np.arange(len(some_BC))
+            total_BN[own_B, first + own_B] = np.inf
         found_N[first : first + _AT_ONCE] = total_BN.min(1) / max(len(spread_C), 1)
     return found_N
 

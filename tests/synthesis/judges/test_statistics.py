@@ -1,6 +1,7 @@
 """The judges' statistics are those of SciPy and of slow literal statements."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,3 +70,11 @@ def test_the_closest_record_is_that_of_a_slow_search():
         )
         assert found == pytest.approx(literal, abs=1e-6)
     assert (distances(records, records) == 0).all()
+    to_others = distances(records, records, to_others=True)
+    for place in (0, 1, 49):
+        others = np.delete(np.arange(50), place)
+        theirs = replace(
+            records, values_NC=records.values_NC[others], cells=[records.cells[one] for one in others]
+        )
+        one = replace(records, values_NC=records.values_NC[[place]], cells=[records.cells[place]])
+        assert to_others[place] == pytest.approx(distances(one, theirs)[0], abs=0.02)  # spreads differ
