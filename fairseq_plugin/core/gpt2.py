@@ -38,6 +38,7 @@ class GPT2Config:
         n_embd: width; a multiple of ``n_head``.
         n_layer, n_head: blocks; attention heads per block.
         dropout: probability in [0, 1), after the embeddings, in attention, and after each sublayer.
+        attention_dropout: that of attention, where it is another.
         layer_norm_epsilon: GPT-2 uses 1e-5.
     """
 
@@ -48,6 +49,7 @@ class GPT2Config:
     n_head: int = 12
     dropout: float = 0.1
     layer_norm_epsilon: float = 1e-5
+    attention_dropout: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
@@ -55,8 +57,10 @@ class GPT2Config:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.n_embd % self.n_head:
             raise ValueError(f"n_embd {self.n_embd} must be a multiple of n_head {self.n_head}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
+        for name in ("dropout", "attention_dropout"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise ValueError(f"{name} must be in [0, 1), not {value}")
 
     @property
     def padded_vocab_size(self) -> int:
@@ -251,7 +255,8 @@ class Attention(nn.Module):
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
-        self.n_head, self.dropout = config.n_head, config.dropout
+        given = config.attention_dropout
+        self.n_head, self.dropout = config.n_head, config.dropout if given is None else given
         self.c_attn = Linear(config.n_embd, 3 * config.n_embd)
         self.c_proj = Linear(config.n_embd, config.n_embd)
         self.drop = Dropout(config.dropout)

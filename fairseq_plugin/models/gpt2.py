@@ -67,7 +67,7 @@ class GPT2LanguageModel(FairseqLanguageModel):
             SystemExit: sizes, data and folder do not go together; the message names the flag.
         """
         sizes = sizes_of(cfg)
-        config = network_config(len(task.source_dictionary), sizes, cfg.dropout)
+        config = network_config(len(task.source_dictionary), sizes, cfg)
         check_task(task, cfg, config)
         dtype = torch.bfloat16 if str(cfg.compute_dtype) == "bf16" and bf16_works(cfg) else None
         dropped = repetition_dropout_of(cfg, config.n_layer, task.source_dictionary.pad())

@@ -45,6 +45,9 @@ class GPT2ModelConfig(FairseqDataclass):
         default=None, metadata={"help": "longest text in tokens, >= 1 (default: by --arch)"}
     )
     dropout: float = field(default=0.1, metadata={"help": "dropout probability everywhere, in [0, 1)"})
+    attention_dropout: Optional[float] = field(
+        default=None, metadata={"help": "that of attention, in [0, 1) (default: --dropout)"}
+    )
     repetition_dropout: float = field(
         default=0.0,
         metadata={
@@ -110,10 +113,16 @@ def sizes_of(cfg: Any) -> dict[str, Any]:
     return sizes
 
 
-def network_config(vocab_size: int, sizes: dict[str, Any], dropout: float) -> GPT2Config:
+def network_config(vocab_size: int, sizes: dict[str, Any], cfg: Any) -> GPT2Config:
     """The network's config; a size out of range names its flag, before anything is allocated."""
     try:
-        config = GPT2Config(vocab_size=vocab_size, dropout=dropout, **sizes)
+        config = GPT2Config(
+            vocab_size=vocab_size,
+            dropout=cfg.dropout,
+            # A checkpoint of an earlier version does not have it.
+            attention_dropout=getattr(cfg, "attention_dropout", None),
+            **sizes,
+        )
     except ValueError as error:
         name = str(error).split()[0]
         raise UserError(f"--{name.replace('_', '-')}: {error}") from error

@@ -25,7 +25,7 @@ _FIXED = tuple(
         "distributed_training.distributed_world_size "
         "task._name task.score_prompt task.tokens_per_sample task.sample_break_mode task.shorten_method "
         "task.pad_to_fixed_length task.add_bos_token model._name model.dropout "
-        "model.repetition_dropout model.repetition_ngram "
+        "model.attention_dropout model.repetition_dropout model.repetition_ngram "
         # What the shapes of the weights do not tell:
         "model.n_head model.layer_norm_epsilon model.compute_dtype model.activation_fn "
         "model.decoder_attention_heads model.encoder_attention_heads"

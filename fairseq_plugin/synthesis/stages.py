@@ -169,6 +169,7 @@ class SynthesisStages:
             no_own_rows=is_small,
             marginal_bias=True,
             dropout=0.2 if is_small else 0.1,
+            attention_dropout=0,  # or a sum over columns, as of the parts of a whole, loses some
             lr=0.002 if is_small else 0.001,
             batch_size=_BATCH,
         )
