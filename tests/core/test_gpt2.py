@@ -147,6 +147,15 @@ def test_dropout_works_in_training_only():
         assert not torch.equal(model.train()(tokens_BT), model(tokens_BT))
 
 
+def test_attention_has_a_dropout_of_its_own():
+    tokens_BT = torch.randint(100, (2, 9))
+    with torch.no_grad():
+        still = small(dropout=0.0, attention_dropout=0.5)
+        assert not torch.equal(still.train()(tokens_BT), still.eval()(tokens_BT))
+        assert all(block.attn.dropout == 0 for block in small(dropout=0.5, attention_dropout=0.0).h)
+        assert all(block.attn.dropout == 0.5 for block in small(dropout=0.5).h)
+
+
 @pytest.mark.parametrize("leading", [(5,), (2, 3), (0,)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_linear_and_its_gradients_equal_pytorchs(leading, bias):
@@ -236,6 +245,7 @@ def test_the_compiled_network_computes_the_same():
         ({"n_embd": 30, "n_head": 4}, "n_embd 30"),
         ({"n_layer": 0}, "n_layer"),
         ({"dropout": 1.0}, "dropout"),
+        ({"attention_dropout": -0.1}, "attention_dropout must be in .0, 1., not -0.1"),
         ({"vocab_size": 0}, "vocab_size"),
     ],
 )
