@@ -80,7 +80,7 @@ def adapt_state(
     if not any(name.startswith(NETWORK_PREFIX) for name in state) or FINGERPRINT not in state:
         return state  # another model's: the check that follows says so
     state = dict(state)
-    table, own_table = state.get(_TABLE), own.get(_TABLE)  # one that reads places has other names
+    table, own_table = state.get(_TABLE), own.get(_TABLE)  # one that is made of parts has other names
     height = 0 if own_table is None else own_table.shape[0]
     if height and table is not None and table.dim() == 2 and table.shape[0] != height:
         missing = max(height - table.shape[0], 0)
