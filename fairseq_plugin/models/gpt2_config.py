@@ -221,7 +221,7 @@ def bf16_works(cfg: Any) -> bool:
     return not reason
 
 
-def write_back(cfg: Any, sizes: dict[str, Any]) -> None:
+def write_back(cfg: Any, decided: dict[str, Any]) -> None:
     """Note in the config that fairseq saves what was decided here.
 
     A checkpoint must rebuild its model alone, without the folder that its training started from. fairseq
@@ -230,5 +230,5 @@ def write_back(cfg: Any, sizes: dict[str, Any]) -> None:
     root = cfg.__dict__.get("_parent")
     saved = getattr(root, "model", None)
     if saved is not None:
-        for name, value in {**sizes, "pretrained_model": None}.items():
+        for name, value in {**decided, "pretrained_model": None}.items():
             setattr(saved, name, value)

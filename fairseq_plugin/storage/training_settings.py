@@ -27,7 +27,7 @@ _FIXED = tuple(
         "task.pad_to_fixed_length task.add_bos_token model._name model.dropout "
         "model.attention_dropout model.repetition_dropout model.repetition_ngram "
         # What the shapes of the weights do not tell:
-        "model.n_head model.layer_norm_epsilon model.compute_dtype model.activation_fn "
+        "model.n_head model.layer_norm_epsilon model.compute_dtype model.activation_fn model.no_own_rows "
         "model.decoder_attention_heads model.encoder_attention_heads"
     ).split()
 )

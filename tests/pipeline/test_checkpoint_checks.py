@@ -72,6 +72,7 @@ def go_on(data: Path, folder: Path, *words: object) -> str:
         (("--gamma", 0.25), "--gamma 0.25 (the checkpoint: 0.5)"),
         (("--criterion", "cross_entropy"), "--criterion cross_entropy (the checkpoint: scale_grad)"),
         (("--dropout", 0.2), "--dropout 0.2 (the checkpoint: 0.1)"),
+        (("--attention-dropout", 0), "--attention-dropout 0.0 (the checkpoint: 0.1)"),
         (("--n-head", 4), "--n-head 4 (the checkpoint: 2)"),
         (("--score-prompt",), "--score-prompt True (the checkpoint: False)"),
     ],
