@@ -63,11 +63,6 @@ class GPT2Config:
                 raise ValueError(f"{name} must be in [0, 1), not {value}")
 
     @property
-    def dropout_of_attention(self) -> float:
-        """``attention_dropout``, or ``dropout``."""
-        return self.dropout if self.attention_dropout is None else self.attention_dropout
-
-    @property
     def padded_vocab_size(self) -> int:
         """Entries of the embedding table: ``vocab_size`` rounded up to a multiple of 64."""
         return -(-self.vocab_size // _VOCABULARY_MULTIPLE) * _VOCABULARY_MULTIPLE
@@ -260,7 +255,8 @@ class Attention(nn.Module):
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
-        self.n_head, self.dropout = config.n_head, config.dropout_of_attention
+        given = config.attention_dropout
+        self.n_head, self.dropout = config.n_head, config.dropout if given is None else given
         self.c_attn = Linear(config.n_embd, 3 * config.n_embd)
         self.c_proj = Linear(config.n_embd, config.n_embd)
         self.drop = Dropout(config.dropout)

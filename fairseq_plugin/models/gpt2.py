@@ -77,7 +77,7 @@ class GPT2LanguageModel(FairseqLanguageModel):
         if cfg.pretrained_model:
             report = _load_pretrained(cfg.pretrained_model, gpt2, task)
             logger.info("--pretrained-model %s: %s", cfg.pretrained_model, report)
-        write_back(cfg, {**sizes, "attention_dropout": config.dropout_of_attention})
+        write_back(cfg, {**sizes, "attention_dropout": config.attention_dropout})
         if cfg.compile:
             model.decoder.gpt2.compile(dynamic=True)
         return model

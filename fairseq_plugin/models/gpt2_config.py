@@ -115,13 +115,11 @@ def sizes_of(cfg: Any) -> dict[str, Any]:
 
 def network_config(vocab_size: int, sizes: dict[str, Any], cfg: Any) -> GPT2Config:
     """The network's config; a size out of range names its flag, before anything is allocated."""
+    given = getattr(cfg, "attention_dropout", None)  # a checkpoint of an earlier version does not have it
+    attention_dropout = cfg.dropout if given is None else given
     try:
         config = GPT2Config(
-            vocab_size=vocab_size,
-            dropout=cfg.dropout,
-            # A checkpoint of an earlier version does not have it.
-            attention_dropout=getattr(cfg, "attention_dropout", None),
-            **sizes,
+            vocab_size=vocab_size, dropout=cfg.dropout, attention_dropout=attention_dropout, **sizes
         )
     except ValueError as error:
         name = str(error).split()[0]
