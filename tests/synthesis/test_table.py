@@ -84,7 +84,7 @@ def test_a_schema_can_be_given(table):
     for schema, more, words in (
         (stated, {"target": "price"}, "the schema says 'count'"),
         ({"columns": stated["columns"][1:]}, {}, "schema: it has the columns"),
-        ("no/such.json", {}, "--schema no/such.json: No such file"),
+        ("no/such.json", {}, "^schema no/such.json: No such file"),
     ):
         with pytest.raises(UserError, match=words):
             Table(schema).fit(frame, **more)
