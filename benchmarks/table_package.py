@@ -28,7 +28,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "WANDB_DI
 import pandas as pd
 
 SIZE = {"n_layer": 3, "n_embd": 64, "n_head": 4}  # of synthesize.py for tables of this size
-STEP_SIZE = 3e-3
+STEP_SIZE = 2e-3
 BATCH = 64  # rows
 TIMED_STEPS, TIMED_EPOCHS = 8, 10
 

@@ -191,7 +191,8 @@ def folded(weights: Mapping[str, torch.Tensor], prefix: str = "") -> dict[str, t
     try:
         table_VD = parts.pop("original")
         for number in sorted({name.split(".")[0] for name in parts}):
-            made = {name.partition(".")[2]: value for name, value in parts.items() if name[0] == number}
+            begin = f"{number}."
+            made = {name.removeprefix(begin): parts[name] for name in parts if name.startswith(begin)}
             with torch.no_grad():
                 table_VD = _part(made)(table_VD)
         plain[prefix + _PLAIN] = table_VD

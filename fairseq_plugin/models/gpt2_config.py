@@ -190,19 +190,22 @@ def make_table_of(cfg: Any, task: Any, gpt2: GPT2) -> None:
     # A checkpoint of an earlier version has not got all of them.
     places, values = getattr(cfg, "place_bumps", 0), getattr(cfg, "value_bumps", 0)
     alone, has_bias = getattr(cfg, "no_own_rows", False), getattr(cfg, "marginal_bias", False)
-    for flag, given in (("--place-bumps", places), ("--value-bumps", values)):
-        if given and given < 2:
-            raise UserError(f"{flag} {given} must be at least 2, or 0 (off)")
-    given = {f"--place-bumps {places}": places, "--marginal-bias": has_bias}
-    for flag in (flag for flag, is_given in given.items() if is_given):
-        if not hasattr(task, "symbol_features"):
-            raise UserError(f"{flag} is of --task table_rows alone; leave it out")
-    for flag, is_given in ((f"--value-bumps {values}", values), ("--no-own-rows", alone)):
-        if is_given and not places:
-            raise UserError(f"{flag} needs --place-bumps: add it, or leave {flag} out")
-    for flag, is_given in (("--no-own-rows", alone), ("--marginal-bias", has_bias)):
-        if is_given and cfg.pretrained_model:
-            raise UserError(f"{flag} is for a network of random weights: leave it out, or --pretrained-model")
+    has_no_features = not hasattr(task, "symbol_features")
+    of_tables = "is of --task table_rows alone; leave it out"
+    needs_places = "needs --place-bumps: add it, or leave"
+    not_pretrained = "is for a network of random weights: leave it out, or --pretrained-model"
+    for is_wrong, message in (
+        (places and places < 2, f"--place-bumps {places} must be at least 2, or 0 (off)"),
+        (values and values < 2, f"--value-bumps {values} must be at least 2, or 0 (off)"),
+        (places and has_no_features, f"--place-bumps {places} {of_tables}"),
+        (has_bias and has_no_features, f"--marginal-bias {of_tables}"),
+        (values and not places, f"--value-bumps {values} {needs_places} --value-bumps {values} out"),
+        (alone and not places, f"--no-own-rows {needs_places} --no-own-rows out"),
+        (alone and cfg.pretrained_model, f"--no-own-rows {not_pretrained}"),
+        (has_bias and cfg.pretrained_model, f"--marginal-bias {not_pretrained}"),
+    ):
+        if is_wrong:
+            raise UserError(message)
     if places:
         read_features(gpt2.wte, task.symbol_features(places, values), not alone)
     if has_bias:

@@ -120,9 +120,9 @@ def raked(weight_N: NDArray[np.float64], real: JudgedRows, drawn: JudgedRows) ->
     """
     real_NC, drawn_NC = without_missing(real, drawn)
     compared = real.some(_MOST_COMPARED, 0)
-    pairs = [(distances(compared, compared, to_others=True), distances(drawn, compared))]
+    away = distances(compared, compared, to_others=True), distances(drawn, compared)
     columns: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
-    for real_N, drawn_N in [*zip(real_NC.T, drawn_NC.T), *pairs]:
+    for real_N, drawn_N in [*zip(real_NC.T, drawn_NC.T), away]:
         cuts = np.unique(np.quantile(real_N, np.linspace(0, 1, _CLASSES + 1)[1:-1], method="lower"))
         class_N = np.searchsorted(cuts, drawn_N, side="right")
         share_K = np.bincount(np.searchsorted(cuts, real_N, side="right"), minlength=len(cuts) + 1)

@@ -39,6 +39,14 @@ def test_every_row_comes_back(table, order):
         assert code.decode(code.encode(row)) == modelled(code, row)
 
 
+def test_more_values_than_have_a_symbol_each_come_back_through_a_tree():
+    rows = [[str(7 * number)] for number in range(700)]
+    code = code_of(["n"], rows, rare=1, types={"n": "integer"})
+    assert len(code.encode(rows[0])) > 2, "one symbol and the end would be no tree"
+    assert [code.decode(code.encode(row)) for row in rows] == rows
+    assert all(code.encode(code.decode(text)) == text for text in random_walks(code, seed=1, count=50))
+
+
 @QUICK
 @given(tables(), st.integers(0, 2**32 - 1), st.sampled_from([FIXED, RANDOM]), st.sampled_from([1, 3]))
 def test_random_walks_are_rows(table, seed, order, rare):

@@ -1,8 +1,8 @@
 """Where a column's values are cut: leaves of a tree whose branches are ordered and weigh about the same.
 
-A leaf is a value that repeats (an atom), or a range of values that are told apart by their digits. The tree
-is coarse to fine: its first symbol says in which sixteenth of the rows a value lies, the next one where in
-that, so that a network sees the order of numbers from the first symbol on.
+A leaf is a value that repeats (an atom), or a range of values that are told apart by their digits. Few leaves
+have a symbol each. The tree of many is coarse to fine: its first symbol says in which sixteenth of the rows a
+value lies, the next one where in that, so that a network sees the order of numbers from the first symbol on.
 """
 
 from dataclasses import dataclass
