@@ -60,6 +60,7 @@ VARIANTS = {  # the stage whose command gets flags more, or loses those behind a
     "width 32": (TRAIN, "--n-embd 32"),
     "width 128, rate 0.001": (TRAIN, "--n-embd 128 --lr 0.001"),
     "inverse square root": (TRAIN, "--lr-scheduler inverse_sqrt"),
+    "validated by a twentieth": (PREPARE, "--held-out 0.05"),
     "gamma 0.8": (TRAIN, "--gamma 0.8"),
     "gamma 0.5": (TRAIN, "--gamma 0.5"),
 }

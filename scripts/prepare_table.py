@@ -17,7 +17,7 @@ from fairseq_plugin.tables.code.rows import FIXED, RANDOM
 from fairseq_plugin.tables.prepare import prepare_table
 from fairseq_plugin.tables.reading import FORMATS
 from fairseq_plugin.tables.request import RARE, TableRequest
-from fairseq_plugin.tables.schema import PLACES
+from fairseq_plugin.tables.schema import FIRST, PLACES
 from fairseq_plugin.tables.summary import format_summary
 
 
@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--type", metavar="NAME=TYPE", action="append", default=[],
         help="instead of a guess: integer decimal date category boolean text key constant drop")  # fmt: skip
     add("--target", metavar="NAME", help="the column that models of the table shall predict")
-    add("--target-place", choices=PLACES, default="first", help="where a row's code has the target")
+    add("--target-place", choices=PLACES, default=FIRST, help="where a row's code has the target")
     add("--order", choices=(FIXED, RANDOM), default=FIXED,
         help="of columns; random: another in every epoch, so that any column can be given")  # fmt: skip
     add("--from", dest="pretrained", metavar="GPT2_FOLDER",

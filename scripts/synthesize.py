@@ -32,7 +32,7 @@ from fairseq_plugin.synthesis.held_out import hold_out
 from fairseq_plugin.synthesis.judges.judgement import TooFewRows
 from fairseq_plugin.synthesis.judges.verdict import as_text
 from fairseq_plugin.synthesis.report.write import REPORT, ReportInputs, write_report
-from fairseq_plugin.synthesis.request import CHOOSE_FROM, HELD_OUT, MANY_ROWS, SynthesisRequest
+from fairseq_plugin.synthesis.request import AUTO, CHOOSE_FROM, HELD_OUT, MANY_ROWS, SynthesisRequest
 from fairseq_plugin.synthesis.row_job import RowJob
 from fairseq_plugin.synthesis.selection import choose_drawn
 from fairseq_plugin.synthesis.stages import SynthesisStages
@@ -41,6 +41,7 @@ from fairseq_plugin.tables.conditions import Condition
 from fairseq_plugin.tables.model import MOST_TRIES, DrawnRows, TableModel
 from fairseq_plugin.tables.reading import TableFile
 from fairseq_plugin.tables.request import RARE
+from fairseq_plugin.tables.schema import PLACES
 from fairseq_plugin.tables.writing import write_table
 
 
@@ -53,6 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--to", type=Path, required=True, metavar="DIR", help="folder for everything that is written")
     add("--rows", type=int, default=1000, metavar="N", help="new rows (default: 1000)")
     add("--target", metavar="NAME", help="the column that models of the table shall predict")
+    add("--target-place", choices=(AUTO, *PLACES), default=AUTO,
+        help="where the model reads it; auto: last if others nearly decide it")  # fmt: skip
     add("--held-out", type=float, default=HELD_OUT, metavar="SHARE",
         help=f"of the rows, to judge by (default: {HELD_OUT}); 0: learn all of them, no judges")  # fmt: skip
     add("--test", type=Path, metavar="FILE", help="rows to judge by, instead of a share of TABLE")
@@ -74,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--most-tries", type=float, default=MOST_TRIES, metavar="N",
         help=f"rows drawn per row asked for, at most (default: {MOST_TRIES:g})")  # fmt: skip
     add("--choose-from", type=int, metavar="N",
-        help="draw N times as many rows, and keep those that a random forest finds most like training rows; "
+        help="draw N times as many rows, and keep those whose statistics are those of the training rows; "
         f"1: rows as they are drawn (default: {CHOOSE_FROM}; 1 with --where and for more than {MANY_ROWS:,} "
         "rows)")  # fmt: skip
     add("--workers", type=int, default=1, metavar="N", help="processes that draw rows (default: 1)")
@@ -107,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         drawn = draw(request, stages, model, where, times)
         accepted, num_drawn = drawn.accepted, drawn.num_drawn
         if times > 1:
-            runner.say(f"\n== Choose {request.rows:,} of {len(drawn.rows):,} rows, by a random forest")
+            runner.say(f"\n== Choose {request.rows:,} of {len(drawn.rows):,} rows, to match training rows")
             drawn = choose_drawn(drawn, model.code, ROOT / stages.data, where, request.rows, request.seed)
         path = request.to / f"rows{request.table.suffix if request.table.suffix == '.tsv' else '.csv'}"
         write_table(path, drawn.names, drawn.rows, path.suffix[1:])

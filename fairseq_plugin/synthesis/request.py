@@ -9,10 +9,12 @@ from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS
 from fairseq_plugin.tables.code.rows import FIXED
 from fairseq_plugin.tables.model import MOST_TRIES
 from fairseq_plugin.tables.request import RARE
+from fairseq_plugin.tables.schema import PLACES
 
 HELD_OUT = 0.2
 CHOOSE_FROM = 5
 MANY_ROWS = 50_000
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class SynthesisRequest:
         to: folder for everything that is written.
         rows: how many new rows, >= 1.
         target: the column that models of the table shall predict.
+        target_place: where the model reads it, ``first``, ``last``, or as in the ``file``; ``auto``: as
+            :mod:`.target_place` finds.
         types: ``NAME=TYPE`` each, which overrule the schema's guesses.
         schema: a ``schema.json`` to follow instead.
         header, columns: see :meth:`TableFile.open`.
@@ -48,6 +52,7 @@ class SynthesisRequest:
     to: Path
     rows: int = 1000
     target: str | None = None
+    target_place: str = AUTO
     types: Sequence[str] = field(default_factory=tuple)
     schema: Path | None = None
     header: str = "auto"
@@ -87,6 +92,16 @@ class SynthesisRequest:
             raise UserError(f"--test {self.test} is no file; name a table of the same columns")
         if self.pretrained is not None and not self.pretrained.is_dir():
             raise UserError(f"--from {self.pretrained} is not a folder")
+        if self.target_place not in (AUTO, *PLACES):
+            raise UserError(
+                f"--target-place {self.target_place} is none of {', '.join((AUTO, *PLACES))}; leave it out"
+            )
+        if self.target_place != AUTO and self.schema is not None:
+            raise UserError(
+                f"--target-place {self.target_place}: --schema says it all; edit target_place in it instead"
+            )
+        if self.target_place != AUTO and self.target is None:
+            raise UserError(f"--target-place {self.target_place}: of which target? add --target NAME")
         if not 0 <= self.held_out < 1:
             raise UserError(
                 f"--held-out {self.held_out:g} must be in [0, 1), such as {HELD_OUT}; 0: no judges"

@@ -11,6 +11,7 @@ Everything is below ``to``::
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
@@ -18,7 +19,8 @@ from fairseq_plugin.stages.stage import ROOT, Stage, flags, python, short, stock
 from fairseq_plugin.stages.training_progress import TrainingProgress
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
 from fairseq_plugin.synthesis.held_out import Source
-from fairseq_plugin.synthesis.request import SynthesisRequest
+from fairseq_plugin.synthesis.request import AUTO, SynthesisRequest
+from fairseq_plugin.synthesis.target_place import target_place
 from fairseq_plugin.tables.averaging import AVERAGED, BEST, SIZES
 from fairseq_plugin.tables.code.rows import FIXED
 from fairseq_plugin.tables.manifest import TableManifest, load_code
@@ -66,6 +68,17 @@ class SynthesisStages:
     def _save_dir(self) -> Path:
         return short(self.request.to) / f"checkpoints{self._suffix}"
 
+    @cached_property
+    def _target_place(self) -> str | None:
+        """None where nothing is to be said of it."""
+        request = self.request
+        if request.target is None or request.schema is not None or request.order != FIXED:
+            return None
+        if request.target_place != AUTO:
+            return request.target_place
+        types = dict(pair.split("=", 1) for pair in request.types if "=" in pair)
+        return target_place(self.source.learnt, request.target, types, request.seed)
+
     @property
     def _suffix(self) -> str:
         return f"-from-{self.request.pretrained.resolve().name}" if self.request.pretrained else ""
@@ -87,6 +100,7 @@ class SynthesisStages:
             header="yes" if self.source.is_ours else None if request.header == "auto" else request.header,
             columns=None if self.source.is_ours else request.columns,
             target=request.target,
+            target_place=self._target_place,
             order=None if request.order == FIXED else request.order,
             rare=request.rare,
             seed=request.seed,

@@ -172,8 +172,8 @@ class Table:
             weights: of the rows of ``seed_data``: instead, each new row takes one of them by these weights.
             random_state: another seed than the table's own.
             most_tries: rows drawn per row asked for, at most, where a condition must be met.
-            choose_from: draw so many times more rows, and keep those that look most like learnt ones
-                (:mod:`.selection`), >= 1.
+            choose_from: draw so many times more rows, and keep those whose statistics are those of the
+                learnt rows (:mod:`.selection`), >= 1.
 
         Returns:
             The rows; ``attrs["accepted"]`` is the share of the drawn rows that fulfil the condition.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM
-from fairseq_plugin.tables.schema import PLACES
+from fairseq_plugin.tables.schema import FIRST, PLACES
 
 RARE = 5
 
@@ -40,7 +40,7 @@ class TableRequest:
     schema: str | None = None
     types: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
-    target_place: str = "first"
+    target_place: str = FIRST
     order: str = FIXED
     rare: int = RARE
     pretrained: str | None = None

@@ -26,7 +26,7 @@ NUMBERS = (INTEGER, DECIMAL, DATE)
 CATEGORIES = (CATEGORY, BOOLEAN)
 MODELLED = (*NUMBERS, *CATEGORIES, TEXT)
 TYPES = (*MODELLED, CONSTANT, KEY, DROP)
-PLACES = ("first", "last", "file")
+FIRST, LAST, IN_FILE = PLACES = ("first", "last", "file")  # of the target in a row's code
 MOST_BYTES = 1 << 16  # of a text: each of them, or each token, is a position of the network
 
 
@@ -201,7 +201,7 @@ class Schema:
 
     columns: tuple[Column, ...]
     target: str | None = None
-    target_place: str = "first"
+    target_place: str = FIRST
     _places: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -216,9 +216,9 @@ class Schema:
         """The modelled columns in the order in which a model reads them."""
         order = [place for place, column in enumerate(self.columns) if column.is_modelled]
         target = None if self.target is None else self._places[self.target]
-        if target in order and self.target_place != "file":
+        if target in order and self.target_place != IN_FILE:
             order.remove(target)
-            order.insert(0 if self.target_place == "first" else len(order), target)
+            order.insert(0 if self.target_place == FIRST else len(order), target)
         return order
 
     def place(self, name: str, what: str) -> int:

@@ -94,8 +94,7 @@ def usefulness(
 
 def _with_target(rows: JudgedRows, place: int) -> JudgedRows:
     """The rows whose target is there."""
-    kept = np.flatnonzero(~np.isnan(rows.values_NC[:, place]))
-    return JudgedRows(rows.columns, rows.values_NC[kept], [rows.cells[at] for at in kept.tolist()])
+    return rows.at(np.flatnonzero(~np.isnan(rows.values_NC[:, place])))
 
 
 def _scores(learnt: JudgedRows, tested: JudgedRows, place: int, seeds: Sequence[int], trees: int) -> Scores:
