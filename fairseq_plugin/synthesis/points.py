@@ -76,21 +76,23 @@ class Points:
         return np.array(found, dtype=np.int64).reshape(-1, 2)
 
     def remainders(self) -> list[Both]:
-        """What a linear regression on all other columns leaves of each number; of the real rows, which it is
-        fitted to, what it leaves without the row itself."""
-        found = []
-        for place in np.flatnonzero(self.is_number_Q).tolist():
-            others = self.column_Q != self.column_Q[place]
-            real_RQ, drawn_NQ = (
-                np.column_stack([points[:, others], np.ones(len(points))])
-                for points in (self.real_RQ, self.drawn_NQ)
-            )
-            inverse_QQ = np.linalg.inv(real_RQ.T @ real_RQ + _RIDGE * len(real_RQ) * np.eye(real_RQ.shape[1]))
-            slope_Q = inverse_QQ @ (real_RQ.T @ self.real_RQ[:, place])
-            own_share_R = ((real_RQ @ inverse_QQ) * real_RQ).sum(1)
-            left_R = (self.real_RQ[:, place] - real_RQ @ slope_Q) / (1 - own_share_R).clip(0.01)
-            found.append((left_R, self.drawn_NQ[:, place] - drawn_NQ @ slope_Q))
-        return found
+        """What a linear regression on all other coordinates leaves of each number; of the real rows, which it
+        is fitted to, what it leaves without the row itself.
+
+        With Y = X inverse(X'X + ridge), one product gives all regressions: column q of Y / inverse[q, q] is
+        what is left of coordinate q, and x'y - y[q]^2 / inverse[q, q] is a row's own share in its estimate.
+        """
+        real_RQ, drawn_NQ = (
+            np.column_stack([points, np.ones(len(points))]) for points in (self.real_RQ, self.drawn_NQ)
+        )
+        ridge = _RIDGE * len(real_RQ) * np.eye(real_RQ.shape[1])
+        inverse_QQ = np.linalg.inv(real_RQ.T @ real_RQ + ridge)
+        scale_Q = inverse_QQ.diagonal()
+        product_RQ = real_RQ @ inverse_QQ
+        own_share_RQ = (product_RQ * real_RQ).sum(1, keepdims=True) - product_RQ**2 / scale_Q
+        left_RQ = product_RQ / scale_Q / (1 - own_share_RQ).clip(0.01)
+        left_NQ = drawn_NQ @ inverse_QQ / scale_Q
+        return [(left_RQ[:, place], left_NQ[:, place]) for place in np.flatnonzero(self.is_number_Q).tolist()]
 
 
 def mean_products(points_NQ: NDArray[np.float64], pairs: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -24,7 +24,8 @@ from fairseq_plugin.synthesis.points import Points, mean_products
 
 _CLASSES = 20  # of a distribution, with about as many real rows each
 _MOST_CLASSES = 1000  # of all distributions
-_MOST_COMPARED = 5000  # real rows to which distances are taken
+_FEWEST_COMPARED, _MOST_COMPARED = 200, 5000  # real rows to which distances are taken: fewer of large tables
+_MOST_COMPARISONS = 1_000_000_000  # of cells
 _EXTREME = 4.0  # standard deviations: products do not grow beyond
 _MOST_DECIDING = 20_000  # drawn rows
 _ROUNDS = 300  # of the search
@@ -39,7 +40,8 @@ class _Features:
         self, real: JudgedRows, drawn: JudgedRows, points: Points, pairs: NDArray[np.int64], deciding: slice
     ) -> None:
         real_RC, drawn_NC = without_missing(real, drawn)
-        compared = real.some(_MOST_COMPARED, 0)
+        num_compared = _MOST_COMPARISONS // drawn.values_NC.size
+        compared = real.some(min(max(num_compared, _FEWEST_COMPARED), _MOST_COMPARED), 0)
         distributions = [
             *zip(real_RC.T, drawn_NC.T),
             *points.remainders(),
