@@ -45,6 +45,7 @@ BASE = "as it is"
 PREPARE, TRAIN = 0, 1  # stages
 VARIANTS = {  # the stage whose command gets flags more, or loses those behind a ~; the last of two counts
     BASE: (TRAIN, ""),
+    "target first": (PREPARE, "--target-place first"),
     "target last": (PREPARE, "--target-place last"),
     "random order": (PREPARE, "--order random"),
     "rare 1": (PREPARE, "--rare 1"),
