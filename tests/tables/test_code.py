@@ -190,6 +190,16 @@ def test_the_target_comes_first_or_last_or_stays():
     assert names["file"] == ["grade", "price", "count", "day", "note", "member"]
 
 
+@pytest.mark.parametrize("order", [FIXED, RANDOM])
+def test_without_free_text_no_symbol_stands_twice_in_a_row(order):
+    """So none that may follow was seen before, and ScaleGrad is cross-entropy for every gamma."""
+    rows = mixed_rows(300)
+    code = code_of(MIXED, rows, rare=5, order=order, types={"note": "drop"})
+    for row in rows:
+        symbols = code.encode(row)
+        assert len(set(symbols)) == len(symbols) > 5  # columns: some numbers take several
+
+
 def test_keys_are_made_anew():
     code = code_of(MIXED, mixed_rows(30))
     column = code.schema.columns[0]
