@@ -28,7 +28,9 @@ setup(
         "rensa>=0.5,<0.6",  # near-duplicates; another version may sign texts otherwise
         "safetensors>=0.5",
         "scikit-learn>=1.5",
+        "scipy>=1.11",
         "sentencepiece>=0.2",
+        "threadpoolctl>=3.1",
         "tokenizers>=0.21",
         "tqdm",
     ],
