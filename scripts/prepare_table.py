@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.errors import plain_errors
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM
 from fairseq_plugin.tables.prepare import prepare_table
 from fairseq_plugin.tables.reading import FORMATS
-from fairseq_plugin.tables.request import RARE, TableRequest
+from fairseq_plugin.tables.request import RARE, TableRequest, types_of
 from fairseq_plugin.tables.schema import FIRST, PLACES
 from fairseq_plugin.tables.summary import format_summary
 
@@ -48,17 +48,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=1, help="of the held-out rows")
     add("--overwrite", action="store_true", help="replace other prepared data in --to")
     return parser
-
-
-def types_of(pairs: Sequence[str]) -> dict[str, str]:
-    """``["id=drop"]`` -> ``{"id": "drop"}``."""
-    types: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, kind = pair.rpartition("=")
-        if not equals or not name:
-            raise UserError(f"--type {pair}: expected NAME=TYPE, such as age=integer")
-        types[name] = kind
-    return types
 
 
 @plain_errors()

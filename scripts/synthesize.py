@@ -41,7 +41,7 @@ from fairseq_plugin.tables.conditions import Condition
 from fairseq_plugin.tables.model import MOST_TRIES, DrawnRows, TableModel
 from fairseq_plugin.tables.reading import TableFile
 from fairseq_plugin.tables.request import RARE
-from fairseq_plugin.tables.schema import PLACES
+from fairseq_plugin.tables.schema import LAST, PLACES
 from fairseq_plugin.tables.writing import write_table
 
 
@@ -100,6 +100,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if source.note:
             runner.say(source.note)
         stages = SynthesisStages(request, source)
+        if request.target_place == AUTO and stages.target_place is not None:
+            others = "nearly decide it" if stages.target_place == LAST else "do not decide it"
+            runner.say(f"target {request.target!r}: read {stages.target_place}, the other columns {others}")
         for stage in stages:
             if stage.log is not None:
                 stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -108,17 +111,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         where = None if request.where is None else model.condition(request.where)
         times = request.times(stages.num_learnt)
         drawn = draw(request, stages, model, where, times)
-        accepted, num_drawn = drawn.accepted, drawn.num_drawn
+        accepted, num_drawn, chosen_from = drawn.accepted, drawn.num_drawn, None
         if times > 1:
             runner.say(f"\n== Choose {request.rows:,} of {len(drawn.rows):,} rows, to match training rows")
-            drawn = choose_drawn(drawn, model.code, ROOT / stages.data, where, request.rows, request.seed)
+            drawn, chosen_from = chosen(drawn, request, stages, model, where, runner)
         path = request.to / f"rows{request.table.suffix if request.table.suffix == '.tsv' else '.csv'}"
         write_table(path, drawn.names, drawn.rows, path.suffix[1:])
         if source.held_out is not None:
             runner.say("\n== The judges compare the new rows with held-out ones")
             inputs = inputs_of(request, stages, source.held_out, model, drawn)
             try:
-                verdict = write_report(request.to, replace(inputs, where=where))
+                verdict = write_report(request.to, replace(inputs, where=where, num_drawn=chosen_from))
             except TooFewRows as few:
                 runner.say(f"no report: {few}")
     met = "" if where is None else f", {accepted:.1%} of {num_drawn:,} drawn ones met --where"
@@ -145,6 +148,27 @@ def draw(
         bar.close()
 
 
+def chosen(
+    drawn: DrawnRows,
+    request: SynthesisRequest,
+    stages: SynthesisStages,
+    model: TableModel,
+    where: Condition | None,
+    runner: Runner,
+) -> tuple[DrawnRows, int | None]:
+    """As many as were asked for, and of how many they were chosen; where nobody asked for a choice and none
+    can be made, those drawn first, and None."""
+    try:
+        found = choose_drawn(drawn, model.code, ROOT / stages.data, where, request.rows, request.seed)
+        return found, len(drawn.rows)
+    except TooFewRows as few:
+        if request.choose_from is not None:
+            raise
+        runner.say(f"rows as they are drawn: {few}")
+        rows, numbers = drawn.rows[: request.rows], drawn.numbers[: request.rows]
+        return replace(drawn, rows=rows, numbers=numbers), None
+
+
 def inputs_of(
     request: SynthesisRequest,
     stages: SynthesisStages,
@@ -154,7 +178,10 @@ def inputs_of(
 ) -> ReportInputs:
     """What the judges need of a run."""
     learnt = stages.source.learnt
-    settings = [(field.name, value) for field in fields(request) if (value := getattr(request, field.name))]
+    settings = {field.name: value for field in fields(request) if (value := getattr(request, field.name))}
+    settings["choose_from"] = request.times(stages.num_learnt)
+    if stages.target_place is not None:
+        settings["target_place"] = stages.target_place
     return ReportInputs(
         name=request.table.name,
         schema=model.code.schema,
@@ -165,7 +192,7 @@ def inputs_of(
         seed=request.seed,
         data=ROOT / stages.data,
         checkpoint=ROOT / stages.checkpoint,
-        provenance=[*settings, ("SHA-256 of the table", sha256(request.table))],
+        provenance=[*settings.items(), ("SHA-256 of the table", sha256(request.table))],
     )
 
 

@@ -102,6 +102,11 @@ class SynthesisRequest:
             )
         if self.target_place != AUTO and self.target is None:
             raise UserError(f"--target-place {self.target_place}: of which target? add --target NAME")
+        if self.target_place != AUTO and self.order != FIXED:
+            raise UserError(
+                f"--target-place {self.target_place}: with --order {self.order} every column has another "
+                "place in every epoch; leave one of them out"
+            )
         if not 0 <= self.held_out < 1:
             raise UserError(
                 f"--held-out {self.held_out:g} must be in [0, 1), such as {HELD_OUT}; 0: no judges"

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_plugin.errors import UserError
 from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS
+from fairseq_plugin.synthesis.judges.judgement import TooFewRows
 from fairseq_plugin.synthesis.judges.rows import JudgedRows, judged_rows
 from fairseq_plugin.synthesis.points import Points, mean_products
 from fairseq_plugin.synthesis.tilt import tilted
@@ -44,7 +44,7 @@ def choose_drawn(
         n, seed: see :func:`choose_rows`.
 
     Raises:
-        UserError: too few real rows to learn from.
+        TooFewRows: too few real rows to compare with.
     """
     schema = code.schema
     learnt = ([cell or "" for cell in row] for row in learnt_rows(code, data, ("train", "valid"), seed))
@@ -62,20 +62,21 @@ def choose_rows(
 
     Args:
         real: training rows.
-        drawn: rows of the model, at least ``n``.
-        n: how many to choose.
+        drawn: rows of the model.
+        n: how many to choose, >= 1; all where there are no more.
         seed: of the choice.
         target: the column whose pairs count first where there are too many.
 
     Raises:
-        UserError: too few training rows to compare with.
+        TooFewRows: too few training rows to compare with.
     """
     if len(drawn) <= n:
         return list(range(len(drawn)))
     if len(real) < FEWEST_ROWS:
-        raise UserError(
-            f"choose-from: {len(real)} training rows to compare with (those that fulfil the condition, if "
-            f"there is one) are too few; at least {FEWEST_ROWS} are needed. Give 1: rows as they are drawn"
+        raise TooFewRows(
+            f"--choose-from: {len(real)} training rows to compare with are too few, at least {FEWEST_ROWS} "
+            "are needed (rows with a rare value do not count, nor do those that do not fulfil a condition); "
+            "give 1: rows as they are drawn"
         )
     names = [column.column.name for column in real.columns]
     points = Points.of(real, drawn)

@@ -25,6 +25,7 @@ from fairseq_plugin.tables.averaging import AVERAGED, BEST, SIZES
 from fairseq_plugin.tables.code.rows import FIXED
 from fairseq_plugin.tables.manifest import TableManifest, load_code
 from fairseq_plugin.tables.observed import condition_on
+from fairseq_plugin.tables.request import types_of
 
 TASK = ("--user-dir", "fairseq_plugin", "--task", "table_rows")
 _UPDATES = 1500  # about, of a training that does not stop early
@@ -69,15 +70,14 @@ class SynthesisStages:
         return short(self.request.to) / f"checkpoints{self._suffix}"
 
     @cached_property
-    def _target_place(self) -> str | None:
-        """None where nothing is to be said of it."""
+    def target_place(self) -> str | None:
+        """``first``, ``last`` or ``file``; None without a target, or where schema or order say it."""
         request = self.request
         if request.target is None or request.schema is not None or request.order != FIXED:
             return None
         if request.target_place != AUTO:
             return request.target_place
-        types = dict(pair.split("=", 1) for pair in request.types if "=" in pair)
-        return target_place(self.source.learnt, request.target, types, request.seed)
+        return target_place(self.source.learnt, request.target, types_of(request.types), request.seed)
 
     @property
     def _suffix(self) -> str:
@@ -100,7 +100,7 @@ class SynthesisStages:
             header="yes" if self.source.is_ours else None if request.header == "auto" else request.header,
             columns=None if self.source.is_ours else request.columns,
             target=request.target,
-            target_place=self._target_place,
+            target_place=self.target_place,
             order=None if request.order == FIXED else request.order,
             rare=request.rare,
             seed=request.seed,

@@ -48,7 +48,12 @@ if TYPE_CHECKING:
 _KIND = SavedKind("Table", version=2)
 # The arguments that flags in messages are here.
 _ARGUMENTS = {name: name for name in ("schema", "target", "order", "rare", "epochs")}
-_ARGUMENTS |= {"from": "pretrained", "pretrained-model": "pretrained", "seed": "random_state"}
+_ARGUMENTS |= {
+    "from": "pretrained",
+    "pretrained-model": "pretrained",
+    "seed": "random_state",
+    "choose-from": "choose_from",
+}
 
 
 class Table:
@@ -188,8 +193,14 @@ class Table:
         elif where is not None:
             condition = function_condition(where, self.schema)
         seed = self.random_state if random_state is None else random_state
-        if choose_from < 1 or (choose_from > 1 and seed_data is not None):
-            raise UserError(f"choose_from = {choose_from}: at least 1, and 1 with seed_data")
+        if not isinstance(choose_from, int) or choose_from < 1:
+            raise UserError(f"choose_from = {choose_from!r}: give a whole number, at least 1")
+        if choose_from > 1 and seed_data is not None:
+            raise UserError(
+                f"choose_from = {choose_from}: rows with given starts are not chosen; leave it out"
+            )
+        if n is not None and n < 1:
+            raise UserError(f"n = {n}: ask for at least one row")
         if seed_data is not None:
             drawn = self._sample_from(seed_data, n, weights, seed, condition, most_tries)
         elif n is None or weights is not None:

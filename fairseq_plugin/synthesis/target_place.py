@@ -42,12 +42,13 @@ def target_place(table: TableFile, target: str, types: dict[str, str], seed: int
 def decided(rows: JudgedRows, target: str, seed: int) -> float:
     """How much of a target models learn from the other columns, in (-inf, 1]: 1 is all, 0 what a guess gives.
 
-    Models of two thirds of the rows are tested on the others; 0 where these are too few.
+    Models of two thirds of the rows are tested on the others; 0 where these are too few or all of one class,
+    and where there are no other columns.
     """
     place_N = np.arange(len(rows))
     learnt, tested = rows.at(place_N[place_N % 3 > 0]), rows.at(place_N[place_N % 3 == 0])
     found = usefulness(learnt, tested, tested, target, seed, seeds=1, trees=_TREES)
-    if found is None:
+    if found is None or found.guess == 1:  # tested rows of one class
         return 0.0
     return (max(found.real.forest, found.real.boosted) - found.guess) / (1 - found.guess)
 

@@ -66,3 +66,18 @@ class TableRequest:
             raise UserError(f"--order {self.order} is none of {FIXED}, {RANDOM}")
         if self.schema is not None and (self.types or self.target is not None):
             raise UserError("--schema says it all: leave out --type and --target, or edit the schema")
+
+
+def types_of(pairs: Sequence[str]) -> dict[str, str]:
+    """``["id=drop"]`` -> ``{"id": "drop"}``.
+
+    Raises:
+        UserError: one that is not ``NAME=TYPE``.
+    """
+    types: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, kind = pair.rpartition("=")
+        if not equals or not name:
+            raise UserError(f"--type {pair}: expected NAME=TYPE, such as age=integer")
+        types[name] = kind
+    return types

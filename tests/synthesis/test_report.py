@@ -51,6 +51,14 @@ def test_the_figures_are_there_as_json(written):
     assert stated["marginals"][0]["name"] == "x" and stated["held_out"]["rows"] == 150
 
 
+def test_the_page_says_whether_rows_were_chosen(tmp_path):
+    rows = made_cells(200, 4)
+    for num_drawn, says in ((None, False), (1000, True)):
+        write_report(tmp_path, inputs(rows, num_drawn=num_drawn), **QUICK)
+        page = (tmp_path / REPORT).read_text("utf-8")
+        assert ("chosen from 1,000 drawn ones to match the training rows" in page) == says
+
+
 def test_new_rows_under_a_condition_are_compared_with_real_rows_that_fulfil_it(tmp_path):
     where = parse_condition("kind == 'a'", SCHEMA)
     rows = [row for row in made_cells(400, 3) if row[2] == "a"]

@@ -160,5 +160,5 @@ def test_of_very_many_pairs_those_with_the_target_count(monkeypatch, sets):
 
 def test_too_few_training_rows_are_refused_by_flag(sets):
     real, _, drawn = sets
-    with pytest.raises(UserError, match="choose-from: 5 training rows"):
+    with pytest.raises(UserError, match="--choose-from: 5 training rows"):
         choose_rows(real.some(5, 1), drawn, 50, seed=1)

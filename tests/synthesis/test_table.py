@@ -91,7 +91,7 @@ def test_a_schema_can_be_given(table):
 
 
 def test_with_a_fixed_order_any_cells_can_be_given(table):
-    """Here the target stands first, and what is given after it weighs what is drawn before."""
+    """What is given weighs what is drawn before it."""
     frame = made_frame(40)
     fixed = Table(random_state=1, rare=2, epochs=1).fit(frame, target="count")
     holes = made_frame(6).assign(count=pd.Series([12, None] * 3, dtype="Int64"), grade=[None, "a"] * 3)
@@ -108,8 +108,13 @@ def test_rows_can_be_chosen_from_more(table):
     every = set(map(tuple, drawn.astype(str).to_numpy()))
     assert len(chosen) == 40 and set(map(tuple, chosen.astype(str).to_numpy())) <= every
     pd.testing.assert_frame_equal(chosen, table.sample(40, choose_from=3))
-    with pytest.raises(UserError, match="choose_from = 0"):
-        table.sample(40, choose_from=0)
+    for wrong in (0, 2.5, "5"):
+        with pytest.raises(UserError, match=f"choose_from = {wrong!r}: give a whole number"):
+            table.sample(40, choose_from=wrong)
+    with pytest.raises(UserError, match="n = -3: ask for at least one row"):
+        table.sample(-3, choose_from=5)
+    with pytest.raises(UserError, match=r"^choose_from: \d+ training rows"):
+        table.sample(3, where="price > 900", choose_from=2)
 
 
 def test_probabilities_and_predictions(table):

@@ -41,11 +41,27 @@ def test_a_few_rows_say_nothing(table, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        ["x,y", *(f"{row},{'yes' if row % 40 == 1 else 'no'}" for row in range(120))],
+        ["y", *("yes" if row % 2 else "no" for row in range(120))],
+        ["key,same,y", *(f"k{row},7,{'yes' if row % 2 else 'no'}" for row in range(120))],
+    ],
+    ids=["one class among the tested rows", "no other column", "no other column that is learnt"],
+)
+def test_a_target_of_which_nothing_can_be_said_is_read_first(tmp_path, lines):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines) + "\n")
+    assert target_place(TableFile.open(path, header="yes"), "y", {}, seed=1) == "first"
+
+
+@pytest.mark.parametrize(
     "settings, place",
     [
         ({"target": "sum"}, "last"),
         ({"target": "sum", "target_place": "first"}, "first"),
         ({"target": "sum", "types": ("sum=category",)}, "first"),  # 198 classes
+        ({"target": "sum", "types": ("one=integer",)}, "last"),
         ({"target": "sum", "order": "random"}, None),
         ({}, None),
     ],
@@ -68,6 +84,7 @@ def test_the_command_that_prepares_the_table_says_it(table, tmp_path, settings, 
         ),
         ({"target_place": "last"}, "--target-place last: of which target"),
         ({"target_place": "last", "schema": "x.json"}, "edit target_place in it"),
+        ({"target_place": "last", "target": "sum", "order": "random"}, "with --order random every column"),
     ],
 )
 def test_a_place_that_cannot_be_meant_is_refused(table, tmp_path, settings, message):

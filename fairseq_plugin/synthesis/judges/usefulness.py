@@ -61,7 +61,7 @@ def usefulness(
     seeds: int = SEEDS,
     trees: int = TREES,
 ) -> Usefulness | None:
-    """Compare what is learnt; None without a target, with too few rows, or too many classes.
+    """Compare what is learnt; None without a target or other columns, with too few rows, or too many classes.
 
     Args:
         train, held_out, synthetic: rows.
@@ -71,7 +71,7 @@ def usefulness(
         trees: of each model.
     """
     names = [column.column.name for column in train.columns]
-    if target not in names:
+    if target not in names or len(names) < 2:
         return None
     place = names.index(target)
     column = train.columns[place]

@@ -36,6 +36,7 @@ class TableReport:
         curves: of the training; None where there is no log.
         tokens_per_row: of the validation rows: from nats per token to nats per row.
         names, rows: a few new rows as they were written.
+        num_drawn: rows that the new ones were chosen from; None: they are as they were drawn.
         provenance: ``(what, value)``, in order.
     """
 
@@ -48,6 +49,7 @@ class TableReport:
     tokens_per_row: float
     names: Sequence[str]
     rows: Sequence[Sequence[str]]
+    num_drawn: int | None
     provenance: Sequence[tuple[str, object]]
 
 
@@ -74,6 +76,12 @@ def render(report: TableReport) -> str:
 
 def _head(report: TableReport) -> str:
     judgement, verdict = report.judgement, report.verdict
+    how = ""
+    if report.num_drawn is not None:
+        how = (
+            f" They were chosen from {report.num_drawn:,} drawn ones to match the training rows: so their "
+            "columns and pairs differ less from these than other real rows do."
+        )
     train, held_out, new = judgement.rows
     column, real_column = judgement.mean_marginal
     tiles = [(f"{column:.3f}", f"KS or TV, mean of the columns; {real_column:.3f} between real rows")]
@@ -102,7 +110,7 @@ def _head(report: TableReport) -> str:
         f'<p class="verdict {verdict.tone}"><i aria-hidden="true">{_MARKS[verdict.tone]}</i>'
         f"<b>{escape(verdict.sentence)}</b></p>"
         f'<p class="note">{new:,} new rows, after {train:,} training rows; {held_out:,} real rows that the '
-        "model never saw are the yardstick.</p>"
+        f"model never saw are the yardstick.{how}</p>"
         f'<div class="tiles">{boxes}</div><h2>What the judges say</h2>{found}'
     )
 
@@ -201,7 +209,7 @@ def _training(curves: Curves | None, tokens_per_row: float) -> str:
     drawing = figures.line_chart(series, "epochs", f"Nats per row over epochs: {ends}")
     told = (
         f"The best epoch has {best[0]:.2f} nats per validation row, after {best[1]:.0f} epochs; it, or a "
-        "mean of the last epochs that is better, wrote the rows."
+        "mean of the last epochs that is better, drew the rows."
     )
     keys = [(name, css) for name, css, _ in series]
     return (

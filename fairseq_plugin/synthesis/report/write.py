@@ -30,6 +30,7 @@ class ReportInputs:
         train, held_out: real rows, cells of all columns.
         names, rows: new rows.
         seed: of the judges.
+        num_drawn: rows that the new ones were chosen from; None: they are as they were drawn.
         where: the condition that the new rows fulfil: they are compared with real rows that fulfil it.
         data, checkpoint: of the model, for its training; None: not told.
         provenance: ``(what, value)``, in order.
@@ -42,6 +43,7 @@ class ReportInputs:
     names: Sequence[str]
     rows: Rows
     seed: int
+    num_drawn: int | None = None
     where: Condition | None = None
     data: Path | None = None
     checkpoint: Path | None = None
@@ -86,6 +88,7 @@ def write_report(folder: Path, inputs: ReportInputs, seeds: int = SEEDS, trees: 
         tokens_per_row=_tokens_per_row(inputs.data),
         names=inputs.names,
         rows=inputs.rows,
+        num_drawn=inputs.num_drawn,
         provenance=inputs.provenance,
     )
     with atomic_write(folder / REPORT) as stream:
