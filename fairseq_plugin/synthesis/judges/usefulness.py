@@ -45,11 +45,16 @@ class Usefulness:
     rows: tuple[int, int]
 
     @property
+    def is_learnable(self) -> bool:
+        """Whether real rows teach anything."""
+        return max(self.real.forest, self.real.boosted) > self.guess + 0.01
+
+    @property
     def kept(self) -> float:
         """The share of what real rows teach that the new rows teach too, by the better of the two models;
         1 where real rows teach nothing."""
         real, synthetic = (max(scores.forest, scores.boosted) for scores in (self.real, self.synthetic))
-        return (synthetic - self.guess) / (real - self.guess) if real > self.guess + 0.01 else 1.0
+        return (synthetic - self.guess) / (real - self.guess) if self.is_learnable else 1.0
 
 
 def usefulness(

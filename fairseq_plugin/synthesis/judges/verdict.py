@@ -15,7 +15,7 @@ _WORTHLESS_AREA = 0.95
 _COPIES_ALARM = 0.45  # AUC against training rows; 0.5 without copies
 _FAR_COLUMN = 0.05  # KS or TV, three times the real one, and beyond chance
 _TRENDS = 0.05  # mean difference of pairs, twice the real one, and beyond chance
-_USEFUL, _USELESS, _NOTHING = 0.9, 0.5, 0.1  # share of what real rows teach
+_NEARLY_ALL, _USEFUL, _USELESS, _NOTHING = 0.98, 0.9, 0.5, 0.1  # share of what real rows teach
 _MOSTLY_COPIES = 0.5
 
 
@@ -130,10 +130,12 @@ def _columns(judgement: Judgement) -> Iterator[Finding]:
     far = [one for one in judgement.marginals if one.synthetic > max(_FAR_COLUMN, 3 * one.real, chance)]
     if not far:
         new, real = judgement.mean_marginal
+        what = "Every column has the distribution of the real one"
+        if new > max(_FAR_COLUMN, real):
+            what = "No column differs from the real one by more than so few rows can tell"
         yield Finding(
             GOOD,
-            "Every column has the distribution of the real one: KS or total variation is "
-            f"{new:.3f} on average, {real:.3f} for held-out rows.",
+            f"{what}: KS or total variation is {new:.3f} on average, {real:.3f} for held-out rows.",
         )
         return
     far.sort(key=lambda one: -one.synthetic)
@@ -182,8 +184,13 @@ def _usefulness(judgement: Judgement) -> Iterator[Finding]:
         yield Finding(BAD, f"The rows teach little about {found.target!r}: {figures}.")
     elif found.kept < _USEFUL:
         yield Finding(FAIR, f"The rows teach less about {found.target!r} than real ones: {figures}.")
+    elif not found.is_learnable:
+        yield Finding(
+            GOOD, f"Real rows teach nothing about {found.target!r}, nor do the new ones: {figures}."
+        )
     else:
-        yield Finding(GOOD, f"The rows teach what real rows teach: {figures}.")
+        nearly = "nearly " if found.kept < _NEARLY_ALL else ""
+        yield Finding(GOOD, f"The rows teach {nearly}what real rows teach: {figures}.")
 
 
 def as_text(verdict: RowsVerdict) -> str:
