@@ -69,6 +69,17 @@ def test_every_column_has_the_distribution_of_the_real_rows_and_every_pair_their
     assert np.abs(after - wanted).max() < 0.1
 
 
+def test_weights_give_every_column_the_distribution_of_many_real_rows():
+    real, drawn = judged(cells(3000, 0.7, 1.0, 1), cells(6000, 0.3, 1.0, 3))
+    share_N, worst = shares(real, drawn), dict.fromkeys(("before", "after"), 0.0)
+    for column, is_category in enumerate(drawn.is_category_C):
+        own, theirs = real.values_NC[:, column], drawn.values_NC[:, column]
+        for at in (0, 1) if is_category else np.quantile(own, np.linspace(0.05, 0.95, 19), method="lower"):
+            for name, found in (("before", np.mean(theirs < at)), ("after", share_N[theirs < at].sum())):
+                worst[name] = max(worst[name], abs(found - np.mean(own < at)))
+    assert worst["after"] < 0.01 < 0.3 < worst["before"]
+
+
 def test_a_law_that_holds_nearly_holds_as_nearly_in_the_chosen_rows():
     real, drawn = judged(cells(400, 0.5, 1.0, 1, noise=0.1), cells(4000, 0.5, 1.0, 2, noise=0.2))
     share_N = shares(real, drawn)

@@ -79,8 +79,8 @@ def _head(report: TableReport) -> str:
     how = ""
     if report.num_drawn is not None:
         how = (
-            f" They were chosen from {report.num_drawn:,} drawn ones to match the training rows: so their "
-            "columns and pairs differ less from these than other real rows do."
+            f" They were chosen from {report.num_drawn:,} drawn ones to match the training rows in columns "
+            "and pairs: there they may differ less from these than other real rows do."
         )
     train, held_out, new = judgement.rows
     column, real_column = judgement.mean_marginal
