@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config, KVCache
+from fairseq_plugin.core.packed import packed_products
 
 CONFIG = GPT2Config(vocab_size=97, n_positions=80, n_embd=64, n_layer=3, n_head=4, dropout=0.1)
 
@@ -124,6 +125,8 @@ def test_a_rows_bits_do_not_depend_on_the_other_rows(head_width, num_threads):
         torch.set_num_threads(before)
 
 
+@torch.no_grad()
+@packed_products()  # as decoding does: on processors with AVX-512 MKL takes other kernels for a few tokens
 def logits_of_one_row(model, rows, longest):
     """20 steps of the same text after the same prompt, in the middle of a batch of ``rows`` others."""
     own = KVCache(model.config, 8, 8)  # the prompt of the row under test, from a product of its own
