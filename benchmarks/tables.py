@@ -46,6 +46,7 @@ PACKAGE_EPOCHS = {
     "tvae": 300,
     "mostlyai": 100,
 }  # their defaults; language models get --package-seconds
+OUR_EPOCHS = {"be_great for our epochs": "be_great"}  # as many as ours on the same rows; only where asked for
 
 
 def by_rival(split, system, args):
@@ -87,25 +88,37 @@ def epochs_of(num_rows, updates):
 
 def by_package(split, system, args):
     """By another package, in its own environment; its model is kept for ``table_rates.py``."""
-    model, train = split.folder / f"{system}.model", split.folder / "train.csv"
-    budget = budget_of(system, args)
+    package = OUR_EPOCHS.get(system, system)
+    model, train = split.folder / f"{slug(system)}.model", split.folder / "train.csv"
+    budget = budget_of(split, system, args)
 
     def ask(*words):
-        return in_package(args.package[system], system, words, split.seed, args.data)
+        return in_package(args.package[package], package, words, split.seed, args.data)
 
     facts = {"train": sha256(train), "budget": list(map(str, budget))}
-    kept = split.folder / f"{system}.fit.json"
+    kept = split.folder / f"{slug(system)}.fit.json"
     fitted = part(kept, facts, lambda: ask("fit", train, model, *budget))
     sampled = ask("sample", model, split.rows_file(system), "--rows", len(split.train),
                   "--seconds", args.package_sampling)  # fmt: skip
     return {"train": fitted["processor"], "sample": sampled["processor"], "epochs": fitted["epochs"]}
 
 
-def budget_of(system, args):
+def budget_of(split, system, args):
     """How long a package learns, as flags of ``table_package.py``."""
+    if system in OUR_EPOCHS:
+        return ["--epochs", our_epochs(split)]
     if system in PACKAGE_EPOCHS:
         return ["--epochs", PACKAGE_EPOCHS[system]]
     return ["--seconds", args.package_seconds]
+
+
+def our_epochs(split):
+    """Passes that ours made over the same rows."""
+    folder = split.folder / "ours" / "checkpoints"
+    epochs = [int(path.stem.removeprefix("checkpoint")) for path in folder.glob("checkpoint[0-9]*.pt")]
+    if not epochs:
+        raise UserError(f"{folder} holds no epoch: run the system 'ours' first")
+    return max(epochs)
 
 
 def in_package(python, system, words, seed, data):
@@ -120,11 +133,12 @@ def in_package(python, system, words, seed, data):
 
 def measure(args):
     """``{table: {system: [a part per seed]}}``, of the systems that have one."""
-    packages = PACKAGES if args.report else args.package
+    wanted = args.systems.split(",") if args.systems else []
+    longer = [name for name in OUR_EPOCHS if args.report or name in wanted]
+    packages = [*(PACKAGES if args.report else args.package), *longer]
     systems = {**dict.fromkeys(RIVALS, by_rival), **dict.fromkeys(OURS, by_us),
                **dict.fromkeys(packages, by_package)}  # fmt: skip
-    if args.systems:
-        wanted = args.systems.split(",")
+    if wanted:
         if unknown := set(wanted) - set(systems):
             raise UserError(f"--systems {', '.join(unknown)}: give some of {', '.join(systems)}")
         systems = {name: systems[name] for name in wanted}
@@ -145,7 +159,7 @@ def one_part(split, system, make, args):
     if make is by_us:
         facts["updates"] = args.updates
     if make is by_package:
-        facts["budget"] = list(map(str, budget_of(system, args)))
+        facts["budget"] = list(map(str, budget_of(split, system, args)))
     kept = split.folder / f"{slug(system)}.json"
     if args.report:
         return kept_part(kept, facts)
