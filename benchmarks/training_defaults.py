@@ -187,6 +187,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with sst2/ and atis/")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "training_defaults", help="folder")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="training rows per class")
+    parser.add_argument("--settings", type=int, nargs="+", default=range(1, len(SETTINGS) + 1),
+        help="which of them, by their number in the page's tables")  # fmt: skip
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     points = json.loads(RESULT.read_text())["points"] if RESULT.exists() else []
@@ -195,7 +197,7 @@ def main() -> None:
         for name, texts in sources(args.work, args.data).items():
             folder = args.work / f"{name.split(',')[0]}-{k}"
             cut(texts, k, folder)
-            for setting in SETTINGS:
+            for setting in (SETTINGS[number - 1] for number in args.settings):
                 if (name, k, setting.name) in done:
                     continue
                 point = {"set": name, "k": k, "setting": setting.name, **asdict(setting)}
