@@ -16,13 +16,14 @@ Exit status: 0; 3 if the new rows are of no use ("Do not use these rows"); 1 for
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fairseq_plugin.errors import plain_errors
+from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.files import sha256
 from fairseq_plugin.jobs.bar import UnitBar
 from fairseq_plugin.jobs.executors import Processes, ThisProcess
@@ -34,7 +35,7 @@ from fairseq_plugin.synthesis.judges.verdict import as_text
 from fairseq_plugin.synthesis.report.write import REPORT, ReportInputs, write_report
 from fairseq_plugin.synthesis.request import AUTO, CHOOSE_FROM, HELD_OUT, MANY_ROWS, SynthesisRequest
 from fairseq_plugin.synthesis.row_job import RowJob
-from fairseq_plugin.synthesis.selection import choose_drawn
+from fairseq_plugin.synthesis.selection import choose_drawn, drawn_to_choose_from
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM
 from fairseq_plugin.tables.conditions import Condition
@@ -109,14 +110,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             runner.run(stage)
         model = TableModel.load(ROOT / stages.checkpoint, ROOT / stages.data)
         where = None if request.where is None else model.condition(request.where)
-        times = request.times(stages.num_learnt)
-        drawn = draw(request, stages, model, where, times)
-        accepted, num_drawn, chosen_from = drawn.accepted, drawn.num_drawn, None
-        if times > 1:
-            runner.say(f"\n== Choose {request.rows:,} of {len(drawn.rows):,} rows, to match training rows")
-            drawn, chosen_from = chosen(drawn, request, stages, model, where, runner)
+        times, chosen_from = request.times(stages.num_learnt), None
         path = request.to / f"rows{request.table.suffix if request.table.suffix == '.tsv' else '.csv'}"
-        write_table(path, drawn.names, drawn.rows, path.suffix[1:])
+        with earlier_rows_named(path):
+            drawn = draw(request, stages, model, where, times)
+            accepted, num_drawn = drawn.accepted, drawn.num_drawn
+            if times > 1:
+                runner.say(f"\n== Choose {request.rows:,} of {len(drawn.rows):,} drawn rows")
+                drawn, chosen_from = chosen(drawn, request, stages, model, where, runner)
+            write_table(path, drawn.names, drawn.rows, path.suffix[1:])
         if source.held_out is not None:
             runner.say("\n== The judges compare the new rows with held-out ones")
             inputs = inputs_of(request, stages, source.held_out, model, drawn)
@@ -133,6 +135,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(verdict.status)
 
 
+@contextmanager
+def earlier_rows_named(path: Path) -> Iterator[None]:
+    """Where new rows cannot be made, say of the file that is there that it holds other ones."""
+    try:
+        yield
+    except UserError as error:
+        if not path.exists():
+            raise
+        raise UserError(f"{error}\n{path} still holds the rows of an earlier run") from error
+
+
 def draw(
     request: SynthesisRequest, stages: SynthesisStages, model: TableModel, where: Condition | None, times: int
 ) -> DrawnRows:
@@ -143,7 +156,8 @@ def draw(
     executor = Processes(request.workers) if request.workers > 1 else ThisProcess(model=model)
     bar = UnitBar("rows")
     try:
-        return job.rows(request.rows * times, where, model, executor, request.most_tries, bar)
+        with drawn_to_choose_from(times):
+            return job.rows(request.rows * times, where, model, executor, request.most_tries, bar)
     finally:
         bar.close()
 

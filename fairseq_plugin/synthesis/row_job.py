@@ -86,7 +86,8 @@ class RowJob(UnitJob):
             unit_size: rows of a unit, >= 1.
 
         Raises:
-            UserError: the folder is of another job, or too few rows fulfil the condition.
+            UserError: the folder is of another job.
+            TooFewMatches: too few rows fulfil the condition.
         """
         self.begin()
 

@@ -9,6 +9,8 @@ of the training rows (:mod:`.tilt`), and rows are chosen with inclusion probabil
 Legend: N drawn rows.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_plugin.errors import UserError
 from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS
 from fairseq_plugin.synthesis.judges.judgement import TooFewRows
 from fairseq_plugin.synthesis.judges.rows import JudgedRows, judged_rows
@@ -24,7 +27,7 @@ from fairseq_plugin.synthesis.tilt import tilted
 from fairseq_plugin.tables.code.rows import RowCode
 from fairseq_plugin.tables.conditions import Condition
 from fairseq_plugin.tables.learnt import learnt_rows
-from fairseq_plugin.tables.model import DrawnRows
+from fairseq_plugin.tables.model import DrawnRows, TooFewMatches
 
 _MOST_REAL = 20_000  # training rows whose statistics are taken
 _LEAST = -50.0  # a log weight below the largest one: never nothing
@@ -53,6 +56,17 @@ def choose_drawn(
     places = choose_rows(*sets, n, seed, schema.target)
     rows, numbers = ([of[place] for place in places] for of in (drawn.rows, drawn.numbers))
     return replace(drawn, rows=rows, numbers=numbers)
+
+
+@contextmanager
+def drawn_to_choose_from(times: int) -> Iterator[None]:
+    """Where too few rows fulfil a condition, say that so many times as many were wanted, to choose from."""
+    try:
+        yield
+    except TooFewMatches as few:
+        if times == 1:
+            raise
+        raise UserError(f"{few}; or --choose-from 1: {times} are wanted for each row that is kept") from few
 
 
 def choose_rows(

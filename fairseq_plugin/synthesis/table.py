@@ -30,7 +30,7 @@ from fairseq_plugin.synthesis.frames import (
 from fairseq_plugin.synthesis.held_out import hold_out
 from fairseq_plugin.synthesis.judges.verdict import RowsVerdict
 from fairseq_plugin.synthesis.report.write import ReportInputs, write_report
-from fairseq_plugin.synthesis.selection import choose_drawn
+from fairseq_plugin.synthesis.selection import choose_drawn, drawn_to_choose_from
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED
 from fairseq_plugin.tables.conditions import Condition
@@ -193,9 +193,7 @@ class Table:
         elif where is not None:
             condition = function_condition(where, self.schema)
         seed = self.random_state if random_state is None else random_state
-        if not isinstance(choose_from, int) or choose_from < 1:
-            raise UserError(f"choose_from = {choose_from!r}: give a whole number, at least 1")
-        if choose_from > 1 and seed_data is not None:
+        if choose_from != 1 and seed_data is not None:
             raise UserError(
                 f"choose_from = {choose_from}: rows with given starts are not chosen; leave it out"
             )
@@ -203,16 +201,31 @@ class Table:
             raise UserError(f"n = {n}: ask for at least one row")
         if seed_data is not None:
             drawn = self._sample_from(seed_data, n, weights, seed, condition, most_tries)
+            accepted = drawn.accepted
         elif n is None or weights is not None:
             raise UserError("sample: give n, how many rows; weights are those of the rows of seed_data")
         else:
-            drawn = self.model.sample(n * choose_from, seed, condition, most_tries=most_tries)
-        accepted = drawn.accepted
-        if n is not None and choose_from > 1:
-            drawn = choose_drawn(drawn, self.model.code, self._paths[1], condition, n, seed)
+            drawn, accepted = self._drawn(n, seed, choose_from, condition, most_tries)
         found = frame_of(drawn.names, drawn.rows, self._layout)
         found.attrs["accepted"] = accepted
         return found
+
+    def _drawn(
+        self,
+        n: int,
+        seed: int,
+        choose_from: int,
+        where: Condition | None = None,
+        most_tries: float = MOST_TRIES,
+    ) -> tuple[DrawnRows, float]:
+        """New rows, and the share of all drawn ones that fulfil the condition."""
+        if not isinstance(choose_from, int) or choose_from < 1:
+            raise UserError(f"choose_from = {choose_from!r}: give a whole number, at least 1")
+        with drawn_to_choose_from(choose_from):
+            drawn = self.model.sample(n * choose_from, seed, where, most_tries=most_tries)
+        if choose_from == 1:
+            return drawn, drawn.accepted
+        return choose_drawn(drawn, self.model.code, self._paths[1], where, n, seed), drawn.accepted
 
     def _sample_from(
         self,
@@ -291,6 +304,7 @@ class Table:
         held_out: "DataFrame",
         n: int | None = None,
         random_state: int | None = None,
+        choose_from: int = 1,
     ) -> RowsVerdict:
         """Judge new rows by real ones that were not learnt; ``report.html`` and ``judges.json``.
 
@@ -300,6 +314,7 @@ class Table:
             held_out: rows of the same columns that were not, at least 20.
             n: new rows; default: as many as in ``real``.
             random_state: of the rows and the judges.
+            choose_from: as :meth:`sample` takes it.
 
         Returns:
             The verdict: ``sentence``, ``findings``, ``is_worthless``.
@@ -310,11 +325,14 @@ class Table:
         check_columns(real, self.columns, "report")
         check_columns(held_out, self.columns, "report")
         seed = self.random_state if random_state is None else random_state
-        drawn = self.model.sample(n or len(real), seed)
+        wanted = len(real) if n is None else n
+        drawn, _ = self._drawn(wanted, seed, choose_from)
         checkpoint, data = self._paths
         inputs = ReportInputs(
             "a frame", self.schema, cells_of(real), cells_of(held_out), drawn.names, drawn.rows,
-            seed, data=data, checkpoint=checkpoint, provenance=[("random_state", seed)],
+            seed, data=data, checkpoint=checkpoint,
+            provenance=[("random_state", seed), ("choose_from", choose_from)],
+            num_drawn=wanted * choose_from if choose_from > 1 else None,
         )  # fmt: skip
         Path(to).mkdir(parents=True, exist_ok=True)
         return write_report(Path(to), inputs)

@@ -38,6 +38,10 @@ Row = list[str]
 GivenRow = Sequence[str | None]
 
 
+class TooFewMatches(UserError):
+    """Fewer rows than were asked for fulfil a condition within the tries."""
+
+
 @dataclass(frozen=True)
 class DrawnRows:
     """What :meth:`TableModel.sample` gave.
@@ -148,7 +152,7 @@ class TableModel:
             temperature: > 0; 1 is the model's own distribution.
 
         Raises:
-            UserError: fewer than ``n`` rows fulfil the condition within the tries; says how many did.
+            TooFewMatches: fewer than ``n`` rows fulfil the condition within the tries; says how many did.
         """
         prompt = self.prompt_for(where)
 
@@ -183,8 +187,8 @@ class TableModel:
         while len(rows) < n:
             missing = n - len(rows)
             if drawn >= max(most_tries * n, _FEWEST_DRAWN):
-                raise UserError(
-                    f"{len(rows)} of {n} rows after {drawn:,} tries: too few rows fulfil "
+                raise TooFewMatches(
+                    f"{len(rows):,} of {n:,} rows after {drawn:,} tries: too few rows fulfil "
                     f"{'' if where is None else where.text!r}; ask for fewer rows or a wider condition"
                 )
             rate = len(rows) / drawn if rows else 1.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fairseq_plugin.reports.display import visible
+from fairseq_plugin.reports.display import short, visible
 from fairseq_plugin.tables.prepare import PreparedTable
 from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, NUMBERS, TEXT, Column
 
@@ -18,7 +18,7 @@ def format_summary(prepared: PreparedTable, folder: str) -> str:
         name = column.name + (" (target)" if column.name == schema.target else "")
         missing = "" if column.missing is None else repr(column.missing)
         lines.append((name, column.type, _values(column), missing, why))
-    shown = [(*(visible(cell)[:_WIDEST] for cell in line[:-1]), visible(line[-1])) for line in lines]
+    shown = [(*(short(visible(cell), _WIDEST) for cell in line[:-1]), visible(line[-1])) for line in lines]
     widths = [max(map(len, cells)) for cells in zip(*shown)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in shown]
     return "\n".join([*table, *_rest(prepared, folder), f"{manifest.vocabulary:,} symbols in {folder}"])

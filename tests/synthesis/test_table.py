@@ -115,6 +115,10 @@ def test_rows_can_be_chosen_from_more(table):
         table.sample(-3, choose_from=5)
     with pytest.raises(UserError, match=r"^choose_from: \d+ training rows"):
         table.sample(3, where="price > 900", choose_from=2)
+    with pytest.raises(
+        UserError, match="of 8 rows after .* or choose_from 1: 4 are wanted for each row that is kept"
+    ):
+        table.sample(2, where="price > 900 and price < 2", choose_from=4, most_tries=2)
 
 
 def test_probabilities_and_predictions(table):
@@ -134,6 +138,8 @@ def test_probabilities_and_predictions(table):
 def test_new_rows_are_judged_by_rows_that_were_not_learnt(table, tmp_path):
     verdict = table.report(tmp_path / "r", made_frame(200), made_frame(260).iloc[200:], n=60)
     assert verdict.findings and (tmp_path / "r" / REPORT).is_file()
+    table.report(tmp_path / "r", made_frame(200), made_frame(260).iloc[200:], n=60, choose_from=2)
+    assert "They were chosen from 120 drawn ones" in (tmp_path / "r" / REPORT).read_text("utf-8")
     with pytest.raises(UserError, match="report: the frame lacks the columns 'day'"):
         table.report(tmp_path / "r", made_frame(200), made_frame(60).drop(columns="day"))
 
@@ -201,3 +207,10 @@ def test_one_command_writes_the_rows_and_passes_over_what_is_done(tmp_path, run_
     assert judged.returncode in (0, WORTHLESS) and "Its report:" in judged.stdout
     page = (tmp_path / "out" / REPORT).read_text("utf-8")
     assert "Nats per row" in page
+    kept = (tmp_path / "out" / "rows.csv").read_bytes()
+    refused = run_script(*words[:-1], "price >= 100 and price < 100", "--most-tries", 2, "--choose-from", 3,
+                         check=False)  # fmt: skip
+    assert refused.returncode == 1 and "0 of 90 rows after 180 tries" in refused.stderr
+    assert "or --choose-from 1: 3 are wanted for each row that is kept" in refused.stderr
+    assert "rows.csv still holds the rows of an earlier run" in refused.stderr
+    assert (tmp_path / "out" / "rows.csv").read_bytes() == kept
