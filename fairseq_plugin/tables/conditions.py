@@ -15,13 +15,14 @@ where some training row has the same cells in these columns.
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.tables.dates import FORMS, parse_date
+from fairseq_plugin.tables.domains import Domain, Domains, all_of, both, compared, either, one_of
 from fairseq_plugin.tables.numbers import parse_written
-from fairseq_plugin.tables.schema import CATEGORIES, DATE, NUMBERS, Column, Schema, listed
+from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, DATE, NUMBERS, Column, Schema, listed
 
 _COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
@@ -67,14 +68,41 @@ def parse_condition(text: str, schema: Schema, observed: Observed | None = None)
         UserError: it is none, or names a column or a value that the table does not have.
     """
     parser = _Parser(text, schema, observed)
-    test, equal = parser.condition(0)
+    whole = parser.condition(0)
     if parser.kind != "end":
         raise parser.error("and, or, or its end")
-    return Condition(text, test, equal)
+    for name, domain in whole.domains.items():
+        if domain.is_empty:
+            column = schema.columns[schema.names.index(name)]
+            raise UserError(f"condition {text!r}: no row fulfils it: {_what_it_holds(column)}")
+    return Condition(text, whole.test, whole.equal)
+
+
+def _what_it_holds(column: Column) -> str:
+    """Of a column that is asked for what it does not hold."""
+    name = f"column {column.name!r}"
+    never = "" if column.missing is not None else " and is never missing"
+    if column.type in NUMBERS:
+        step = column.to_json()["step"]
+        values = f"{column.cell(column.low)} .. {column.cell(column.high)} in steps of {step}"
+        return f"{name} holds {values}{never}"
+    if column.type == CONSTANT:
+        return f"{name} is {column.value!r} in every row"
+    return f"{name} holds {listed(column.values)}{never}" if column.values else f"{name} is never missing"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A piece of a condition: its test, the cells that every row has which fulfils it, and what it leaves to
+    columns."""
+
+    test: Test
+    equal: dict[str, str] = field(default_factory=dict)
+    domains: Domains = field(default_factory=dict)
 
 
 class _Parser:
-    """Recursive descent; each method gives a test, and the cells that it asks for."""
+    """Recursive descent."""
 
     def __init__(self, text: str, schema: Schema, observed: Observed | None) -> None:
         self._text, self._schema, self._observed = text, schema, observed
@@ -110,36 +138,40 @@ class _Parser:
             return True
         return False
 
-    def condition(self, depth: int) -> tuple[Test, dict[str, str]]:
-        test, equal = self._both(depth)
+    def condition(self, depth: int) -> _Part:
+        found = self._both(depth)
         while self._take("or"):
-            left, (right, _) = test, self._both(depth)
-            test, equal = (lambda row, a=left, b=right: a(row) or b(row)), {}
-        return test, equal
+            left, right = found, self._both(depth)
+            found = _Part(
+                lambda row, a=left.test, b=right.test: a(row) or b(row),
+                domains=either(left.domains, right.domains),
+            )
+        return found
 
-    def _both(self, depth: int) -> tuple[Test, dict[str, str]]:
-        test, equal = self._one(depth)
+    def _both(self, depth: int) -> _Part:
+        found = self._one(depth)
         while self._take("and"):
-            left, (right, more) = test, self._one(depth)
-            for name in equal.keys() & more.keys():
-                if equal[name] != more[name]:
-                    raise UserError(f"condition {self._text!r}: {name!r} cannot be both at once")
-            test, equal = (lambda row, a=left, b=right: a(row) and b(row)), equal | more
-        return test, equal
+            left, right = found, self._one(depth)
+            found = _Part(
+                lambda row, a=left.test, b=right.test: a(row) and b(row),
+                {**right.equal, **left.equal},
+                both(left.domains, right.domains),
+            )
+        return found
 
-    def _one(self, depth: int) -> tuple[Test, dict[str, str]]:
+    def _one(self, depth: int) -> _Part:
         if depth > _DEEPEST:
             raise UserError(f"condition {self._text[:60]!r}...: more than {_DEEPEST} brackets in each other")
         if self._take("not"):
-            test, _ = self._one(depth + 1)
-            return (lambda row: not test(row)), {}
+            test = self._one(depth + 1).test
+            return _Part(lambda row: not test(row))
         if self._take("("):
             found = self.condition(depth + 1)
             if not self._take(")"):
                 raise self.error("')'")
             return found
         if self._observed_begins():
-            return self._observed_cells(), {}
+            return _Part(self._observed_cells())
         return self._test(*self._column())
 
     def _observed_begins(self) -> bool:
@@ -152,11 +184,7 @@ class _Parser:
         self._next()
         places = []
         while self._take(",") if places else self._take("("):
-            place, column = self._column()
-            if not column.is_modelled:
-                where = f"condition {self._text!r}: column {column.name!r} ({column.type})"
-                raise UserError(f"{where} is not drawn by the model")
-            places.append(place)
+            places.append(self._column()[0])
         if not self._take(")"):
             raise self.error("')'")
         cells = self._observed(tuple(places))
@@ -165,22 +193,29 @@ class _Parser:
     def _column(self) -> tuple[int, Column]:
         if not self._column_begins():
             raise self.error("a column")
-        place = self._schema.place(self._next().strip("`"), f"condition {self._text!r}")
-        return place, self._schema.columns[place]
+        where = f"condition {self._text!r}"
+        place = self._schema.place(self._next().strip("`"), where)
+        column = self._schema.columns[place]
+        if not column.is_modelled and column.type != CONSTANT:
+            raise UserError(f"{where}: column {column.name!r} ({column.type}) is not drawn by the model")
+        return place, column
 
     def _column_begins(self) -> bool:
         return self.kind == "name" or (self.kind == "word" and self._value not in _WORDS)
 
-    def _test(self, place: int, column: Column) -> tuple[Test, dict[str, str]]:
+    def _test(self, place: int, column: Column) -> _Part:
         if self._take("is"):
             wanted = not self._take("not")
             if not self._take("missing"):
                 raise self.error("missing")
-            return (lambda row: column.is_missing(row[place]) == wanted), {}
+            left = all_of(column)
+            left = replace(left, first=1, last=0) if wanted else replace(left, missing=False)
+            return _Part(lambda row: column.is_missing(row[place]) == wanted, domains={column.name: left})
         if self._take("in"):
             values = self._list(column)
             tests = [_comparison(place, column, "==", value) for value in values]
-            return (lambda row: any(test(row) for test in tests)), {}
+            left = one_of(_left(column, "==", value) for value in values)
+            return _Part(lambda row: any(test(row) for test in tests), domains={column.name: left})
         sign = self._value
         if self.kind != "sign" or not self._take(*_COMPARE):
             raise self.error("a comparison, in, or is missing")
@@ -190,10 +225,11 @@ class _Parser:
                 "use ==, != or in"
             )
         if self._column_begins():
-            return self._two_columns(place, column, sign), {}
+            return _Part(self._two_columns(place, column, sign))
         value = self._cell(column)
         equal = {column.name: value} if sign == "==" else {}
-        return _comparison(place, column, sign, value), equal
+        left = {column.name: _left(column, sign, value)}
+        return _Part(_comparison(place, column, sign, value), equal, left)
 
     def _two_columns(self, place: int, column: Column, sign: str) -> Test:
         other_place, other = self._column()
@@ -252,6 +288,11 @@ def _comparison(place: int, column: Column, sign: str, value: str) -> Test:
         return compare(_number(column, row[place]), wanted)
 
     return test
+
+
+def _left(column: Column, sign: str, value: str) -> Domain:
+    """What a comparison leaves to its column."""
+    return compared(column, sign, _number(column, value) if column.type in NUMBERS else value)
 
 
 def _moment(column: Column, cell: str) -> Fraction:

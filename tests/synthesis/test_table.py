@@ -118,7 +118,7 @@ def test_rows_can_be_chosen_from_more(table):
     with pytest.raises(
         UserError, match="of 8 rows after .* or choose_from 1: 4 are wanted for each row that is kept"
     ):
-        table.sample(2, where="price > 900 and price < 2", choose_from=4, most_tries=2)
+        table.sample(2, where="not price > 0 and price > 0", choose_from=4, most_tries=2)
 
 
 def test_probabilities_and_predictions(table):
@@ -208,7 +208,7 @@ def test_one_command_writes_the_rows_and_passes_over_what_is_done(tmp_path, run_
     page = (tmp_path / "out" / REPORT).read_text("utf-8")
     assert "Nats per row" in page
     kept = (tmp_path / "out" / "rows.csv").read_bytes()
-    refused = run_script(*words[:-1], "price >= 100 and price < 100", "--most-tries", 2, "--choose-from", 3,
+    refused = run_script(*words[:-1], "price >= 100 and not price >= 100", "--most-tries", 2, "--choose-from", 3,
                          check=False)  # fmt: skip
     assert refused.returncode == 1 and "0 of 90 rows after 180 tries" in refused.stderr
     assert "or --choose-from 1: 3 are wanted for each row that is kept" in refused.stderr

@@ -1,3 +1,6 @@
+import itertools
+import random
+
 import pytest
 
 from fairseq_plugin.errors import UserError
@@ -97,7 +100,7 @@ def test_cells_that_every_such_row_has_are_known(text, equal):
         ("count = 3", "cannot be read"),
         ("(count > 3", r"expected '\)'"),
         ("count > 3 count", "expected and, or"),
-        ("grade == 'a' and grade == 'c'", "cannot be both"),
+        ("id == 'u1'", r"'id' \(key\) is not drawn"),
         ("__import__('os').system('x')", "no column '__import__'"),
         ("(" * 200 + "count > 1", "more than 100 brackets"),
         ("not " * 5000 + "count > 1", "more than 100 brackets"),
@@ -106,3 +109,74 @@ def test_cells_that_every_such_row_has_are_known(text, equal):
 def test_what_is_no_condition_is_refused_with_the_place(text, words):
     with pytest.raises(UserError, match=words):
         parse_condition(text, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("count > 34", "'count' holds 10 .. 34 in steps of 1 and is never missing"),
+        ("count < 10 or count > 34", "'count' holds"),
+        ("count == 12 and count > 20", "'count' holds"),
+        ("count > 3 and count > 12 and count < 13", "'count' holds"),
+        ("count in (99, 100)", "'count' holds"),
+        ("count in (11, 13) and count == 12", "'count' holds"),
+        ("count is missing", "'count' holds .* and is never missing"),
+        ("price > 5000", "'price' holds"),
+        ("price == 12.5 and price is missing", "'price' holds"),
+        ("day > '2030-01-01'", "'day' holds"),
+        ("grade == 'a' and grade == 'c'", "'grade' holds"),
+        ("grade in ('a', 'c') and (member == 'yes' and grade in ('b', 'd'))", "'grade' holds"),
+        ("member == 'no' and (count > 99 or grade == 'a' and grade == 'b')", "'grade' holds"),
+        ("same == 'US'", "'same' is 'EU' in every row"),
+    ],
+)
+def test_what_no_row_fulfils_is_refused_before_anything_is_drawn(text, words):
+    with pytest.raises(UserError, match=f"no row fulfils it: column {words}"):
+        parse_condition(text, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "count > 33 and count < 35",
+        "price is missing or price > 5000",
+        "count == 11 or count > 99",
+        "not count > 34",
+        "count != 12 and count == 11",
+        "count == 12 and count == 12.0",
+        "grade in ('a', 'c') and grade != 'c'",
+        "same == 'EU'",
+        "day >= '2024-12-26'",
+    ],
+)
+def test_what_some_row_could_fulfil_is_never_refused(text):
+    parse_condition(text, SCHEMA)
+
+
+def test_no_row_that_a_condition_accepts_is_outside_its_domains():
+    """Against every row of a small table, and conditions put together at random."""
+    chance = random.Random(3)
+    names, values = ["a", "b", "c"], [["1", "2", "4", ""], ["x", "y"], ["0.5", "1.5"]]
+    rows = [list(row) for row in itertools.product(*values)]
+    schema = code_of(names, rows * 3).schema
+
+    def one(depth):
+        if depth and chance.random() < 0.6:
+            return f"({one(depth - 1)} {chance.choice(('and', 'or'))} {one(depth - 1)})"
+        test = chance.choice(
+            ("a {} {}", "c {} {}", "b == 'x'", "b != 'y'", "a is missing", "a is not missing", "a in (1, 9)")
+        ).format(chance.choice(("==", "!=", "<", "<=", ">", ">=")), chance.choice((0, 0.5, 1, 2, 3, 4, 5)))
+        return f"not {test}" if chance.random() < 0.2 else test
+
+    refused = 0
+    for _ in range(300):
+        text = one(3)
+        try:
+            parse_condition(text, schema)
+        except UserError as error:
+            refused += 1
+            assert "no row fulfils it" in str(error)
+            everything = parse_condition(f"a != 77 or {text}", schema).holds
+            alone = parse_condition(f"not a != 77 or {text}", schema).holds
+            assert all(map(everything, rows)) and not any(map(alone, rows)), text
+    assert refused > 10
