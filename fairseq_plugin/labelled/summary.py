@@ -43,6 +43,7 @@ def format_summary(prepared: Prepared, folder: str | os.PathLike[str]) -> str:
     for split, rejections in prepared.rejected.items():
         lines += _rejections(split, rejections)
     lines += _repeats(manifest.repeats)
+    lines += _twins(manifest.labels)
     lines.append(f"{'already there, unchanged' if prepared.unchanged else 'written'}: {folder}")
     return "\n".join(lines)
 
@@ -101,3 +102,19 @@ def _repeats(repeats: Mapping[str, int]) -> list[str]:
         if count is not None:
             lines.append(f"{split}: {count:,} rows whose sentence is also in train")
     return lines
+
+
+def _twins(labels: Sequence[Label]) -> Iterator[str]:
+    """Labels that a person may have meant to be one."""
+    ordered = sorted(labels, key=lambda label: _folded(label.name))
+    for _, group in groupby(ordered, key=lambda label: _folded(label.name)):
+        names = [repr(printable(label.name)) for label in group]
+        if len(names) > 1:
+            yield (
+                f"WARNING: labels {' and '.join(names)} differ in case and blanks alone, and are learnt as "
+                f"{len(names)} labels: where one is meant, write it in one way"
+            )
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())

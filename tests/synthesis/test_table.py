@@ -208,8 +208,8 @@ def test_one_command_writes_the_rows_and_passes_over_what_is_done(tmp_path, run_
     page = (tmp_path / "out" / REPORT).read_text("utf-8")
     assert "Nats per row" in page
     kept = (tmp_path / "out" / "rows.csv").read_bytes()
-    refused = run_script(*words[:-1], "price >= 100 and not price >= 100", "--most-tries", 2, "--choose-from", 3,
-                         check=False)  # fmt: skip
+    refused = run_script(*words[:-1], "price >= 100 and not price >= 100", "--most-tries", 2,
+                         "--choose-from", 3, check=False)  # fmt: skip
     assert refused.returncode == 1 and "0 of 90 rows after 180 tries" in refused.stderr
     assert "or --choose-from 1: 3 are wanted for each row that is kept" in refused.stderr
     assert "rows.csv still holds the rows of an earlier run" in refused.stderr

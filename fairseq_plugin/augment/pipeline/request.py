@@ -8,8 +8,8 @@ from fairseq_plugin.augment.filters.options import FilterOptions
 from fairseq_plugin.augment.jobs.quota import MOST_TRIES, Limits
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled import parquet
+from fairseq_plugin.labelled.guess import FORMATS
 
-ENDINGS = ("tsv", "csv", "jsonl")
 _SPLITS = {"train": ("train",), "valid": ("valid", "dev"), "test": ("test",)}
 
 
@@ -117,9 +117,14 @@ class AugmentRequest:
         if self.source.is_dir():
             found = {split: _file_of(self.source, names) for split, names in _SPLITS.items()}
             if found["train"] is None:
-                names = ", ".join(f"train.{ending}" for ending in ENDINGS)
+                names = ", ".join(f"train{ending}" for ending in FORMATS)
                 raise UserError(f"{self.source} holds none of {names}; name the file itself")
         elif self.source.is_file():
+            if self.source.suffix.lower() not in FORMATS:
+                raise UserError(
+                    f"{self.source}: its ending is none of {', '.join(FORMATS)}; rename it, or prepare it "
+                    "with scripts/prepare_labelled.py --format, and give that folder as --data"
+                )
             found = {"train": self.source}
         else:
             raise UserError(f"{self.source}: there is no such file or folder")
@@ -128,7 +133,7 @@ class AugmentRequest:
 
 
 def _file_of(folder: Path, names: tuple[str, ...]) -> Path | None:
-    found = [folder / f"{name}.{ending}" for name in names for ending in ENDINGS]
+    found = [folder / f"{name}{ending}" for name in names for ending in FORMATS]
     found = [path for path in found if path.is_file()]
     if len(found) > 1:
         raise UserError(f"{folder} holds {', '.join(path.name for path in found)}: keep one of them")

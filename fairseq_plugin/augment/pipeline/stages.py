@@ -69,7 +69,8 @@ class Stages:
         """The stages, each made when those before it have run."""
         yield from self.model()
         yield self.generate()
-        yield self.judge()
+        if self.has_several_labels:
+            yield self.judge()
         yield self.verdict()
         yield self.report()
 
@@ -94,6 +95,11 @@ class Stages:
         counts = [label.counts.get("train", 0) for label in manifest.labels]
         tokens = manifest.splits["train"].tokens
         return plan(tokens, counts, self.request.pretrained is not None, self.request.epochs)
+
+    @property
+    def has_several_labels(self) -> bool:
+        """Whether there is anything to judge about labels."""
+        return len(Manifest.load(self.data).labels) > 1
 
     @property
     def settings(self) -> Settings:
@@ -196,10 +202,8 @@ class Stages:
 
     def generate(self) -> Stage:
         """New sentences of each label, until as many as asked for are accepted."""
-        request, settings, filters = self.request, self.settings, self.request.filters
-        is_file = filters.teacher is not None and Path(filters.teacher).is_file()
-        if is_file:  # the command runs elsewhere
-            filters = replace(filters, teacher=str(Path(str(filters.teacher)).resolve()))
+        request, settings = self.request, self.settings
+        filters = replace(request.filters, teacher=self._teacher)
         return Stage(
             f"Write new sentences until enough are accepted, per label: {request.per_label}",
             python(
@@ -225,8 +229,19 @@ class Stages:
                 ),
                 *words_of(filters),
             ),
-            modules=Path.cwd() if filters.predicate or (filters.teacher and not is_file) else None,
+            modules=Path.cwd() if filters.predicate or self._teaches_by_function else None,
         )
+
+    @property
+    def _teaches_by_function(self) -> bool:
+        teacher = self.request.filters.teacher
+        return teacher is not None and not Path(teacher).is_file()
+
+    @property
+    def _teacher(self) -> str | None:
+        """As commands take it: they run elsewhere."""
+        teacher = self.request.filters.teacher
+        return teacher if teacher is None or self._teaches_by_function else str(Path(teacher).resolve())
 
     def judge(self) -> Stage:
         """Do a classifier of the real rows, and the model by Bayes' rule, agree with the new labels?"""
@@ -244,14 +259,16 @@ class Stages:
         )
 
     def verdict(self) -> Stage:
-        """Is it worth using?"""
+        """Is it worth using? Soft labels of a teacher are what a classifier will learn from."""
+        teacher = self._teacher if self.request.soft_labels else None
         return Stage(
             "The verdict: what a plain classifier learns from the new rows",
             python(
                 "verdict.py", "quick",
                 *flags(data=self.data, samples=self.augmented, path=self.checkpoint, seed=self.request.seed,
-                       json=self.verdict_file),
+                       teacher=teacher, json=self.verdict_file),
             ),
+            modules=Path.cwd() if teacher and self._teaches_by_function else None,
             statuses=(0, *EXIT_STATUS.values()),
         )  # fmt: skip
 
@@ -264,7 +281,7 @@ class Stages:
                 *flags(
                     data=self.data,
                     samples=self.augmented,
-                    judge=self.run / "judge.json",
+                    judge=self.run / "judge.json" if self.has_several_labels else None,
                     verdict=self.verdict_file,
                 ),
             ),

@@ -29,6 +29,13 @@ def test_a_file_is_train_and_valid_may_be_named(tmp_path):
     assert files == {"train": folder / "my.tsv", "valid": folder / "v.tsv"}
 
 
+def test_a_file_whose_ending_tells_no_form_is_refused_with_what_helps(tmp_path):
+    folder = write(tmp_path / "d", "my.txt", "train.ndjson")
+    with pytest.raises(UserError, match=r"my\.txt: its ending is none of \.tsv.*--data"):
+        AugmentRequest(source=folder / "my.txt", to=tmp_path).files()
+    assert AugmentRequest(source=folder, to=tmp_path).files() == {"train": folder / "train.ndjson"}
+
+
 @pytest.mark.parametrize("names", [("train.tsv", "train.csv"), ("train.tsv", "dev.tsv", "valid.tsv")])
 def test_two_files_for_one_split_are_refused_by_name(tmp_path, names):
     folder = write(tmp_path / "d", *names)

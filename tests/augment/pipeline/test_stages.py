@@ -1,7 +1,10 @@
 """The stages of one run, and the note that tells a later run what this one was made from."""
 
+from pathlib import Path
+
 import pytest
 
+from fairseq_plugin.augment.filters.options import FilterOptions
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.errors import UserError
@@ -26,6 +29,20 @@ def test_training_is_the_stages_that_make_the_model(data, tmp_path):
     source = data.parent / "train.tsv"
     first = next(Stages(AugmentRequest(to=tmp_path / "new", source=source)).training())
     assert first.prepares
+
+
+def test_the_verdict_learns_from_the_teachers_soft_labels_where_the_rows_have_them(data, tmp_path):
+    scores = tmp_path / "scores.tsv"
+    scores.write_text("text\tneg\tpos\n")
+    for soft_labels in (False, True):
+        filters = FilterOptions(teacher=str(scores), judge_threshold=0.5)
+        request = AugmentRequest(to=tmp_path, data=data, soft_labels=soft_labels, filters=filters)
+        words = Stages(request).verdict().command
+        assert ("--teacher" in words) == soft_labels
+        assert not soft_labels or words[words.index("--teacher") + 1] == str(scores.resolve())
+    function = FilterOptions(teacher="mine:scores", judge_threshold=0.5)
+    stage = Stages(AugmentRequest(to=tmp_path, data=data, soft_labels=True, filters=function)).verdict()
+    assert stage.modules == Path.cwd() and "mine:scores" in stage.command
 
 
 def test_a_damaged_note_of_the_run_is_named_and_overwrite_starts_again(data, tmp_path):
