@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from fairseq_plugin.augment.jobs.label_model import LabelModel, load_label_model
 from fairseq_plugin.core.cpu_products import fast_fp32_products
@@ -23,6 +24,7 @@ from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.reports.display import short
 from fairseq_plugin.storage.dictionary import EOS, index_of_id
 
+SHOW_AFTER = 5  # seconds, of a bar
 _TOKENS = {"cpu": 4096, "cuda": 65536}  # of a batch, padding included
 
 
@@ -101,7 +103,8 @@ class BayesJudge:
         found_NL = np.zeros((len(texts), len(self._model.prompts)))
         device = self._model.gpt2.wte.weight.device.type
         with fast_fp32_products(device):
-            for batch in self._batches(targets, _TOKENS.get(device, _TOKENS["cpu"])):
+            batches = self._batches(targets, _TOKENS.get(device, _TOKENS["cpu"]))
+            for batch in tqdm(batches, "judging", disable=None, delay=SHOW_AFTER, leave=False):
                 for (number, label), score in zip(batch, self._score(batch, targets), strict=True):
                     found_NL[number, label] = score
         for text, scores_L in zip(texts, found_NL, strict=True):
