@@ -26,7 +26,6 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.machine import machine_class  # noqa: E402
 from benchmarks.marked_page import write_result  # noqa: E402
 from benchmarks.parts import kept_part, part  # noqa: E402
-from benchmarks.table_made import breast_cancer, mixed  # noqa: E402
 from benchmarks.table_split import TABLES, Split, slug  # noqa: E402
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
 from fairseq_plugin.files import sha256  # noqa: E402
@@ -37,7 +36,6 @@ from fairseq_plugin.synthesis.request import SynthesisRequest  # noqa: E402
 from fairseq_plugin.synthesis.stages import SynthesisStages  # noqa: E402
 from fairseq_plugin.tables.model import TableModel  # noqa: E402
 from fairseq_plugin.tables.reading import TableFile  # noqa: E402
-from fairseq_plugin.tables.writing import write_table  # noqa: E402
 
 RESULT = Path(__file__).with_suffix("")
 SEED = 1
@@ -65,19 +63,6 @@ VARIANTS = {  # the stage whose command gets flags more, or loses those behind a
     "gamma 0.8": (TRAIN, "--gamma 0.8"),
     "gamma 0.5": (TRAIN, "--gamma 0.5"),
 }
-
-
-MADE = {"breast cancer": (breast_cancer, "diagnosis", 400), "mixed": (mixed, "income", 1500)}
-
-
-def split_of(name, args):
-    """Training and held-out rows of a table."""
-    if name in MADE:
-        make, target, num_train = MADE[name]
-        path = args.to / f"{slug(name)}.csv"
-        write_table(path, *make(), "csv")
-        TABLES[name] = (path, None, target, num_train)
-    return Split(args.data, args.to / "tables", name, SEED)
 
 
 def measure(split, variant, args):
@@ -146,17 +131,17 @@ def main():
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with abalone/ and insurance/")
     parser.add_argument("--to", type=Path, required=True, help="folder of everything that is made")
-    parser.add_argument("--tables", nargs="+", default=[*TABLES, *MADE], help="some of them (default: all)")
+    parser.add_argument("--tables", nargs="+", default=list(TABLES), help="some of them (default: all)")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), help="some of them (default: all)")
     parser.add_argument("--report", action="store_true", help="make nothing, report on what is there")
     args = parser.parse_args()
     args.to = args.to.absolute()
-    if unknown := set(args.tables) - {*TABLES, *MADE} | set(args.variants) - set(VARIANTS):
+    if unknown := set(args.tables) - set(TABLES) | set(args.variants) - set(VARIANTS):
         raise UserError(f"no table or variant is called {', '.join(sorted(unknown))}")
     args.to.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in args.tables:
-        split = split_of(name, args)
+        split = Split(args.data, args.to / "tables", name, SEED)
         for variant in args.variants:
             kept = args.to / f"{slug(name)}-{slug(variant)}.json"
             facts = {"table": sha256(split.path), "variant": variant}

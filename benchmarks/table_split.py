@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from benchmarks.table_made import breast_cancer, mixed
 from fairseq_plugin.synthesis.judges.judgement import TooFewRows, judge_rows
 from fairseq_plugin.synthesis.judges.rows import judged_rows
 from fairseq_plugin.tables.infer import infer
@@ -10,9 +11,11 @@ from fairseq_plugin.tables.reading import TableFile
 from fairseq_plugin.tables.writing import write_table
 
 ABALONE = ("Sex", "Length", "Diameter", "Height", "Whole", "Shucked", "Viscera", "Shell", "Rings")
-TABLES = {  # file, names of the columns, target, training rows
+TABLES = {  # file or who makes it, names of the columns, target, training rows
     "abalone": ("abalone/abalone.csv", ABALONE, "Rings", 3000),
     "insurance": ("insurance/insurance.csv", None, "charges", 1000),
+    "breast cancer": (breast_cancer, None, "diagnosis", 400),
+    "mixed": (mixed, None, "income", 1500),
 }
 
 
@@ -26,8 +29,13 @@ class Split:
     """
 
     def __init__(self, data, to, name, seed):
-        file, names, self.target, num_train = TABLES[name]
-        self.name, self.seed, self.path = name, seed, data / file
+        source, names, self.target, num_train = TABLES[name]
+        self.name, self.seed = name, seed
+        if callable(source):
+            self.path = to / f"{slug(name)}.csv"
+            write_table(self.path, *source(), "csv")
+        else:
+            self.path = data / source
         table = TableFile.open(self.path, names=names)
         rows, self.names = table.rows(), list(table.names)
         order = np.random.default_rng([seed, len(rows)]).permutation(len(rows)).tolist()

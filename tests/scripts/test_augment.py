@@ -72,7 +72,8 @@ def test_the_same_command_goes_on_and_a_changed_file_is_named_or_starts_again(so
 @pytest.mark.slow
 def test_one_label_ends_with_a_report_and_says_what_cannot_be_checked(tmp_path):
     path = tmp_path / "my.tsv"
-    path.write_text("sentence\tlabel\n" + "".join(f"row {n % 30} of one kind, {n}\tall\n" for n in range(120)))
+    rows = [f"row {n % 30} of one kind, {n}\tall\n" for n in range(120)]
+    path.write_text("sentence\tlabel\n" + "".join(rows))
     done = augment(path, "--to", tmp_path / "out", "--per-label", 2, "--epochs", 20, "--most-tries", 200,
                    "--allow-fewer")  # fmt: skip
     assert done.returncode in (0, 3), done.stdout[-2000:] + done.stderr[-2000:]
