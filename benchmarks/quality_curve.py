@@ -7,29 +7,29 @@ those in any figure is not real text, however good its other figures are.
     python benchmarks/quality_curve.py                      # the embedded reviews; half an hour on 2 cores
     python benchmarks/quality_curve.py --data DIR --to DIR  # DIR holds train.* and test.*
 
-Writes ``quality_curve.json``, ``.md``, ``.png`` and ``.svg`` beside this script. The same command goes on
-where it was stopped.
+Writes ``quality_curve.json``, ``.png``, ``.svg`` and the table of ``quality_curve.md``. The same command
+goes on where it was stopped.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
+from benchmarks.marked_page import write_result  # noqa: E402
 from fairseq_plugin.augment.verdict.study.generator import Generator  # noqa: E402
 from fairseq_plugin.augment.verdict.study.quality import REAL, Quality, measure_quality  # noqa: E402
 from fairseq_plugin.augment.verdict.study.request import StudyRequest  # noqa: E402
 from fairseq_plugin.augment.verdict.study.splits import draw_split, read_set  # noqa: E402
 from fairseq_plugin.augment.verdict.study.yardstick import Yardstick  # noqa: E402
 from fairseq_plugin.errors import plain_errors  # noqa: E402
-from fairseq_plugin.files import atomic_write  # noqa: E402
 
 RESULT = Path(__file__).with_suffix("")
 GAMMAS = (1.0, 0.5, 0.2)
@@ -85,16 +85,23 @@ def make(data, to, k, times):
 def markdown(result):
     """The table."""
     distinct = [f"distinct-{n}" for n in (1, 2, 3)]
-    head = ["set", "labels that fit", *distinct, "self-BLEU", "copies of train", "with an invented word"]
+    head = [
+        "set",
+        "labels that fit",
+        *distinct,
+        "self-BLEU",
+        "new runs of 4 words",
+        "copies of train",
+        "with an invented word",
+    ]
     lines = [
-        "# Fidelity against diversity", "", *str(__doc__).split("\n\n")[1].split("\n"), "",
         f"{result['set']}, {result['k']} rows per class; distinct-n of {result['words']:,} words, self-BLEU "
         f"of {result['sentences']:,} sentences of each set.", "",
-        f"| {' | '.join(head)} |", f"|{' ---: |' * len(head)}",
+        f"| {' | '.join(head)} |", f"| ---{' | ---:' * (len(head) - 1)} |",
     ]  # fmt: skip
     for name, stated in result["quality"].items():
         own = Quality(**stated)
-        shares = [own.fidelity, *own.distinct, own.self_bleu, own.copied, own.invented]
+        shares = [own.fidelity, *own.distinct, own.self_bleu, own.novel, own.copied, own.invented]
         cells = ["–" if share is None else f"{share:.3f}" for share in shares]
         lines.append(f"| {'*real, held out*' if name == REAL else name} | {' | '.join(cells)} |")
     return [*lines, "", f"![fidelity against diversity]({RESULT.name}.png)", ""]
@@ -149,11 +156,8 @@ def main():
     args = parser.parse_args()
     args.to.mkdir(parents=True, exist_ok=True)
     result = make(args.data or reviews(args.to / "reviews"), args.to, args.k, args.times)
-    with atomic_write(RESULT.with_suffix(".json")) as stream:
-        json.dump(result, stream, indent=1)
-        stream.write("\n")
-    with atomic_write(RESULT.with_suffix(".md")) as stream:
-        stream.write("\n".join(markdown(result)))
+    result = {"made": date.today().isoformat(), **result}
+    write_result(RESULT, result, markdown(result), "Fidelity against diversity")
     draw(result)
     print("\n".join(markdown(result)))
 

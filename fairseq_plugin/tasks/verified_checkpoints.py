@@ -36,6 +36,7 @@ from fairseq_plugin.storage.training_settings import (
     told_settings,
 )
 from fairseq_plugin.tasks.disk_errors import explain_disk_errors
+from fairseq_plugin.tasks.patience import PATIENCE, patience_state, restore_patience
 from fairseq_plugin.tasks.save_dir_lock import lock_save_dir
 
 logger = logging.getLogger(__name__)
@@ -146,6 +147,8 @@ class VerifiedCheckpoints:
             logger.warning(start.message)
         if not start.is_new and not flags.reset_optimizer and not flags.reset_dataloader:
             self._check_settings(start.checkpoint, root, cfg.accept_changed_settings)
+            if not flags.reset_meters:
+                restore_patience(start.checkpoint.state.get("task_state") or {})
         self._put_into_configuration(start, root)
 
     def _check_settings(self, checkpoint: Checkpoint, root: DictConfig, accepted: bool) -> None:
@@ -205,7 +208,8 @@ class VerifiedCheckpoints:
 
     def state_dict(self) -> dict[str, Any]:
         """fairseq's hook: what a checkpoint keeps of the task."""
-        return {**super().state_dict(), DATA: self.data_identity()}  # type: ignore[misc]
+        own = {DATA: self.data_identity(), PATIENCE: patience_state()}
+        return {**super().state_dict(), **own}  # type: ignore[misc]
 
     @plain_errors()
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -216,7 +220,8 @@ class VerifiedCheckpoints:
         """
         if message := check_identity(state_dict.get(DATA), self.data_identity()):
             logger.info(message)
-        super().load_state_dict({k: v for k, v in state_dict.items() if k != DATA})  # type: ignore[misc]
+        own = (DATA, PATIENCE)
+        super().load_state_dict({k: v for k, v in state_dict.items() if k not in own})  # type: ignore[misc]
 
 
 def _every_rank_reads(root: DictConfig) -> bool:

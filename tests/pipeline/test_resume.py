@@ -70,3 +70,21 @@ def test_kill_in_the_middle_of_an_epoch_changes_no_bit(reviews, train, undisturb
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Loaded checkpoint" in done.stdout + done.stderr, "training anew would end in the same bits"
     assert_equal_bits(undisturbed, state_of(tmp_path / "checkpoint_last.pt"))
+
+
+@pytest.mark.slow
+def test_a_restart_counts_on_how_often_validation_has_not_improved(reviews, train, tmp_path):
+    """At this step size no epoch is better than the first, so patience ends the training after epoch 4."""
+    words = ("--patience", 3, "--lr", 0.5, "--warmup-updates", 1)
+    done = train(reviews.folder, tmp_path / "whole", *words, "--max-epoch", 30)
+    assert "hasn't improved for last 3 runs" in done.stdout + done.stderr
+    train(reviews.folder, tmp_path / "parts", *words, "--max-epoch", 2)
+    train(reviews.folder, tmp_path / "parts", *words, "--max-epoch", 30)
+    whole, parts = (
+        torch.load(tmp_path / name / "checkpoint_last.pt", weights_only=True) for name in ("whole", "parts")
+    )
+    assert parts["task_state"]["patience"] == whole["task_state"]["patience"]
+    assert whole["task_state"]["patience"]["num_runs"] == 3
+    epochs = [one["extra_state"]["train_iterator"]["epoch"] for one in (whole, parts)]
+    assert epochs[0] == epochs[1] < 30
+    assert_equal_bits(*(one["model"] for one in (whole, parts)))

@@ -14,6 +14,7 @@ from fairseq_plugin.reports.statistics import copied_lengths, distinct_n, draw, 
 from fairseq_plugin.text.words import words
 
 REAL = "real"
+_RUN = 4  # words
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Quality:
         fidelity: share whose label a judge of the whole training set gives too; of real rows, its accuracy.
         distinct: distinct-1, -2, -3 of so many words as every set has.
         self_bleu: of so many sentences as every set has.
+        novel: share of runs of four words that stand nowhere in these training rows.
         copied: share that stands in the generator's training rows word for word.
         invented: share that holds a word which is in no real row of train.
     """
@@ -31,6 +33,7 @@ class Quality:
     fidelity: float
     distinct: tuple[float | None, ...]
     self_bleu: float | None
+    novel: float | None
     copied: float
     invented: float
 
@@ -58,11 +61,13 @@ def measure_quality(
     found = {}
     for name, rows in sets.items():
         taken = take_words(texts[name], num_words, seed)
+        new = novelty(copied_lengths(own_train, texts[name]))
         found[name] = Quality(
             fidelity=yardstick.share(rows) or 0.0,
             distinct=tuple(distinct_n(taken, n) for n in (1, 2, 3)),
             self_bleu=self_bleu(draw(texts[name], num_sentences, seed)),
-            copied=novelty(copied_lengths(own_train, texts[name])).whole or 0.0,
+            novel=new.new[_RUN - 1],
+            copied=new.whole or 0.0,
             invented=_share_with(texts[name], lexicon),
         )
     return num_words, num_sentences, found

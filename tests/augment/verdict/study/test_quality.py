@@ -40,6 +40,7 @@ def test_copies_are_faithful_and_said_to_be_copies(found):
     _, (_, _, quality) = found
     assert quality["copies"].fidelity == 1 == quality["copies"].copied
     assert quality[REAL].copied == quality["salad"].copied == 0
+    assert quality["copies"].novel == 0 < quality[REAL].novel <= quality["salad"].novel
 
 
 def test_random_words_are_the_most_diverse_and_one_sentence_the_least(found):
