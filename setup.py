@@ -45,6 +45,7 @@ setup(
             "hypothesis",
             "pandas",
             "psutil",
+            "pyarrow>=15,<26",
             "pyright[nodejs]",
             "pytest",
             "pytest-timeout",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.extras import require_extra
-from fairseq_plugin.tables.reading import cell_of
+from fairseq_plugin.tables.columnar import cell_of
 from fairseq_plugin.tables.schema import listed
 
 if TYPE_CHECKING:

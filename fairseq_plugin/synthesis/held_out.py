@@ -7,7 +7,7 @@ import numpy as np
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS
 from fairseq_plugin.synthesis.request import SynthesisRequest
-from fairseq_plugin.tables.reading import TableFile
+from fairseq_plugin.tables.reading import EMPTY_LINE, TableFile
 from fairseq_plugin.tables.schema import listed
 from fairseq_plugin.tables.writing import write_table
 
@@ -22,7 +22,7 @@ class Source:
         learnt: table to learn from.
         held_out: real rows that the model never sees; None: nothing is judged.
         is_ours: ``learnt`` is a part that was written here, a CSV file with a header.
-        note: why nothing is held out although it was asked for; else empty.
+        note: lines that are no rows, and why nothing is held out although it was asked for; else empty.
     """
 
     learnt: TableFile
@@ -48,10 +48,10 @@ def hold_out(request: SynthesisRequest) -> Source:
                 f"--test {request.test} has the columns {listed(test.names)}, {request.table} has "
                 f"{listed(table.names)}: they must be the same, in the same order"
             )
-        return Source(table, test)
+        return Source(table, test, note=_count(test)[1])
     if request.held_out == 0:
         return Source(table, None)
-    num_rows = sum(len(rows) for rows, _ in table.chunks())
+    num_rows, note = _count(table)
     count = round(request.held_out * num_rows)
     if count < FEWEST_ROWS:
         return Source(
@@ -71,4 +71,15 @@ def hold_out(request: SynthesisRequest) -> Source:
         kept = (row for row, is_own in zip(every, (is_held == wanted).tolist()) if is_own)
         write_table(path, table.names, kept, "csv")
         parts.append(TableFile.open(path, "csv", "yes"))
-    return Source(parts[0], parts[1], is_ours=True)
+    return Source(parts[0], parts[1], is_ours=True, note=note)
+
+
+def _count(table: TableFile) -> tuple[int, str]:
+    """The rows of a table, and a sentence on its empty lines, which no later step sees."""
+    empty_lines: list[int] = []
+    num_rows = table.num_rows(empty_lines)
+    if not empty_lines:
+        return num_rows, ""
+    return num_rows, (
+        f"{table.path}: {len(empty_lines):,} lines left out, the first is line {empty_lines[0]}: {EMPTY_LINE}"
+    )

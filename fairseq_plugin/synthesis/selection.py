@@ -27,7 +27,7 @@ from fairseq_plugin.synthesis.tilt import tilted
 from fairseq_plugin.tables.code.rows import RowCode
 from fairseq_plugin.tables.conditions import Condition
 from fairseq_plugin.tables.learnt import learnt_rows
-from fairseq_plugin.tables.model import DrawnRows, TooFewMatches
+from fairseq_plugin.tables.model import MOST_TRIES, DrawnRows, TableModel, TooFewMatches
 
 _MOST_REAL = 20_000  # training rows whose statistics are taken
 _LEAST = -50.0  # a log weight below the largest one: never nothing
@@ -56,6 +56,34 @@ def choose_drawn(
     places = choose_rows(*sets, n, seed, schema.target)
     rows, numbers = ([of[place] for place in places] for of in (drawn.rows, drawn.numbers))
     return replace(drawn, rows=rows, numbers=numbers)
+
+
+def sample_chosen(
+    model: TableModel,
+    data: Path,
+    n: int,
+    times: int,
+    seed: int,
+    where: Condition | None = None,
+    most_tries: float = MOST_TRIES,
+) -> tuple[DrawnRows, float]:
+    """``n`` new rows, chosen from so many times as many.
+
+    Args:
+        model: draws them.
+        data: its prepared folder.
+        n, seed, where, most_tries: see :meth:`~fairseq_plugin.tables.model.TableModel.sample`.
+        times: >= 1; 1: rows as they are drawn.
+
+    Returns:
+        The rows, and the share of all drawn ones that fulfil the condition.
+    """
+    if not isinstance(times, int) or times < 1:
+        raise UserError(f"--choose-from = {times!r}: give a whole number, at least 1")
+    with drawn_to_choose_from(times):
+        drawn = model.sample(n * times, seed, where, most_tries=most_tries)
+    chosen = drawn if times == 1 else choose_drawn(drawn, model.code, data, where, n, seed)
+    return chosen, drawn.accepted
 
 
 @contextmanager

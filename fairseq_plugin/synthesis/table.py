@@ -30,7 +30,7 @@ from fairseq_plugin.synthesis.frames import (
 from fairseq_plugin.synthesis.held_out import hold_out
 from fairseq_plugin.synthesis.judges.verdict import RowsVerdict
 from fairseq_plugin.synthesis.report.write import ReportInputs, write_report
-from fairseq_plugin.synthesis.selection import choose_drawn, drawn_to_choose_from
+from fairseq_plugin.synthesis.selection import sample_chosen
 from fairseq_plugin.synthesis.stages import SynthesisStages
 from fairseq_plugin.tables.code.rows import FIXED
 from fairseq_plugin.tables.conditions import Condition
@@ -205,27 +205,12 @@ class Table:
         elif n is None or weights is not None:
             raise UserError("sample: give n, how many rows; weights are those of the rows of seed_data")
         else:
-            drawn, accepted = self._drawn(n, seed, choose_from, condition, most_tries)
+            drawn, accepted = sample_chosen(
+                self.model, self._paths[1], n, choose_from, seed, condition, most_tries
+            )
         found = frame_of(drawn.names, drawn.rows, self._layout)
         found.attrs["accepted"] = accepted
         return found
-
-    def _drawn(
-        self,
-        n: int,
-        seed: int,
-        choose_from: int,
-        where: Condition | None = None,
-        most_tries: float = MOST_TRIES,
-    ) -> tuple[DrawnRows, float]:
-        """New rows, and the share of all drawn ones that fulfil the condition."""
-        if not isinstance(choose_from, int) or choose_from < 1:
-            raise UserError(f"choose_from = {choose_from!r}: give a whole number, at least 1")
-        with drawn_to_choose_from(choose_from):
-            drawn = self.model.sample(n * choose_from, seed, where, most_tries=most_tries)
-        if choose_from == 1:
-            return drawn, drawn.accepted
-        return choose_drawn(drawn, self.model.code, self._paths[1], where, n, seed), drawn.accepted
 
     def _sample_from(
         self,
@@ -326,8 +311,8 @@ class Table:
         check_columns(held_out, self.columns, "report")
         seed = self.random_state if random_state is None else random_state
         wanted = len(real) if n is None else n
-        drawn, _ = self._drawn(wanted, seed, choose_from)
         checkpoint, data = self._paths
+        drawn, _ = sample_chosen(self.model, data, wanted, choose_from, seed)
         inputs = ReportInputs(
             "a frame", self.schema, cells_of(real), cells_of(held_out), drawn.names, drawn.rows,
             seed, data=data, checkpoint=checkpoint,

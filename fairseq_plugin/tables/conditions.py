@@ -6,10 +6,10 @@
     test        = ("==" | "!=" | "<" | "<=" | ">" | ">=") (VALUE | COLUMN) | "in" "(" VALUE ("," VALUE)* ")"
                 | "is" "missing" | "is" "not" "missing"
 
-A COLUMN is a bare name or stands in backticks; a VALUE is a number or stands in quotes. Numbers and dates are
-compared as such and exactly, also with each other's columns (``end >= start``); other columns know ``==``,
-``!=`` and ``in``. A missing cell fulfils no comparison, but for ``!=``. ``observed(city, country)`` holds
-where some training row has the same cells in these columns.
+A COLUMN is a bare name or stands in backticks; a VALUE is a number (``-2.50``, ``+3``, ``.5``, ``1e5``) or
+stands in quotes. Numbers and dates are compared as such and exactly, also with each other's columns
+(``end >= start``); other columns know ``==``, ``!=`` and ``in``. A missing cell fulfils no comparison, but
+for ``!=``. ``observed(city, country)`` holds where some training row has the same cells in these columns.
 """
 
 import operator
@@ -30,7 +30,7 @@ _COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
 }  # fmt: skip
 _TOKEN = re.compile(
     r"""\s*(?:(?P<quoted>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<name>`[^`]+`)|(?P<sign>==|!=|<=|>=|<|>|[(),])
-    |(?P<number>-?[0-9]+(?:\.[0-9]+)?(?![\w.]))|(?P<word>[^\W\d]\w*))""",
+    |(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?(?![\w.]))|(?P<word>[^\W\d]\w*))""",
     re.VERBOSE,
 )
 _WORDS = ("and", "or", "not", "in", "is", "missing")
@@ -154,7 +154,7 @@ class _Parser:
             left, right = found, self._one(depth)
             found = _Part(
                 lambda row, a=left.test, b=right.test: a(row) and b(row),
-                {**right.equal, **left.equal},
+                {**left.equal, **right.equal},
                 both(left.domains, right.domains),
             )
         return found
@@ -268,10 +268,13 @@ class _Parser:
         is_quoted, written = self.kind == "quoted", self._next()
         value = re.sub(r"\\(.)", r"\1", written[1:-1]) if is_quoted else written
         where = f"condition {self._text!r}: column {column.name!r}"
-        if column.type == DATE and parse_date(value, column.form) is None:
-            raise UserError(f"{where} holds dates such as {column.cell(column.low)!r}, not {value!r}")
-        if column.type in NUMBERS and column.type != DATE and parse_written(value) is None:
-            raise UserError(f"{where} holds numbers, not {value!r}")
+        if column.type == DATE:
+            if parse_date(value, column.form) is None:
+                raise UserError(f"{where} holds dates such as {column.cell(column.low)!r}, not {value!r}")
+        elif column.type in NUMBERS:
+            value = value.removeprefix("+")
+            if parse_written(value) is None:
+                raise UserError(f"{where} holds numbers, not {value!r}")
         if column.type in CATEGORIES and value not in column.values:
             raise UserError(f"{where} has no value {value!r}; it has {listed(column.values)}")
         return value

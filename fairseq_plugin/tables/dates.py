@@ -1,6 +1,7 @@
 """Dates and times as whole numbers: days or seconds since 1970, by the form in which a column writes them.
 
-Only forms whose text comes back exactly are taken; anything else stays a category or a text.
+Only forms whose text comes back exactly, but for blanks around it, are taken; anything else stays a category
+or a text.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,11 +27,12 @@ _SHORTEST, _LONGEST = 5, 20  # characters of a cell in any of these forms
 
 
 def parse_date(cell: str, form: str) -> int | None:
-    """Units since 1970 of a cell, or None where the cell is not exactly in this form.
+    """Units since 1970 of a cell, or None where it is not exactly in this form, but for blanks around it.
 
-    >>> parse_date("1970-01-03", "%Y-%m-%d"), parse_date("1970-1-3", "%Y-%m-%d")
+    >>> parse_date(" 1970-01-03", "%Y-%m-%d"), parse_date("1970-1-3", "%Y-%m-%d")
     (2, None)
     """
+    cell = cell.strip()
     if not _SHORTEST <= len(cell) <= _LONGEST:
         return None
     try:

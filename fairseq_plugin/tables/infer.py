@@ -7,6 +7,7 @@ from fairseq_plugin.tables import dates
 from fairseq_plugin.tables.infer_numbers import (
     EMPTY,
     Guess,
+    blanks_note,
     is_key,
     missing_of,
     of_numbers,
@@ -107,7 +108,7 @@ def _dates(name: str, profile: Profile, cells: Sequence[str], marks: Sequence[st
     missing, others = missing_of(profile, marks)
     low, step = min(units), step_of(units)
     column = Column(name, DATE, missing, others, form=form, low=low, high=max(units), step=step)
-    return Guess(column, f"written as {form}")
+    return Guess(column, f"written as {form}{blanks_note(cells)}")
 
 
 def _words(name: str, profile: Profile, cells: Sequence[str]) -> Guess:

@@ -73,7 +73,7 @@ def of_numbers(
     if len(parts) < len(cells):
         refuse_slips(name, profile, cells, parsed, "numbers")
         return None
-    found = _found(name, cells, parts, profile.numbers)
+    found = _found(name, [cell.strip() for cell in cells], parts, profile.numbers)
     missing, others = missing_of(profile, marks)
     column = Column(
         name, DECIMAL if found.decimals else INTEGER, missing, others, decimals=found.decimals,
@@ -86,7 +86,7 @@ def of_numbers(
         return Guess(Column(name, KEY, value=str(found.high)), "whole numbers, all different, without gaps")
     note = "" if found.style else "; cells are rewritten in one style"
     note = f", rounded to {found.decimals} decimals" if found.is_rounded else note
-    return Guess(column, f"{found.num_distinct:,} different numbers{note}")
+    return Guess(column, f"{found.num_distinct:,} different numbers{note}{blanks_note(cells)}")
 
 
 def _found(
@@ -132,6 +132,11 @@ def _decimals(name: str, numbers: Sequence[tuple[int, int]]) -> int:
     return decimals
 
 
+def blanks_note(cells: Iterable[str]) -> str:
+    """What is said of numbers or dates with blanks around them; "" where there are none."""
+    return "; blanks around them are left out" if any(cell != cell.strip() for cell in cells) else ""
+
+
 def step_of(units: Sequence[int]) -> int:
     """The largest step that leads from the smallest of some units to all others."""
     low = min(units)
@@ -140,8 +145,8 @@ def step_of(units: Sequence[int]) -> int:
 
 def split_marks(cells: Sequence[str]) -> tuple[list[str], list[str]]:
     """``(marks, others)``: cells that may be written for a missing number, blanks among them."""
-    marks = [cell for cell in cells if cell in MARKS or cell.isspace()]
-    return marks, [cell for cell in cells if cell not in MARKS and not cell.isspace()]
+    marks = [cell for cell in cells if cell.strip() in MARKS or cell.isspace()]
+    return marks, [cell for cell in cells if cell.strip() not in MARKS and not cell.isspace()]
 
 
 def refuse_slips(
@@ -159,7 +164,7 @@ def refuse_slips(
         UserError: few of its rows are none; or the rest is infinite.
     """
     strange = [cell for cell, one in zip(cells, parsed) if one is None]
-    infinite = [cell for cell in strange if INFINITE.fullmatch(cell)]
+    infinite = [cell for cell in strange if INFINITE.fullmatch(cell.strip())]
     num_rows = sum(profile.counts[cell] for cell in strange)
     is_rest = len(infinite) == len(strange)  # all others are numbers
     is_few = num_rows <= (1 - _MOSTLY) * profile.rows

@@ -51,7 +51,8 @@ class TableManifest:
         seed: of the held-out rows.
         splits: by name.
         source_files: by split.
-        rejected: ``{split: {why: [line, ...]}}``, rows of valid and test that the code cannot hold.
+        rejected: ``{split: {why: [line, ...]}}``, rows of valid and test that the code cannot hold, and
+            empty lines.
         files: ``{name: sha256}`` of every file of the folder but the manifest.
     """
 

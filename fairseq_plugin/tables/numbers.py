@@ -39,13 +39,15 @@ def parse_number(cell: str) -> tuple[int, int] | None:
 
 
 def parse_written(cell: str) -> tuple[int, int] | None:
-    """``(mantissa, decimals)`` of a number in any usual form, else None: exponents, -0, many decimals.
+    """``(mantissa, decimals)`` of a number in any usual form, else None: exponents, -0, many decimals, blanks
+    around it.
 
     Leading zeros and a plus sign still make a code of it (007, +49), not a number.
 
-    >>> parse_written("1.50e-3"), parse_written("2e2"), parse_written("-0.0"), parse_written("007")
+    >>> parse_written(" 1.50e-3"), parse_written("2e2"), parse_written("-0.0"), parse_written("007")
     ((15, 4), (200, 0), (0, 0), None)
     """
+    cell = cell.strip()
     parsed = parse_number(cell)
     if parsed is not None:
         return parsed

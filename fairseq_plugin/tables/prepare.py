@@ -3,7 +3,7 @@
     profile -> schema -> code -> encode -> write -> rename
 
 Two passes over the file, in chunks of rows: memory is that of the distinct cells. Every row of the table ends
-up in train or valid; a row that cannot be read stops everything and is named.
+up in train or valid; a row that cannot be read stops everything and is named; empty lines are counted.
 """
 
 import json
@@ -28,7 +28,7 @@ from fairseq_plugin.tables.gpt2_vocabulary import Vocabulary, with_token_bounds
 from fairseq_plugin.tables.infer import infer
 from fairseq_plugin.tables.manifest import SourceTable, SplitCounts, TableManifest
 from fairseq_plugin.tables.profile import Profile, check_memory
-from fairseq_plugin.tables.reading import TableFile
+from fairseq_plugin.tables.reading import EMPTY_LINE, TableFile
 from fairseq_plugin.tables.request import TableRequest
 from fairseq_plugin.tables.schema import NAME as SCHEMA
 from fairseq_plugin.tables.schema import Schema, listed
@@ -130,7 +130,8 @@ def _fill(
     if request.valid is None and num_rows > 1:
         num_valid = min(max(round(request.held_out * num_rows), 1), num_rows - 1)
         is_valid_N[np.random.default_rng(request.seed).permutation(num_rows)[:num_valid]] = True
-    _write_table(building, table, code, is_valid_N, counts, splits)
+    if empty_lines := _write_table(building, table, code, is_valid_N, counts, splits):
+        rejected["train"] = {EMPTY_LINE: empty_lines}
     for split, path in (("valid", request.valid), ("test", request.test)):
         if path is not None:
             other = TableFile.open(path, request.format, request.header, request.columns)
@@ -140,7 +141,8 @@ def _fill(
                     f"{listed(table.names)}: they must be the same, in the same order"
                 )
             splits[split], rejected[split] = _write_other(building, split, other, code)
-            sources[split] = _source(other, splits[split].rows + sum(map(len, rejected[split].values())))
+            num_refused = sum(len(lines) for why, lines in rejected[split].items() if why != EMPTY_LINE)
+            sources[split] = _source(other, splits[split].rows + num_refused)
     write_dictionary(building, range(code.num_symbols - NUM_SPECIALS), counts)
     with atomic_write(building / SCHEMA) as stream:
         json.dump(code.schema.to_json(), stream, indent=1, ensure_ascii=False)
@@ -193,13 +195,18 @@ def _write_table(
     is_valid_N: NDArray[np.bool_],
     counts: NDArray[np.int64],
     splits: dict[str, SplitCounts],
-) -> None:
-    """Write train, and valid where rows are held out; counts symbols of train, and both splits' rows."""
+) -> list[int]:
+    """Write train, and valid where rows are held out; counts symbols of train, and both splits' rows.
+
+    Returns:
+        The lines that are empty, and so no rows.
+    """
+    empty_lines: list[int] = []
     names = ["train", "valid"] if is_valid_N.any() else ["train"]
     with ExitStack() as stack, tqdm(total=len(is_valid_N), desc="encoding", unit="rows", disable=None) as bar:
         writers = {name: _Split(stack, building, name, code.num_symbols) for name in names}
         at = 0
-        for rows, lines in table.chunks():
+        for rows, lines in table.chunks(empty_lines=empty_lines):
             items = list(_encode(rows, lines, code, table.path))
             in_valid = is_valid_N[at : at + len(rows)].tolist()
             tokens = writers["train"].add([item for item, held in zip(items, in_valid) if not held])
@@ -209,6 +216,7 @@ def _write_table(
             at += len(rows)
             bar.update(len(rows))
         splits |= {name: writer.counts() for name, writer in writers.items()}
+    return empty_lines
 
 
 def _encode(
@@ -224,11 +232,13 @@ def _encode(
 def _write_other(
     building: Path, split: str, table: TableFile, code: RowCode
 ) -> tuple[SplitCounts, dict[str, list[int]]]:
-    """Write a split of another file; rows that the code cannot hold are counted under their reason."""
+    """Write a split of another file; rows that the code cannot hold, and empty lines, are counted under their
+    reason."""
     rejected: dict[str, list[int]] = {}
+    empty_lines: list[int] = []
     with ExitStack() as stack:
         writer = _Split(stack, building, split, code.num_symbols)
-        for rows, lines in table.chunks():
+        for rows, lines in table.chunks(empty_lines=empty_lines):
             items = []
             for row, line in zip(rows, lines):
                 try:
@@ -240,4 +250,4 @@ def _write_other(
     if not counts.rows:
         why = max(rejected, key=lambda reason: len(rejected[reason]), default="it has none")
         raise UserError(f"{table.path}: none of its rows can be used: {why}")
-    return counts, rejected
+    return counts, rejected | ({EMPTY_LINE: empty_lines} if empty_lines else {})

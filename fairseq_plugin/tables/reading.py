@@ -1,25 +1,25 @@
 """Tables from CSV, TSV, Parquet and Feather files: chunks of cells, in bounded memory.
 
-Every cell is text, as the file writes it; Parquet's and Feather's typed values are written as Python writes
-them, a null as "".
+Every cell is text, as the file writes it; typed values of Parquet and Feather are written as
+:mod:`~fairseq_plugin.tables.columnar` says.
 """
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.extras import require_extra
 from fairseq_plugin.labelled.records import Record, read_records
+from fairseq_plugin.tables.columnar import COLUMNAR, column_names, columnar_rows
 from fairseq_plugin.tables.numbers import parse_written
+from fairseq_plugin.tables.schema import listed
 
 CHUNK_ROWS = 10_000
 DELIMITED = ("csv", "tsv")
-COLUMNAR = ("parquet", "feather")
 FORMATS = (*DELIMITED, *COLUMNAR)
+EMPTY_LINE = "it is empty"  # why a line is no row
 _ENDINGS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", ".feather": "feather",
             ".arrow": "feather"}  # fmt: skip
 
@@ -68,7 +68,12 @@ class TableFile:
                 f"{path}: the ending {path.suffix!r} names no format; give --format {'|'.join(FORMATS)}"
             )
         if kind in COLUMNAR:
-            return cls(path, kind, _checked_names(_columnar(path, kind).schema.names, path))
+            found = _checked_names(column_names(path, kind), path, "name it")
+            if names is not None and tuple(names) != found:
+                raise UserError(
+                    f"--columns names the columns of a file without names: {path} has {listed(found)}"
+                )
+            return cls(path, kind, found)
         first = next(_records(path, kind), None)
         if first is None or first.cells in (None, [""]):
             problem = f": {first.problem}" if first is not None and first.problem else ""
@@ -93,15 +98,22 @@ class TableFile:
             return cls(path, kind, tuple(f"column_{number}" for number in range(1, len(cells) + 1)), False)
         return cls(path, kind, _checked_names([cell.strip() for cell in cells], path))
 
-    def chunks(self, size: int = CHUNK_ROWS) -> Iterator[tuple[list[Row], list[int]]]:
+    def chunks(
+        self, size: int = CHUNK_ROWS, empty_lines: list[int] | None = None
+    ) -> Iterator[tuple[list[Row], list[int]]]:
         """Its rows, so many at a time, and the line of each (from 1; the row's number where there are none).
+
+        Args:
+            size: rows at a time.
+            empty_lines: is filled with the lines before a row that are empty, and so no rows of a table of
+                several columns; of one column they are missing cells.
 
         Raises:
             UserError: a row that has not one cell for each column; names its line.
         """
         rows: list[Row] = []
         lines: list[int] = []
-        for row, line in self._rows():
+        for row, line in self._rows([] if empty_lines is None else empty_lines):
             rows.append(row)
             lines.append(line)
             if len(rows) == size:
@@ -114,16 +126,24 @@ class TableFile:
         """All its rows at once."""
         return [row for rows, _ in self.chunks() for row in rows]
 
-    def _rows(self) -> Iterator[tuple[Row, int]]:
+    def num_rows(self, empty_lines: list[int] | None = None) -> int:
+        """How many rows it has; see :meth:`chunks`."""
+        return sum(len(rows) for rows, _ in self.chunks(empty_lines=empty_lines))
+
+    def _rows(self, empty_lines: list[int]) -> Iterator[tuple[Row, int]]:
         if self.format in COLUMNAR:
-            yield from _columnar_rows(_columnar(self.path, self.format))
+            yield from zip(columnar_rows(self.path, self.format, CHUNK_ROWS), itertools.count(1))
             return
         records = _records(self.path, self.format)
         if self.header:
             next(records, None)
+        waiting: list[int] = []  # empty lines after the last row are its end, and nobody's rows
         for record in records:
             if record.cells == [""] and len(self.names) > 1:
-                continue  # an empty line, such as the last one
+                waiting.append(record.line)
+                continue
+            empty_lines += waiting
+            waiting.clear()
             cells = _cells(record, self.path)
             if len(cells) != len(self.names):
                 raise UserError(
@@ -143,52 +163,13 @@ def _cells(record: Record, path: Path) -> Row:
     return record.cells
 
 
-def _checked_names(names: Sequence[str], path: Path) -> tuple[str, ...]:
+def _checked_names(
+    names: Sequence[str], path: Path, mend: str = "name it, or give --header no --columns"
+) -> tuple[str, ...]:
     for number, name in enumerate(names, start=1):
         if not name.strip():
-            raise UserError(f"{path}: column {number} has no name; name it, or give --header no --columns")
+            raise UserError(f"{path}: column {number} has no name; {mend}")
     twice = next((name for name in names if list(names).count(name) > 1), None)
     if twice is not None:
         raise UserError(f"{path}: two columns are called {twice!r}; give each its own name")
     return tuple(names)
-
-
-def _columnar(path: Path, kind: str) -> Any:
-    """An opened Parquet or Feather file."""
-    parquet, ipc, pyarrow = (
-        require_extra(module, f"{path}: {kind}", "parquet", ", or give a CSV file")
-        for module in ("pyarrow.parquet", "pyarrow.ipc", "pyarrow")
-    )
-    try:
-        return parquet.ParquetFile(path) if kind == "parquet" else ipc.open_file(path)
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise UserError(f"{path} cannot be read as {kind}: {error}") from error
-
-
-def _columnar_rows(opened: Any) -> Iterator[tuple[Row, int]]:
-    is_parquet = hasattr(opened, "iter_batches")
-    batches = (
-        opened.iter_batches(CHUNK_ROWS)
-        if is_parquet
-        else (opened.get_batch(number) for number in range(opened.num_record_batches))
-    )
-    line = 0
-    for batch in batches:
-        columns = [[cell_of(value) for value in column.to_pylist()] for column in batch.columns]
-        for cells in zip(*columns):
-            line += 1
-            yield list(cells), line
-
-
-def cell_of(value: object) -> str:
-    """A typed value as a cell.
-
-    >>> [cell_of(value) for value in (None, True, 1.5, float("nan"), "x", 3, -0.0, 1e-7)]
-    ['', 'True', '1.5', '', 'x', '3', '0.0', '0.0000001']
-    """
-    if value is None or value != value:  # NaN is not itself
-        return ""
-    if isinstance(value, float):
-        text = repr(value + 0.0)  # -0.0 is 0.0
-        return format(Decimal(text), "f") if "e" in text else text
-    return str(value)

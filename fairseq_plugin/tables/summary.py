@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fairseq_plugin.reports.display import short, visible
 from fairseq_plugin.tables.prepare import PreparedTable
+from fairseq_plugin.tables.reading import EMPTY_LINE
 from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, NUMBERS, TEXT, Column
 
 _WIDEST = 40  # characters of a cell of the summary
@@ -50,7 +51,8 @@ def _rest(prepared: PreparedTable, folder: str) -> Iterator[str]:
         yield f"{split}: {counts.rows:,} rows, {mean:.1f} tokens a row"
     for split, reasons in manifest.rejected.items():
         for why, lines in reasons.items():
-            yield f"{split}: {len(lines)} rows left out, the first is line {lines[0]}: {why}"
+            what = "lines" if why == EMPTY_LINE else "rows"
+            yield f"{split}: {len(lines):,} {what} left out, the first is line {lines[0]}: {why}"
     if "valid" not in manifest.splits:
         yield "no valid split (one row): fairseq-train needs --disable-validation with this folder"
     if prepared.unchanged:

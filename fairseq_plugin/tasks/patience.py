@@ -14,7 +14,7 @@ _NAMES = ("best", "num_runs")
 
 
 def patience_state() -> dict[str, float]:
-    """The best loss so far and the validations since; nothing before the first, and without ``--patience``."""
+    """The best loss so far, and how many validations since; nothing without ``--patience``."""
     counter = _counter()
     return {name: getattr(counter, name) for name in _NAMES if hasattr(counter, name)}
 

@@ -14,7 +14,9 @@ import torch
 
 from fairseq_plugin import Table
 from fairseq_plugin.errors import CannotWriteError, UserError
+from fairseq_plugin.jobs.executors import ThisProcess
 from fairseq_plugin.synthesis.frames import layout_of
+from fairseq_plugin.synthesis.row_job import RowJob
 from fairseq_plugin.tables.averaging import AVERAGED, BEST, average_epochs
 from fairseq_plugin.tables.manifest import TableManifest, load_code, split_files
 from fairseq_plugin.tables.model import TableModel
@@ -93,7 +95,7 @@ def test_a_full_disk_is_one_line_and_the_earlier_data_stay(small_disk, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "name", ["train.bin", "train.idx", "valid.bin", "code.json", "dict.txt", "manifest.json"]
+    "name", ["train.bin", "train.idx", "valid.bin", "valid.idx", "code.json", "dict.txt", "manifest.json"]
 )
 def test_every_flipped_bit_of_a_prepared_table_is_seen(data, tmp_path, name):
     save_checkpoint(tmp_path / "c.pt", data, 0.0, 1)
@@ -109,6 +111,63 @@ def test_every_flipped_bit_of_a_prepared_table_is_seen(data, tmp_path, name):
             read()
             TableModel.load(tmp_path / "c.pt", data)
     read()
+
+
+def test_a_flipped_bit_of_the_schema_changes_nothing_and_is_seen_when_the_table_is_prepared_again(tmp_path):
+    """Whoever edits it in its folder does so to give it as --schema: what was learnt stands in code.json."""
+    request = made_request(tmp_path)
+    prepare_table(request)
+    expected = load_code(tmp_path / "data", TableManifest.load(tmp_path / "data")).to_json()
+    for _ in flipped_bits(tmp_path / "data" / "schema.json", 20):
+        assert load_code(tmp_path / "data", TableManifest.load(tmp_path / "data")).to_json() == expected
+        with pytest.raises(UserError, match="holds other prepared data"):
+            prepare_table(request)
+    assert prepare_table(request).unchanged
+
+
+@pytest.fixture
+def draw(data, tmp_path):
+    """``draw(folder)``: 200 rows in units of 20 below a folder."""
+    save_checkpoint(tmp_path / "c.pt", data, 0.3, 1)
+    model = TableModel.load(tmp_path / "c.pt", data)
+
+    def drawn(folder):
+        job = RowJob.of(folder, data, tmp_path / "c.pt", 3, model.prompt_for(None))
+        return job.rows(200, None, model, ThisProcess(model=model), 100.0, unit_size=20)
+
+    return drawn
+
+
+def test_drawing_on_a_full_disk_is_one_line_and_goes_on_when_there_is_room(draw, small_disk, tmp_path):
+    expected = draw(tmp_path / "whole")
+    (small_disk / "filler").write_bytes(b"x" * 36_000)
+    with pytest.raises(CannotWriteError, match="No space left on device"):
+        draw(small_disk / "drawn")
+    units = {path: path.stat().st_mtime_ns for path in small_disk.rglob("*.jsonl")}
+    assert units and not [path for path in small_disk.rglob("*") if "tmp" in path.name]
+    (small_disk / "filler").unlink()
+    assert draw(small_disk / "drawn") == expected
+    assert {path: path.stat().st_mtime_ns for path in units} == units
+
+
+def test_new_rows_on_a_full_disk_leave_the_earlier_ones(small_disk):
+    rows = [["x" * 1000, str(number)] for number in range(100)]
+    (small_disk / "rows.csv").write_bytes(b"earlier")
+    with pytest.raises(CannotWriteError, match=r"rows\.csv: No space left on device"):
+        write_table(small_disk / "rows.csv", ["a", "b"], rows, "csv")
+    assert content(small_disk) == {Path("rows.csv"): b"earlier"}
+
+
+def test_every_flipped_bit_of_drawn_rows_is_seen_and_the_rows_are_made_again(draw, tmp_path, caplog):
+    expected = draw(tmp_path / "drawn")
+    unit = next((tmp_path / "drawn" / "units").iterdir())
+    for _ in flipped_bits(unit, 10):
+        caplog.clear()
+        assert draw(tmp_path / "drawn") == expected
+        assert f"{unit.name}, line " in caplog.text and "it is made again" in caplog.text
+    for _ in flipped_bits(tmp_path / "drawn" / "job.json", 25):
+        with pytest.raises(UserError, match=r"job\.json"):
+            draw(tmp_path / "drawn")
 
 
 @pytest.fixture
@@ -200,27 +259,69 @@ def test_every_flipped_bit_of_a_saved_table_is_seen(table, tmp_path):
     assert Table.load(tmp_path / "saved").sample(1).shape == (1, 7)
 
 
-@pytest.mark.slow
-def test_a_killed_synthesis_goes_on_to_the_same_rows(tmp_path):
-    write_table(tmp_path / "t.csv", MIXED, mixed_rows(150), "csv")
-    words = [sys.executable, str(ROOT / "scripts" / "synthesize.py"), str(tmp_path / "t.csv"), "--rows", "40",
+@pytest.fixture(scope="module")
+def synthesis(tmp_path_factory):
+    """``(folder of a finished run, start)``: ``start(to)`` starts the command that made it."""
+    folder = tmp_path_factory.mktemp("synthesis")
+    write_table(folder / "t.csv", MIXED, mixed_rows(150), "csv")
+    words = [sys.executable, str(ROOT / "scripts" / "synthesize.py"), str(folder / "t.csv"), "--rows", "40",
              "--rare", "2", "--type", "note=drop", "--epochs", "2", "--held-out", "0"]  # fmt: skip
 
     def start(to):
-        return subprocess.Popen([*words, "--to", str(to)], env=child_environment(), stdout=subprocess.DEVNULL,
-                                start_new_session=True)  # fmt: skip
+        return subprocess.Popen([*words, "--to", str(to)], env=child_environment(), stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
 
-    assert start(tmp_path / "whole").wait() == 0
-    expected = (tmp_path / "whole" / "rows.csv").read_bytes()
+    process = start(folder / "whole")
+    assert "40 rows" in process.communicate()[0] and process.returncode == 0
+    return folder / "whole", start
+
+
+@pytest.mark.slow
+def test_a_killed_synthesis_goes_on_to_the_same_rows(synthesis, tmp_path):
+    whole, start = synthesis
+    expected = (whole / "rows.csv").read_bytes()
     for reached in ("data", "checkpoints/checkpoint1.pt", "drawn"):
         process = start(tmp_path / "killed")
         while not (tmp_path / "killed" / reached).exists() and process.poll() is None:
             time.sleep(0.02)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
         rows = tmp_path / "killed" / "rows.csv"
         assert not rows.exists() or rows.read_bytes() == expected
-    assert start(tmp_path / "killed").wait() == 0
-    assert (tmp_path / "killed" / "rows.csv").read_bytes() == expected
+    process = start(tmp_path / "killed")
+    process.communicate()
+    assert process.returncode == 0 and (tmp_path / "killed" / "rows.csv").read_bytes() == expected
     assert list(Path(tmp_path / "killed").rglob("*tmp*")) == []
+
+
+@pytest.mark.slow
+def test_a_synthesis_that_finds_damage_makes_it_again_or_names_it(synthesis, small_disk):
+    whole, start = synthesis
+    rows, drawn, best = whole / "rows.csv", whole / "drawn", whole / "checkpoints" / BEST
+    expected = rows.read_bytes()
+
+    def run():
+        process = start(whole)
+        return process.communicate()[0], process.returncode
+
+    (unit,) = drawn.rglob("*.jsonl")
+    unit.write_bytes(unit.read_bytes()[:-100])
+    averaged = whole / "checkpoints" / AVERAGED
+    averaged.write_bytes(averaged.read_bytes()[:-1000])
+    rows.unlink()
+    told, status = run()
+    assert status == 0 and "it is made again" in told and rows.read_bytes() == expected
+
+    drawn.rename(whole / "aside")
+    drawn.symlink_to(small_disk)
+    (small_disk / "filler").write_bytes(b"x" * 60_000)
+    told, status = run()
+    assert status == 1 and "No space left on device" in told.split("error: ")[-1] and "Traceback" not in told
+    drawn.unlink()
+    (whole / "aside").rename(drawn)
+
+    best.write_bytes(best.read_bytes()[:-1000])
+    told, status = run()
+    assert status == 1 and f"{BEST}: this checkpoint is damaged or cut short" in told
+    assert "Traceback" not in told and rows.read_bytes() == expected

@@ -64,6 +64,23 @@ def test_rows_are_rows_whatever_the_batch(learnt, tmp_path):
         assert 10 <= int(row[3]) <= 34
 
 
+@pytest.mark.slow
+def test_shards_and_later_runs_give_the_rows_of_one_run(learnt, tmp_path):
+    def drawn(file, *words):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        given = ("--gen-subset", "rows", "--batch-size", 8, *DRAW, "--results-path", folder, "--seed", 5)
+        call(learnt, "generate", *given, *words)
+        header, *rows = read_rows(folder / file)
+        assert header == list(MIXED)
+        return rows
+
+    rows = drawn("rows.csv", "--num-rows", 20)
+    assert drawn("rows.csv", "--num-rows", 13, "--first-row", 7) == rows[7:]
+    shards = ("--num-rows", 20, "--distributed-world-size", 2, "--distributed-rank")
+    parts = [drawn(f"rows-{rank}-of-2.csv", *shards, rank) for rank in (0, 1)]
+    assert all(parts) and sorted(parts[0] + parts[1]) == sorted(rows)
+
+
 def test_nats_are_told_by_column(learnt, tmp_path):
     words = ("--gen-subset", "valid", "--batch-size", 16, "--results-path", tmp_path)
     told = call(learnt, "eval_lm", *words)

@@ -35,6 +35,17 @@ def test_nothing_is_held_out_where_that_is_asked_or_too_little(table):
     assert source.held_out is None and "15 rows" not in source.note and "too few" in source.note
 
 
+def test_empty_lines_are_told(table, tmp_path):
+    table.write_text(table.read_text().replace("\n", "\n\n", 1))
+    told = f"{table}: 1 lines left out, the first is line 2: it is empty"
+    source = hold_out(request(table))
+    assert source.note == told and len(source.learnt.rows() + source.held_out.rows()) == 150
+    other = tmp_path / "other.csv"
+    write_table(other, MIXED, mixed_rows(40, seed=3), "csv")
+    assert hold_out(request(other, test=table)).note == told
+    assert hold_out(request(other, held_out=0)).note == ""
+
+
 def test_a_file_of_ones_own_judges(table, tmp_path):
     write_table(tmp_path / "test.csv", MIXED, mixed_rows(40, seed=3), "csv")
     source = hold_out(request(table, test=tmp_path / "test.csv"))

@@ -3,8 +3,11 @@
 import pytest
 
 from fairseq_plugin.errors import UserError
-from fairseq_plugin.jobs.executors import ThisProcess
+from fairseq_plugin.jobs.executors import Processes, ThisProcess
 from fairseq_plugin.synthesis.row_job import RowJob
+from fairseq_plugin.tables.model import TableModel
+from fairseq_plugin.tables.writing import write_table
+from tests.tables.made_files import made_data, save_checkpoint
 from tests.tables.made_tables import model_of
 
 
@@ -57,3 +60,18 @@ def test_a_folder_of_another_draw_is_refused(model, job_for):
     rows(job_for(1), model, 3)
     with pytest.raises(UserError, match="other settings .*seed 1, now 2"):
         rows(job_for(2), model, 3)
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_bytes_of_one(tmp_path):
+    data, checkpoint = made_data(tmp_path), tmp_path / "c.pt"
+    save_checkpoint(checkpoint, data, 0.3, 1)
+    model = TableModel.load(checkpoint, data)
+    where = model.condition("member == 'yes'")
+    written = {}
+    for name, executor in (("one", ThisProcess(model=model)), ("two", Processes(2))):
+        job = RowJob.of(tmp_path / name, data, checkpoint, 3, model.prompt_for(where))
+        drawn = job.rows(60, where, model, executor, 100.0, unit_size=7)
+        write_table(tmp_path / f"{name}.csv", drawn.names, drawn.rows, "csv")
+        written[name] = (tmp_path / f"{name}.csv").read_bytes()
+    assert written["one"] == written["two"] and len(drawn.rows) == 60

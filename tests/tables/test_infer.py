@@ -53,10 +53,30 @@ def test_a_mixed_table_is_seen_through():
         (["+49", "+1", "+33"], "category"),
         ([*"123456789X"], "category"),
         (["5.5", " ", "7"], "decimal"),
+        ([" 12", "13 ", "\t14"], "integer"),
+        ([" 1.50", "NA", " NA", "2.25"], "decimal"),
+        ([" 2024-02-29", "2024-03-01 "], "date"),
+        ([" 12", "13", "x"], "category"),
+        ([" 007", "13"], "category"),
     ],
 )
 def test_the_type_of_a_column(cells, kind):
     assert column_of(cells).type == kind
+
+
+def test_blanks_around_what_is_no_number_are_kept():
+    assert column_of([" 12", "13 ", "x ", "13"]).values == (" 12", "13", "13 ", "x ")
+    assert column_of([" 12", "13"], c="category").values == (" 12", "13")
+    assert column_of([" 5", " 5"]).value == " 5"
+
+
+def test_blanks_around_numbers_are_left_out_and_that_is_told():
+    profile = Profile()
+    profile.add([" 1.50", "2.25 ", "3.00", "3.00 "])
+    schema, (why,) = infer(["c"], [profile], None, "first", {})
+    (column,) = schema.columns
+    assert why == "3 different numbers; blanks around them are left out"
+    assert (column.style, column.units(" 1.50"), column.cell(150)) == ("fixed", 150, "1.50")
 
 
 def test_missing_marks_are_read_and_the_most_frequent_is_written():
@@ -85,6 +105,7 @@ def test_computed_numbers_are_numbers_and_rounding_is_told():
     ("cells", "words"),
     [
         ([*map(str, range(30)), "inf"], "column 'c': 'inf'.*--type c="),
+        (["1", " inf"], "column 'c': ' inf'.*--type c="),
         (["1", "2.5", "inf", "-inf"], "column 'c': 'inf'.*--type c="),
         (["1", str(2**70)], "column 'c'.*beyond 64 bits.*--type c=text"),
         (["1.5", "1e300"], r"column 'c': 1000\d*\.\.\. is beyond 64 bits"),

@@ -115,6 +115,41 @@ def test_rows_of_other_files_that_do_not_fit_are_counted(table, tmp_path):
     assert prepared.manifest.splits["test"].rows == 9
 
 
+def test_an_empty_line_between_rows_is_counted_and_told(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n\n2,y\n\r\n\n3,x\n\n\n")
+    (tmp_path / "test.csv").write_text("a,b\n\n1,x\n9,y\n")
+    prepared = prepare_table(request(tmp_path / "t.csv", tmp_path, test=str(tmp_path / "test.csv")))
+    summary, manifest = format_summary(prepared, "data"), prepared.manifest
+    assert "train: 3 lines left out, the first is line 3: it is empty" in summary
+    assert "test: 1 lines left out, the first is line 2: it is empty" in summary
+    assert "test: 1 rows left out, the first is line 4: column 'a'" in summary
+    assert [file.rows for file in manifest.source_files.values()] == [3, 2]
+    assert [counts.rows for counts in manifest.splits.values()] == [2, 1, 1]
+
+
+def test_the_line_of_what_is_wrong_counts_empty_lines(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n\n2\n")
+    with pytest.raises(UserError, match="line 4: 1 cells where there are 2"):
+        prepare_table(request(tmp_path / "t.csv", tmp_path))
+
+
+def test_an_empty_line_of_a_table_of_one_column_is_a_missing_cell(tmp_path):
+    (tmp_path / "t.csv").write_text("a\n1\n\n2\n5\n")
+    prepared = prepare_table(request(tmp_path / "t.csv", tmp_path))
+    found = sorted(row for split in ("train", "valid") for row in rows_of(tmp_path / "data", split))
+    assert found == [[""], ["1"], ["2"], ["5"]] and prepared.manifest.rejected == {}
+
+
+def test_numbers_with_blanks_around_them_come_back_without(tmp_path):
+    (tmp_path / "t.csv").write_text("id, price, day, code\n" + "".join(
+        f"u{n}, {n}.50 ,\t2024-02-0{n + 1}, {n % 2}x\n" for n in range(8)
+    ))  # fmt: skip
+    prepared = prepare_table(request(tmp_path / "t.csv", tmp_path))
+    found = sorted(row[1:] for split in ("train", "valid") for row in rows_of(tmp_path / "data", split))
+    assert found == [[f"{n}.50", f"2024-02-0{n + 1}", f" {n % 2}x"] for n in range(8)]
+    assert format_summary(prepared, "data").count("; blanks around them are left out") == 2
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -190,16 +225,3 @@ def test_a_damaged_folder_is_refused(table, tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"code\.json"):
         load_code(tmp_path / "data", TableManifest.load(tmp_path / "data"))
-
-
-def test_parquet_and_feather_are_read_like_csv(tmp_path):
-    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    import pyarrow.feather
-    import pyarrow.parquet
-
-    made = arrow.table({"a": [1, None, 3], "b": ["x", "y,z", None], "c": [1.5, 2.0, 1e-7]})
-    pyarrow.parquet.write_table(made, tmp_path / "t.parquet")
-    pyarrow.feather.write_feather(made, tmp_path / "t.feather", compression="uncompressed")
-    for name in ("t.parquet", "t.feather"):
-        ((rows, _),) = TableFile.open(tmp_path / name).chunks()
-        assert rows == [["1", "x", "1.5"], ["", "y,z", "2.0"], ["3", "", "0.0000001"]]
