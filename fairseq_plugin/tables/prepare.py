@@ -25,7 +25,7 @@ from fairseq_plugin.storage.manifest import NAME
 from fairseq_plugin.tables.code.fit import fit_column
 from fairseq_plugin.tables.code.rows import RowCode
 from fairseq_plugin.tables.gpt2_vocabulary import Vocabulary, with_token_bounds
-from fairseq_plugin.tables.infer import infer
+from fairseq_plugin.tables.infer import infer, with_safe_keys
 from fairseq_plugin.tables.manifest import SourceTable, SplitCounts, TableManifest
 from fairseq_plugin.tables.profile import Profile, check_memory
 from fairseq_plugin.tables.reading import TableFile
@@ -100,7 +100,7 @@ def _schema(request: TableRequest, table: TableFile, profiles: Sequence[Profile]
             f"--schema {request.schema} has the columns {listed(schema.names)}, {request.table} has "
             f"{listed(table.names)}: they must be the same, in the same order"
         )
-    return schema, []
+    return with_safe_keys(schema, profiles), []
 
 
 def _code(

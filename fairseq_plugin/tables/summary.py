@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fairseq_plugin.reports.display import short, visible
 from fairseq_plugin.tables.prepare import PreparedTable
-from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, NUMBERS, TEXT, Column
+from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, KEY, NUMBERS, TEXT, Column
 
 _WIDEST = 40  # characters of a cell of the summary
 
@@ -36,6 +36,8 @@ def _values(column: Column) -> str:
             if column.max_tokens
             else f"at most {column.max_bytes} bytes"
         )
+    if column.type == KEY:
+        return f"new ones: {column.new_key(0)}, {column.new_key(1)}, ..."
     return repr(column.value) if column.type == CONSTANT else ""
 
 
