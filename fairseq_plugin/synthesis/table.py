@@ -63,7 +63,7 @@ class Table:
         schema: what the columns are, instead of a guess: a ``schema.json``, its content, or a Schema.
         random_state: of the training and, unless told otherwise, of the rows.
         order: ``fixed``, or ``random``: any cells can be given (``impute``, ``where``).
-        rare: values of fewer rows are not emitted whole.
+        rare: categories and texts of fewer rows are not drawn, nor numbers but by their digits.
         pretrained: folder of a GPT-2 in Hugging Face's form to start from; None: from scratch.
         epochs: most passes over the table; None: by its size.
         verbose: show commands and what they say.
@@ -181,7 +181,8 @@ class Table:
                 learnt rows (:mod:`.selection`), >= 1.
 
         Returns:
-            The rows; ``attrs["accepted"]`` is the share of the drawn rows that fulfil the condition.
+            The rows; ``attrs["accepted"]`` is the share of the drawn rows that fulfil the condition,
+            ``attrs["redrawn"]`` counts rows that were drawn again, because they repeated a rare text.
 
         Raises:
             UserError: ``seed_data`` of other columns, or values that a column does not hold; too few rows
@@ -207,7 +208,7 @@ class Table:
         else:
             drawn, accepted = self._drawn(n, seed, choose_from, condition, most_tries)
         found = frame_of(drawn.names, drawn.rows, self._layout)
-        found.attrs["accepted"] = accepted
+        found.attrs |= {"accepted": accepted, "redrawn": drawn.num_redrawn}
         return found
 
     def _drawn(

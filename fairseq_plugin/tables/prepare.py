@@ -23,6 +23,7 @@ from fairseq_plugin.storage.folders import check_place, publish_prepared
 from fairseq_plugin.storage.items import ItemWriter
 from fairseq_plugin.storage.manifest import NAME
 from fairseq_plugin.tables.code.fit import fit_column
+from fairseq_plugin.tables.code.rare_texts import TextCounts
 from fairseq_plugin.tables.code.rows import RowCode
 from fairseq_plugin.tables.gpt2_vocabulary import Vocabulary, with_token_bounds
 from fairseq_plugin.tables.infer import infer, with_safe_keys
@@ -43,12 +44,14 @@ class PreparedTable:
         schema: of the table.
         reasons: why each column was taken for what it is; empty where a schema was given.
         unchanged: the same folder was there already.
+        num_rare_texts: different texts of fewer rows than ``--rare``.
     """
 
     manifest: TableManifest
     schema: Schema
     reasons: list[str]
     unchanged: bool
+    num_rare_texts: int
 
 
 def prepare_table(request: TableRequest) -> PreparedTable:
@@ -75,7 +78,7 @@ def prepare_table(request: TableRequest) -> PreparedTable:
         request.overwrite,
         lambda building: manifests.append(_fill(building, request, table, code, profiles[0].rows)),
     )
-    return PreparedTable(manifests[0], schema, reasons, unchanged)
+    return PreparedTable(manifests[0], schema, reasons, unchanged, len(code.rare_texts))
 
 
 def _profile(table: TableFile) -> list[Profile]:
@@ -130,7 +133,9 @@ def _fill(
     if request.valid is None and num_rows > 1:
         num_valid = min(max(round(request.held_out * num_rows), 1), num_rows - 1)
         is_valid_N[np.random.default_rng(request.seed).permutation(num_rows)[:num_valid]] = True
-    _write_table(building, table, code, is_valid_N, counts, splits)
+    texts = TextCounts(code.schema)
+    _write_table(building, table, code, is_valid_N, counts, splits, texts)
+    code.rare_texts = texts.rarer_than(request.rare)
     for split, path in (("valid", request.valid), ("test", request.test)):
         if path is not None:
             other = TableFile.open(path, request.format, request.header, request.columns)
@@ -146,6 +151,8 @@ def _fill(
         json.dump(code.schema.to_json(), stream, indent=1, ensure_ascii=False)
         stream.write("\n")
     code.save(building)
+    if len(code.rare_texts):
+        code.rare_texts.save(building)
     if code.codec is not None:
         code.codec.save(building)
     manifest = TableManifest(
@@ -193,14 +200,16 @@ def _write_table(
     is_valid_N: NDArray[np.bool_],
     counts: NDArray[np.int64],
     splits: dict[str, SplitCounts],
+    texts: TextCounts,
 ) -> None:
-    """Write train, and valid where rows are held out; counts symbols of train, and both splits' rows."""
+    """Write train, and valid where rows are held out; counts symbols of train, rows, and texts."""
     names = ["train", "valid"] if is_valid_N.any() else ["train"]
     with ExitStack() as stack, tqdm(total=len(is_valid_N), desc="encoding", unit="rows", disable=None) as bar:
         writers = {name: _Split(stack, building, name, code.num_symbols) for name in names}
         at = 0
         for rows, lines in table.chunks():
             items = list(_encode(rows, lines, code, table.path))
+            texts.add(rows)
             in_valid = is_valid_N[at : at + len(rows)].tolist()
             tokens = writers["train"].add([item for item, held in zip(items, in_valid) if not held])
             counts += np.bincount(tokens, minlength=len(counts))

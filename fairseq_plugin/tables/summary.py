@@ -53,6 +53,11 @@ def _rest(prepared: PreparedTable, folder: str) -> Iterator[str]:
     for split, reasons in manifest.rejected.items():
         for why, lines in reasons.items():
             yield f"{split}: {len(lines)} rows left out, the first is line {lines[0]}: {why}"
+    if prepared.num_rare_texts:
+        yield (
+            f"{prepared.num_rare_texts:,} texts are in fewer than --rare {manifest.rare} rows: a new row "
+            "that repeats one whole is drawn again"
+        )
     if "valid" not in manifest.splits:
         yield "no valid split (one row): fairseq-train needs --disable-validation with this folder"
     if prepared.unchanged:
