@@ -43,7 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="of columns; random: another in every epoch, so that any column can be given")  # fmt: skip
     add("--from", dest="pretrained", metavar="GPT2_FOLDER",
         help="write texts in this GPT-2's tokens, to start from its weights")  # fmt: skip
-    add("--rare", metavar="N", type=int, default=RARE, help="values of fewer rows are not emitted whole")
+    add(
+        "--rare", metavar="N", type=int, default=RARE, help="categories and texts of fewer rows are not drawn"
+    )
     add("--held-out", metavar="SHARE", type=float, default=0.1, help="share of TABLE for validation")
     add("--seed", type=int, default=1, help="of the held-out rows")
     add("--overwrite", action="store_true", help="replace other prepared data in --to")

@@ -71,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--from", dest="pretrained", type=Path, metavar="GPT2_FOLDER",
         help="start from a pretrained GPT-2 in Hugging Face's form, with its tokens for texts")  # fmt: skip
     add("--rare", type=int, default=RARE, metavar="N",
-        help=f"values of fewer rows are not emitted whole (default: {RARE})")  # fmt: skip
+        help=f"categories and texts of fewer rows are not drawn (default: {RARE})")  # fmt: skip
     add("--seed", type=int, default=1, help="of split, training and new rows (default: 1)")
     add("--epochs", type=int, metavar="N", help="most passes over the table (default: by its size)")
     add("--gamma", type=float, default=1.0, help="of ScaleGrad; 1 is maximum likelihood (default: 1)")
@@ -127,6 +127,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             except TooFewRows as few:
                 runner.say(f"no report: {few}")
     met = "" if where is None else f", {accepted:.1%} of {num_drawn:,} drawn ones met --where"
+    if drawn.num_redrawn:
+        met += f", {drawn.num_redrawn:,} were drawn again: a text of fewer than {request.rare} rows"
     if verdict is not None:  # before everything that looks like success
         print(f"\n{as_text(verdict)}")
     print(f"\nDone in {time.monotonic() - began:.0f} s: {path}, {len(drawn.rows):,} rows{met}")

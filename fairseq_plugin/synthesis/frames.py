@@ -219,7 +219,10 @@ def _typed(pandas: Any, cells: Sequence[str], column: FrameColumn) -> Any:
         return pandas.Series(flags, dtype="boolean" if None in flags else kind)
     if types.is_integer_dtype(kind):
         whole = [None if one is None else int(one) for one in values]
-        return pandas.Series(whole, dtype="Int64" if None in whole else kind)
+        try:
+            return pandas.Series(whole, dtype="Int64" if None in whole else kind)
+        except (ValueError, TypeError, OverflowError):  # new keys of int8 may need more
+            return pandas.Series(whole)
     if types.is_float_dtype(kind):
         return pandas.Series([float("nan") if one is None else float(one) for one in values], dtype=kind)
     if types.is_datetime64_any_dtype(kind):

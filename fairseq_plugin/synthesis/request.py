@@ -33,7 +33,7 @@ class SynthesisRequest:
         header, columns: see :meth:`TableFile.open`.
         order: of columns, ``fixed`` or ``random``.
         pretrained: folder of a GPT-2 to start from; None: from scratch.
-        rare: values of fewer rows are not emitted whole.
+        rare: categories and texts of fewer rows are not drawn, nor numbers but by their digits.
         held_out: share of the table that the model never sees and that judges the new rows, in [0, 1); 0: all
             rows are learnt and nothing is judged.
         test: a file of such rows instead.

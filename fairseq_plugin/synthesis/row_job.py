@@ -95,9 +95,12 @@ class RowJob(UnitJob):
             units = cut_into_units(0, ids.start, len(ids), unit_size)
             samples_of = FinishedUnits(self, executor, units, progress or Progress())
             for unit in units:
-                for line in samples_of(unit).lines:
-                    symbols = [*self.prompt[1:], *map(int, line.symbols.split())]
-                    yield line.id, model.cells(symbols, line.id)
+                drawn = {
+                    line.id: [*self.prompt[1:], *map(int, line.symbols.split())]
+                    for line in samples_of(unit).lines
+                }
+                for number, symbols in model.without_rare_texts(drawn, self.prompt, self.seed).items():
+                    yield number, model.cells(symbols, number)
 
         try:
             return model.collect(n, where, draw, most_tries=most_tries)

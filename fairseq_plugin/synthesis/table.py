@@ -48,12 +48,8 @@ if TYPE_CHECKING:
 _KIND = SavedKind("Table", version=2)
 # The arguments that flags in messages are here.
 _ARGUMENTS = {name: name for name in ("schema", "target", "order", "rare", "epochs")}
-_ARGUMENTS |= {
-    "from": "pretrained",
-    "pretrained-model": "pretrained",
-    "seed": "random_state",
-    "choose-from": "choose_from",
-}
+_ARGUMENTS |= {"from": "pretrained", "pretrained-model": "pretrained"}
+_ARGUMENTS |= {"seed": "random_state", "choose-from": "choose_from"}
 
 
 class Table:
@@ -63,7 +59,7 @@ class Table:
         schema: what the columns are, instead of a guess: a ``schema.json``, its content, or a Schema.
         random_state: of the training and, unless told otherwise, of the rows.
         order: ``fixed``, or ``random``: any cells can be given (``impute``, ``where``).
-        rare: values of fewer rows are not emitted whole.
+        rare: categories and texts of fewer rows are not drawn, nor numbers but by their digits.
         pretrained: folder of a GPT-2 in Hugging Face's form to start from; None: from scratch.
         epochs: most passes over the table; None: by its size.
         verbose: show commands and what they say.
@@ -181,7 +177,8 @@ class Table:
                 learnt rows (:mod:`.selection`), >= 1.
 
         Returns:
-            The rows; ``attrs["accepted"]`` is the share of the drawn rows that fulfil the condition.
+            The rows; ``attrs["accepted"]`` is the share of the drawn rows that fulfil the condition,
+            ``attrs["redrawn"]`` counts rows that were drawn again, because they repeated a rare text.
 
         Raises:
             UserError: ``seed_data`` of other columns, or values that a column does not hold; too few rows
@@ -194,9 +191,7 @@ class Table:
             condition = function_condition(where, self.schema)
         seed = self.random_state if random_state is None else random_state
         if choose_from != 1 and seed_data is not None:
-            raise UserError(
-                f"choose_from = {choose_from}: rows with given starts are not chosen; leave it out"
-            )
+            raise UserError(f"choose_from = {choose_from}: given rows are not chosen from; leave it out")
         if n is not None and n < 1:
             raise UserError(f"n = {n}: ask for at least one row")
         if seed_data is not None:
@@ -209,7 +204,7 @@ class Table:
                 self.model, self._paths[1], n, choose_from, seed, condition, most_tries
             )
         found = frame_of(drawn.names, drawn.rows, self._layout)
-        found.attrs["accepted"] = accepted
+        found.attrs |= {"accepted": accepted, "redrawn": drawn.num_redrawn}
         return found
 
     def _sample_from(

@@ -50,10 +50,12 @@ class Completed:
     symbols: of each row, with its end.
     effective: share of the particles that counted, the mean over the rows that needed them; 1.0 where every
         row is exact.
+    num_redrawn: rows that were drawn again, because they repeated a rare text.
     """
 
     symbols: list[list[int]]
     effective: float
+    num_redrawn: int
 
 
 def given_cells(code: RowCode, row: Sequence[str | None]) -> dict[int, str]:
@@ -119,7 +121,8 @@ class Completer:
             symbols[at] = items[chosen]
             if listed is None:
                 shares.append(float(weights_K.sum() ** 2 / (weights_K**2).sum()) / len(weights_K))
-        return Completed(symbols, sum(shares) / len(shares) if shares else 1.0)
+        effective = sum(shares) / len(shares) if shares else 1.0
+        return Completed(symbols, effective, self._draw.num_redrawn)
 
     def probabilities(self, rows: Sequence[Given], place: int, what: str) -> tuple[list[str], torch.Tensor]:
         """The probability of each value of a column, given all others.
@@ -221,7 +224,7 @@ class Completer:
             return [drawn[one] for one in ids], torch.ones(len(ids), dtype=torch.float64)
         drawn_by = Walker(self._code, self._gpt2.wte.weight.device, True, self._present, given)
         constraint = rows_by(drawn_by, self._code)
-        drawn = self._draw([group], seed, constraint=constraint, num_slots=NUM_PARTICLES)
+        drawn = self._draw([group], seed, constraint=constraint, num_slots=NUM_PARTICLES, given=given)
         items = [drawn[one] for one in ids]
         return items, _relative(log_ratios(self._gpt2, self._walker, drawn_by, items))
 

@@ -1,8 +1,16 @@
-"""Draw the symbols of rows with a network."""
+"""Draw the symbols of rows with a network.
 
-from collections.abc import Sequence
+A row that repeats a rare text is drawn again, under a seed made of the first one and of how often it was
+drawn. So a row depends on (model, seed, its number), and its distribution is the model's, over rows that
+repeat none.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import count
 
 from fairseq_plugin.core.gpt2 import GPT2
+from fairseq_plugin.errors import UserError
 from fairseq_plugin.sampling.constraints import ConstraintMaker
 from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.sampling.pool import SamplePool
@@ -12,6 +20,53 @@ from fairseq_plugin.tables.code.rows import RowCode
 from fairseq_plugin.tables.walk import only_rows
 
 Groups = Sequence[tuple[Sequence[int], Sequence[int]]]
+MOST_DRAWS = 100  # for each row, on average, and
+_FEWEST_DRAWS = 64 * MOST_DRAWS  # for some rows
+
+
+def again_seed(seed: int, turn: int) -> int:
+    """The seed under which a row is drawn again, for the ``turn``-th time."""
+    return int.from_bytes(hashlib.blake2b(f"{seed} {turn}".encode(), digest_size=8).digest(), "little")
+
+
+def draw_again(
+    code: RowCode,
+    rows: Iterable[tuple[int, Sequence[int]]],
+    given_to: Callable[[int], Collection[int]],
+    seed: int,
+    draw: Callable[[list[int], int], Mapping[int, Sequence[int]]],
+) -> int:
+    """Draw rows again until none repeats a rare text.
+
+    Args:
+        code: of the rows.
+        rows: each with what names it.
+        given_to: numbers of the columns that a row was given.
+        seed: in [0, 2^64).
+        draw: rows by their names, under a seed; keeps what it draws.
+
+    Returns:
+        How many were drawn again; one is counted each time.
+
+    Raises:
+        UserError: some rows repeat one again and again.
+    """
+    if not len(code.rare_texts):
+        return 0
+    rows = list(rows)
+    most, num_redrawn = max(MOST_DRAWS * len(rows), _FEWEST_DRAWS), 0
+    for turn in count(1):
+        left = [name for name, symbols in rows if code.repeats_rare_text(symbols, given_to(name))]
+        if not left:
+            break
+        if num_redrawn >= most:
+            raise UserError(
+                f"{len(left):,} rows repeat texts of fewer than --rare rows after {num_redrawn:,} further "
+                "draws: the model knows them by heart; train it for fewer updates, or prepare the table with "
+                "--rare 1, which allows them"
+            )
+        rows, num_redrawn = list(draw(left, again_seed(seed, turn)).items()), num_redrawn + len(left)
+    return num_redrawn
 
 
 class RowDrawing:
@@ -20,10 +75,14 @@ class RowDrawing:
     Args:
         code: of the rows.
         gpt2: in evaluation mode.
+
+    Attributes:
+        num_redrawn: rows that were drawn again, so far.
     """
 
     def __init__(self, code: RowCode, gpt2: GPT2) -> None:
-        self._gpt2, self._rows = gpt2, only_rows(code)
+        self._code, self._gpt2, self._rows = code, gpt2, only_rows(code)
+        self.num_redrawn = 0
 
     def request(
         self,
@@ -48,15 +107,62 @@ class RowDrawing:
         temperature: float = 1.0,
         constraint: ConstraintMaker | None = None,
         num_slots: int | None = None,
+        given: Collection[int] = (),
     ) -> dict[int, list[int]]:
-        """The symbols of rows by their numbers, with their ends.
+        """The symbols of rows by their numbers, with their ends; none repeats a rare text.
 
         Args:
             groups: (prompt, numbers of rows) each.
             seed: in [0, 2^64).
             temperature, constraint: see :meth:`request`.
             num_slots: rows at once; default: by the network's size.
+            given: numbers of further columns, whose cells the constraint gives.
+
+        Raises:
+            UserError: see :func:`draw_again`.
         """
+        found = self._once(groups, seed, temperature, constraint, num_slots)
+        return self.without_rare_texts(found, groups, seed, temperature, constraint, num_slots, given)
+
+    def without_rare_texts(
+        self,
+        found: dict[int, list[int]],
+        groups: Groups,
+        seed: int,
+        temperature: float = 1.0,
+        constraint: ConstraintMaker | None = None,
+        num_slots: int | None = None,
+        given: Collection[int] = (),
+    ) -> dict[int, list[int]]:
+        """Rows that were drawn, those that repeat a rare text drawn again; arguments as of a call."""
+        if not len(self._code.rare_texts):
+            return found
+        given_in = [{*given, *(number for number, _ in self._code.cells_of(one[1:]))} for one, _ in groups]
+        group_of = {number: at for at, (_, numbers) in enumerate(groups) for number in numbers}
+
+        def draw(numbers: list[int], new_seed: int) -> dict[int, list[int]]:
+            left: dict[int, list[int]] = {}
+            for number in numbers:
+                left.setdefault(group_of[number], []).append(number)
+            some = [(groups[at][0], of_it) for at, of_it in left.items()]
+            drawn = self._once(some, new_seed, temperature, constraint, num_slots)
+            found.update(drawn)
+            return drawn
+
+        rows = list(found.items())
+        self.num_redrawn += draw_again(
+            self._code, rows, lambda number: given_in[group_of[number]], seed, draw
+        )
+        return found
+
+    def _once(
+        self,
+        groups: Groups,
+        seed: int,
+        temperature: float,
+        constraint: ConstraintMaker | None,
+        num_slots: int | None,
+    ) -> dict[int, list[int]]:
         by_length: dict[int, list[tuple[Sequence[int], Sequence[int]]]] = {}
         for prompt, numbers in groups:
             by_length.setdefault(len(prompt), []).append((prompt, numbers))

@@ -1,6 +1,8 @@
 """From what is in the columns to a schema: every guess has a reason that is shown, and can be overruled."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.tables import dates
@@ -8,13 +10,13 @@ from fairseq_plugin.tables.infer_numbers import (
     EMPTY,
     Guess,
     blanks_note,
-    is_key,
     missing_of,
     of_numbers,
     refuse_slips,
     split_marks,
     step_of,
 )
+from fairseq_plugin.tables.keys import is_key, number_before_new, safe_key, text_key
 from fairseq_plugin.tables.numbers import parse_written
 from fairseq_plugin.tables.profile import Profile
 from fairseq_plugin.tables.schema import (
@@ -121,7 +123,7 @@ def _words(name: str, profile: Profile, cells: Sequence[str]) -> Guess:
         _check_length(name, profile)
         return Guess(Column(name, TEXT, missing, max_bytes=profile.num_bytes), "texts, mostly different")
     if is_key(profile, len(cells)):
-        return Guess(Column(name, KEY), "all different: made anew, never copied")
+        return Guess(text_key(name, profile), "all different: made anew, never copied")
     if {cell.lower() for cell in cells} in BOOLEANS:
         return Guess(Column(name, BOOLEAN, missing, values=tuple(sorted(cells))), "two truth values")
     column = Column(name, CATEGORY, missing, values=tuple(sorted(cells)))
@@ -136,15 +138,25 @@ def _check_length(name: str, profile: Profile) -> None:
         )
 
 
-def _largest(profile: Profile) -> str:
-    """The largest of whole numbers, which new keys follow; "" of other cells."""
+def with_safe_keys(schema: Schema, profiles: Sequence[Profile]) -> Schema:
+    """A schema that was given, with new keys that no row of the table has; see :func:`~.keys.safe_key`."""
+    columns = (
+        safe_key(column, _key(column.name, profile), profile) if column.type == KEY else column
+        for column, profile in zip(schema.columns, profiles)
+    )
+    return replace(schema, columns=tuple(columns))
+
+
+def _key(name: str, profile: Profile) -> Column:
+    """A key column, whatever its cells are."""
     marks, others = split_marks([cell for cell in profile.counts if cell != EMPTY])
-    found = of_numbers("", profile, others, marks) if not marks and all(map(parse_written, others)) else None
-    if found is None:
-        return ""
-    return found.column.value if found.column.type == KEY else (
-        str(found.column.high) if found.column.type == INTEGER else ""
-    )  # fmt: skip
+    column = None
+    if profile.is_whole and not marks and all(map(parse_written, others)):
+        with suppress(UserError):  # beyond 64 bits: they are texts
+            column = found.column if (found := of_numbers(name, profile, others, marks)) else None
+    if column is not None and column.type == INTEGER:  # some are equal, or measured as it seems
+        return Column(name, KEY, value=str(number_before_new(column.low, column.high, 0)))
+    return column if column is not None and column.type == KEY else text_key(name, profile)
 
 
 def _of_type(name: str, profile: Profile, kind: str) -> Guess:
@@ -155,7 +167,7 @@ def _of_type(name: str, profile: Profile, kind: str) -> Guess:
     if kind == DROP:
         return Guess(Column(name, DROP), why)
     if kind == KEY:
-        return Guess(Column(name, KEY, value=_largest(profile)), why)
+        return Guess(_key(name, profile), why)
     if kind == TEXT:
         _check_length(name, profile)
         return Guess(Column(name, TEXT, missing, max_bytes=max(profile.num_bytes, 1)), why)

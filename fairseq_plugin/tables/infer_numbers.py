@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.tables.keys import is_key, number_before_new, why_key
 from fairseq_plugin.tables.number_counts import NumberCounts
 from fairseq_plugin.tables.numbers import (
     INFINITE,
@@ -27,7 +28,6 @@ _MOSTLY = 0.9  # so large a share of numbers is a column of numbers with slips i
 _MANY = 100  # if it has more different ones than codes such as 1 .. 9, X
 _DIGITS = 7  # of the range of a column that is rounded: about what single precision holds
 _SHOWN = 24  # digits of a number in a message
-_KEY_ROWS = 20  # fewer rows are all different by chance
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def of_numbers(
         profile: of the column.
         cells: its different cells that are neither missing nor among ``profile.numbers``.
         marks: cells that may be written for a missing number.
-        may_be_key: take whole numbers without gaps for a key.
+        may_be_key: take whole numbers for a key where :func:`~.keys.why_key` has a reason.
 
     Raises:
         UserError: a few of its cells are no numbers, or numbers are beyond 64 bits.
@@ -80,10 +80,13 @@ def of_numbers(
         rounded=found.is_rounded, style=found.style or "shortest", low=found.low, high=found.high,
         step=found.step,
     )  # fmt: skip
-    has_no_gaps = found.step * (found.num_distinct - 1) == found.high - found.low
-    is_whole = found.decimals == 0 and not found.is_rounded
-    if may_be_key and is_whole and has_no_gaps and not marks and is_key(profile, found.num_distinct):
-        return Guess(Column(name, KEY, value=str(found.high)), "whole numbers, all different, without gaps")
+    is_whole = found.decimals == 0 and not found.is_rounded and not marks
+    why = ""
+    if may_be_key and is_whole and is_key(profile, found.num_distinct):
+        why = why_key(name, profile, found.low, found.high, found.step)
+    if why:
+        before = number_before_new(found.low, found.high, found.num_distinct)
+        return Guess(Column(name, KEY, value=str(before)), why)
     note = "" if found.style else "; cells are rewritten in one style"
     note = f", rounded to {found.decimals} decimals" if found.is_rounded else note
     return Guess(column, f"{found.num_distinct:,} different numbers{note}{blanks_note(cells)}")
@@ -180,11 +183,6 @@ def refuse_slips(
             f"{strange[0][:40]!r}: mend these cells or leave them empty, or give --type {name}=category, "
             "text or key"
         )
-
-
-def is_key(profile: Profile, num_distinct: int) -> bool:
-    """Whether so many different cells are one for each row, and not by chance."""
-    return EMPTY not in profile.counts and num_distinct == profile.rows >= _KEY_ROWS
 
 
 def missing_of(profile: Profile, marks: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from fairseq_plugin.storage.manifest import Kind, load_manifest, save_manifest
 from fairseq_plugin.storage.splits import SplitFiles, read_verified
+from fairseq_plugin.tables.code.rare_texts import NAME as RARE_TEXTS
+from fairseq_plugin.tables.code.rare_texts import RareTexts
 from fairseq_plugin.tables.code.rows import NAME as CODE
 from fairseq_plugin.tables.code.rows import RowCode
 from fairseq_plugin.text.base import META
@@ -44,7 +46,7 @@ class TableManifest:
         vocabulary: number of dictionary entries, fairseq's four specials included.
         longest: tokens of the longest possible row, its end included.
         order: ``fixed`` or ``random``.
-        rare: values of fewer rows are not emitted whole.
+        rare: categories and texts of fewer rows are not drawn, nor numbers but by their digits.
         tokenizer: fingerprint of the one whose tokens texts are written in (:meth:`Codec.digest`), in
             hexadecimal; None: texts are bytes.
         held_out: share of the table held out for valid, or None when a file was given.
@@ -109,7 +111,11 @@ def load_code(folder: str | os.PathLike[str], manifest: TableManifest) -> RowCod
     if manifest.tokenizer is not None:
         read_verified(Path(folder), META, manifest.files, KIND.what)  # has the digests of the others
         codec = load_codec(folder)
-    return RowCode.parse(content, Path(folder) / CODE, codec)
+    code = RowCode.parse(content, Path(folder) / CODE, codec)
+    if RARE_TEXTS in manifest.files:  # folders of earlier versions have none
+        digests = read_verified(Path(folder), RARE_TEXTS, manifest.files, KIND.what)
+        code.rare_texts = RareTexts.parse(digests)
+    return code
 
 
 def split_files(folder: str | os.PathLike[str], split: str, manifest: TableManifest) -> SplitFiles:

@@ -51,12 +51,14 @@ class DrawnRows:
         rows: exactly as many as were asked for.
         numbers: of each row; with the seed it gives the row again.
         num_drawn: rows drawn; those beyond ``len(rows)`` did not meet the condition, or were not needed.
+        num_redrawn: rows that were drawn again, because they repeated a rare text.
     """
 
     names: list[str]
     rows: list[Row]
     numbers: list[int]
     num_drawn: int
+    num_redrawn: int = 0
 
     @property
     def accepted(self) -> float:
@@ -71,10 +73,12 @@ class CompletedRows:
     Attributes:
         rows: cells of all columns of the schema.
         effective: share of the weighed candidates that counted; 1.0: exact.
+        num_redrawn: rows that were drawn again, because they repeated a rare text.
     """
 
     rows: list[Row]
     effective: float
+    num_redrawn: int
 
 
 class TableModel:
@@ -183,7 +187,7 @@ class TableModel:
             raise UserError(f"n = {n}: ask for at least one row")
         rows: list[Row] = []
         numbers: list[int] = []
-        drawn = 0
+        drawn, redrawn = 0, self._drawing.num_redrawn
         while len(rows) < n:
             missing = n - len(rows)
             if drawn >= max(most_tries * n, _FEWEST_DRAWN):
@@ -201,7 +205,8 @@ class TableModel:
                     numbers.append(number)
                     needed = number - first + 1
             drawn += some
-        return DrawnRows(self.cells.names, rows, numbers, needed if where is not None else n)
+        redrawn = self._drawing.num_redrawn - redrawn
+        return DrawnRows(self.cells.names, rows, numbers, needed if where is not None else n, redrawn)
 
     def _given(self, where: Condition | None) -> dict[str, str]:
         """Those cells of a condition that can stand at the beginning of a row."""
@@ -229,6 +234,12 @@ class TableModel:
         for place, cell in zip(self._places, row):
             cells[place] = cell
         return cells
+
+    def without_rare_texts(
+        self, found: dict[int, list[int]], prompt: Sequence[int], seed: int
+    ) -> dict[int, list[int]]:
+        """Symbols of drawn rows by number, those that repeat a rare text drawn again; see :mod:`.drawing`."""
+        return self._drawing.without_rare_texts(found, [(prompt, list(found))], seed)
 
     def request(self, longest_prompt: int, seed: int, temperature: float = 1.0) -> DecodingRequest:
         """How rows are sampled."""
@@ -262,7 +273,7 @@ class TableModel:
         for row, symbols, number in zip(rows, done.symbols, numbers):
             drawn = self._as_file(self.cells(symbols, number, row))
             completed.append([new if old is None else old for old, new in zip(row, drawn)])
-        return CompletedRows(completed, done.effective)
+        return CompletedRows(completed, done.effective, done.num_redrawn)
 
     def impute(self, rows: Sequence[GivenRow], seed: int = 0) -> list[Row]:
         """:meth:`complete` without missing cells among those that are drawn."""

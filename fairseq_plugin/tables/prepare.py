@@ -23,9 +23,10 @@ from fairseq_plugin.storage.folders import check_place, publish_prepared
 from fairseq_plugin.storage.items import ItemWriter
 from fairseq_plugin.storage.manifest import NAME
 from fairseq_plugin.tables.code.fit import fit_column
+from fairseq_plugin.tables.code.rare_texts import TextCounts
 from fairseq_plugin.tables.code.rows import RowCode
 from fairseq_plugin.tables.gpt2_vocabulary import Vocabulary, with_token_bounds
-from fairseq_plugin.tables.infer import infer
+from fairseq_plugin.tables.infer import infer, with_safe_keys
 from fairseq_plugin.tables.manifest import SourceTable, SplitCounts, TableManifest
 from fairseq_plugin.tables.profile import Profile, check_memory
 from fairseq_plugin.tables.reading import EMPTY_LINE, TableFile
@@ -43,12 +44,14 @@ class PreparedTable:
         schema: of the table.
         reasons: why each column was taken for what it is; empty where a schema was given.
         unchanged: the same folder was there already.
+        num_rare_texts: different texts of fewer rows than ``--rare``.
     """
 
     manifest: TableManifest
     schema: Schema
     reasons: list[str]
     unchanged: bool
+    num_rare_texts: int
 
 
 def prepare_table(request: TableRequest) -> PreparedTable:
@@ -75,7 +78,7 @@ def prepare_table(request: TableRequest) -> PreparedTable:
         request.overwrite,
         lambda building: manifests.append(_fill(building, request, table, code, profiles[0].rows)),
     )
-    return PreparedTable(manifests[0], schema, reasons, unchanged)
+    return PreparedTable(manifests[0], schema, reasons, unchanged, len(code.rare_texts))
 
 
 def _profile(table: TableFile) -> list[Profile]:
@@ -100,7 +103,7 @@ def _schema(request: TableRequest, table: TableFile, profiles: Sequence[Profile]
             f"--schema {request.schema} has the columns {listed(schema.names)}, {request.table} has "
             f"{listed(table.names)}: they must be the same, in the same order"
         )
-    return schema, []
+    return with_safe_keys(schema, profiles), []
 
 
 def _code(
@@ -130,8 +133,10 @@ def _fill(
     if request.valid is None and num_rows > 1:
         num_valid = min(max(round(request.held_out * num_rows), 1), num_rows - 1)
         is_valid_N[np.random.default_rng(request.seed).permutation(num_rows)[:num_valid]] = True
-    if empty_lines := _write_table(building, table, code, is_valid_N, counts, splits):
+    texts = TextCounts(code.schema)
+    if empty_lines := _write_table(building, table, code, is_valid_N, counts, splits, texts):
         rejected["train"] = {EMPTY_LINE: empty_lines}
+    code.rare_texts = texts.rarer_than(request.rare)
     for split, path in (("valid", request.valid), ("test", request.test)):
         if path is not None:
             other = TableFile.open(path, request.format, request.header, request.columns)
@@ -148,6 +153,8 @@ def _fill(
         json.dump(code.schema.to_json(), stream, indent=1, ensure_ascii=False)
         stream.write("\n")
     code.save(building)
+    if len(code.rare_texts):
+        code.rare_texts.save(building)
     if code.codec is not None:
         code.codec.save(building)
     manifest = TableManifest(
@@ -195,8 +202,9 @@ def _write_table(
     is_valid_N: NDArray[np.bool_],
     counts: NDArray[np.int64],
     splits: dict[str, SplitCounts],
+    texts: TextCounts,
 ) -> list[int]:
-    """Write train, and valid where rows are held out; counts symbols of train, and both splits' rows.
+    """Write train, and valid where rows are held out; counts symbols of train, rows, and texts.
 
     Returns:
         The lines that are empty, and so no rows.
@@ -208,6 +216,7 @@ def _write_table(
         at = 0
         for rows, lines in table.chunks(empty_lines=empty_lines):
             items = list(_encode(rows, lines, code, table.path))
+            texts.add(rows)
             in_valid = is_valid_N[at : at + len(rows)].tolist()
             tokens = writers["train"].add([item for item, held in zip(items, in_valid) if not held])
             counts += np.bincount(tokens, minlength=len(counts))

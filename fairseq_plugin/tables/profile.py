@@ -12,6 +12,7 @@ MOST_DISTINCT = 2_000_000
 MOST_OF_ALL = 20_000_000
 MOST_TEXTS = 100_000  # of one column, from which on its numbers are kept as numbers,
 _NUMBERS_PER_TEXT = 10  # of which so many take the memory of one text
+_LONGEST_WHOLE = 18  # digits of a whole number that 64 bits hold
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Profile:
         num_bytes: of the longest cell, in UTF-8.
         is_whole: whether ``counts`` and ``numbers`` have every cell.
         numbers: of a column of very many numbers those that are alike; they are not in ``counts``.
+        is_rising: whether each cell is a whole number above the one before.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -31,7 +33,9 @@ class Profile:
     num_bytes: int = 0
     is_whole: bool = True
     numbers: NumberCounts | None = None
+    is_rising: bool = True
     _next_look: int = MOST_TEXTS
+    _last: int = -1
 
     @property
     def has_every_cell(self) -> bool:
@@ -45,6 +49,8 @@ class Profile:
 
     def add(self, cells: Iterable[str]) -> None:
         """Take note of more cells."""
+        cells = list(cells)
+        self.is_rising = self.is_rising and self._rises(cells)
         new = Counter(cells)
         self.rows += new.total()
         self.num_bytes = max(self.num_bytes, max((len(cell.encode("utf-8")) for cell in new), default=0))
@@ -59,6 +65,13 @@ class Profile:
                 else:
                     self.numbers, self.counts = found
             self.is_whole = len(self.counts) <= MOST_DISTINCT
+
+    def _rises(self, cells: Iterable[str]) -> bool:
+        for cell in cells:
+            if len(cell) > _LONGEST_WHOLE or not cell.isdecimal() or int(cell) <= self._last:
+                return False
+            self._last = int(cell)
+        return True
 
 
 def check_memory(profiles: Iterable[Profile], names: Iterable[str]) -> None:

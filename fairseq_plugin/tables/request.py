@@ -25,7 +25,7 @@ class TableRequest:
         order: ``fixed`` or ``random``.
         pretrained: folder of a GPT-2 whose vocabulary texts are written in, to start from its weights; None:
             texts are bytes.
-        rare: values of fewer rows are not emitted whole, >= 1.
+        rare: categories and texts of fewer rows are not drawn, nor numbers but by their digits, >= 1.
         seed: of the held-out rows.
         overwrite: replace other prepared data.
     """

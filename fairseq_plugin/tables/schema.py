@@ -46,7 +46,8 @@ class Column:
         values: of categories, sorted; every cell is one of them.
         max_bytes: of texts that are written in bytes, in UTF-8.
         max_tokens: of texts that are written in GPT-2's tokens; one of both is 0.
-        value: of constants; of keys that are whole numbers the largest.
+        prefix: of keys: what new ones begin with.
+        value: of constants; of keys the number that new ones follow, as wide as they are.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Column:
     values: tuple[str, ...] = ()
     max_bytes: int = 0
     max_tokens: int = 0
+    prefix: str = ""
     value: str = ""
 
     @property
@@ -88,10 +90,13 @@ class Column:
     def new_key(self, number: int) -> str:
         """The cell of a key column in new row ``number`` (from 0): no row of the table has it.
 
-        >>> Column("id", KEY, value="812").new_key(0), Column("user", KEY).new_key(4)
-        ('813', 'user-5')
+        >>> Column("id", KEY, value="812").new_key(0), Column("id", KEY, prefix="u", value="0040").new_key(4)
+        ('813', 'u0045')
         """
-        return str(int(self.value) + 1 + number) if self.value else f"{self.name}-{number + 1}"
+        if not self.prefix and not self.value:  # a schema of an earlier version
+            return f"{self.name}-{number + 1}"
+        width = len(self.value) if self.value.startswith("0") else 0
+        return self.prefix + str(int(self.value or 0) + 1 + number).zfill(width)
 
     def to_json(self) -> dict[str, Any]:
         """As it is in the file: only what the type needs."""
@@ -111,6 +116,7 @@ class Column:
         elif self.type == TEXT:
             stated |= {"max_tokens": self.max_tokens} if self.max_tokens else {"max_bytes": self.max_bytes}
         elif self.type in (CONSTANT, KEY):
+            stated |= {"prefix": self.prefix} if self.prefix else {}
             stated["value"] = self.value
         return stated
 
@@ -145,11 +151,16 @@ class Column:
         if kind == TEXT:
             return _text_from_json(column, stated, where)
         value = str(stated.get("value", ""))
-        if kind == KEY and value and not value.removeprefix("-").isdecimal():
-            raise UserError(
-                f'{where}: "value" of a key must be its largest whole number or "", not {value!r}'
-            )
-        return replace(column, value=value)
+        return _key_from_json(column, stated, where) if kind == KEY else replace(column, value=value)
+
+
+def _key_from_json(column: Column, stated: Mapping[str, Any], where: str) -> Column:
+    prefix, value = stated.get("prefix", ""), str(stated.get("value", ""))
+    if not isinstance(prefix, str):
+        raise UserError(f'{where}: "prefix" must be the text that new keys begin with, not {prefix!r}')
+    if value and not value.removeprefix("-").isdecimal():
+        raise UserError(f'{where}: "value" of a key must be its largest whole number or "", not {value!r}')
+    return replace(column, prefix=prefix, value=value)
 
 
 def _text_from_json(column: Column, stated: Mapping[str, Any], where: str) -> Column:

@@ -41,15 +41,16 @@ def sample_from(
             f"n = {n} rows from {len(starts)} starts: ask for one row and give one start at least"
         )
     found: dict[int, tuple[int, Row]] = {}
-    tries, num_drawn, left = 0, 0, list(range(n))
+    tries, num_drawn, num_redrawn, left = 0, 0, 0, list(range(n))
     while left:
         # More of them at once where few rows are left; the first that fits is taken.
         num_tries = max(min(_FEWEST_DRAWN // len(left), int(most_tries) - tries), 1) if tries else 1
         asked = [(row, row + n * (tries + turn)) for turn in range(num_tries) for row in left]
         given = [starts[row % len(starts)] for row, _ in asked]
-        rows = model.complete(given, seed, [number for _, number in asked]).rows
+        done = model.complete(given, seed, [number for _, number in asked])
         tries, num_drawn = tries + num_tries, num_drawn + len(asked)
-        for (row, number), cells in zip(asked, rows):
+        num_redrawn += done.num_redrawn
+        for (row, number), cells in zip(asked, done.rows):
             if row not in found and (where is None or where.holds(cells)):
                 found[row] = number, model.written(cells)
         left = [row for row in left if row not in found]
@@ -59,7 +60,8 @@ def sample_from(
                 f"fulfils {'' if where is None else where.text!r}; give other starts or a wider condition"
             )
     drawn = [found[row] for row in range(n)]
-    return DrawnRows(model.cells.names, [row for _, row in drawn], [one for one, _ in drawn], num_drawn)
+    rows, numbers = [row for _, row in drawn], [one for one, _ in drawn]
+    return DrawnRows(model.cells.names, rows, numbers, num_drawn, num_redrawn)
 
 
 def drawn_starts(weights: Sequence[float], n: int, seed: int) -> list[int]:

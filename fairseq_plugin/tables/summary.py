@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fairseq_plugin.reports.display import short, visible
 from fairseq_plugin.tables.prepare import PreparedTable
 from fairseq_plugin.tables.reading import EMPTY_LINE
-from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, NUMBERS, TEXT, Column
+from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, KEY, NUMBERS, TEXT, Column
 
 _WIDEST = 40  # characters of a cell of the summary
 
@@ -37,6 +37,8 @@ def _values(column: Column) -> str:
             if column.max_tokens
             else f"at most {column.max_bytes} bytes"
         )
+    if column.type == KEY:
+        return f"new ones: {column.new_key(0)}, {column.new_key(1)}, ..."
     return repr(column.value) if column.type == CONSTANT else ""
 
 
@@ -53,6 +55,11 @@ def _rest(prepared: PreparedTable, folder: str) -> Iterator[str]:
         for why, lines in reasons.items():
             what = "lines" if why == EMPTY_LINE else "rows"
             yield f"{split}: {len(lines):,} {what} left out, the first is line {lines[0]}: {why}"
+    if prepared.num_rare_texts:
+        yield (
+            f"{prepared.num_rare_texts:,} texts are in fewer than --rare {manifest.rare} rows: a new row "
+            "that repeats one whole is drawn again"
+        )
     if "valid" not in manifest.splits:
         yield "no valid split (one row): fairseq-train needs --disable-validation with this folder"
     if prepared.unchanged:

@@ -1,6 +1,7 @@
 """``--task table_rows``: learn the rows of a table and write new ones."""
 
 import dataclasses
+import logging
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from fairseq_plugin.tables.cells import RowCells
 from fairseq_plugin.tables.code.features import log_frequencies, symbol_features
 from fairseq_plugin.tables.code.rows import RANDOM
 from fairseq_plugin.tables.code.symbol_texts import ids_of_symbols
+from fairseq_plugin.tables.drawing import draw_again
 from fairseq_plugin.tables.identity import identity_of
 from fairseq_plugin.tables.manifest import TableManifest, load_code, split_files
 from fairseq_plugin.tables.prompts import parse_given, prompt_of
@@ -39,6 +41,7 @@ from fairseq_plugin.tasks.verified_checkpoints import VerifiedCheckpoints
 from fairseq_plugin.tasks.whole_examples import WholeExamples
 from fairseq_plugin.text.one_line import OneLineBpe
 
+logger = logging.getLogger(__name__)
 TASK = "table_rows"
 ROWS = "rows"  # the --gen-subset that asks for new rows instead of naming a split
 
@@ -78,6 +81,7 @@ class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
         self.dictionary, self.manifest = dictionary, manifest
         self.code = load_code(cfg.data, manifest)
         self.cells = RowCells(self.code)
+        self._num_redrawn = 0
         self._written: dict[int, list[str]] = {}  # rows of --gen-subset rows by number
 
     @classmethod
@@ -240,6 +244,7 @@ class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
         """Continue each prompt to a row; given cells are part of it."""
         prompts, ids = self.prompts_of(sample)
         hypotheses = continue_all(generator, prompts, ids)
+        self._draw_again(generator, prompts, ids, hypotheses)
         for prompt, found in zip(prompts, hypotheses):
             if prompt[1:]:
                 put_before(prompt[1:], found)
@@ -250,6 +255,27 @@ class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
                 self._write_rows()
         return hypotheses
 
+    def _draw_again(
+        self, generator: PromptDecoder, prompts: list[list[int]], ids: list[int], hypotheses: list[Any]
+    ) -> None:
+        """Replace hypotheses that repeat a rare text; see :func:`~.drawing.draw_again`."""
+
+        def symbols_of(place: int) -> list[int]:
+            return [*prompts[place][1:], *hypotheses[place][0]["tokens"].tolist()]
+
+        def given_to(place: int) -> set[int]:
+            return {number for number, _ in self.code.cells_of(prompts[place][1:])}
+
+        def draw(places: list[int], seed: int) -> dict[int, list[int]]:
+            again = PromptDecoder(generator.gpt2, dataclasses.replace(generator.request, seed=seed))
+            found = continue_all(again, [prompts[one] for one in places], [ids[one] for one in places])
+            for place, new in zip(places, found):
+                hypotheses[place] = new
+            return {place: symbols_of(place) for place in places}
+
+        rows = ((place, symbols_of(place)) for place in range(len(prompts)))
+        self._num_redrawn += draw_again(self.code, rows, given_to, self.cfg.seed, draw)
+
     def _write_rows(self) -> None:
         source = self.manifest.source_files["train"]
         form = source.format if source.format in ("csv", "tsv") else "csv"
@@ -258,6 +284,8 @@ class TableRowsTask(WholeExamples, VerifiedCheckpoints, FairseqTask):
         names = self.cells.names if source.header else None
         rows = (self._written[number] for number in sorted(self._written))
         write_table(Path(self.cfg.results_path) / name, names, rows, form)
+        if self._num_redrawn:
+            logger.info(f"{self._num_redrawn:,} rows were drawn again: each repeated a text of few rows")
 
     # -- text ------------------------------------------------------------------------------------------
 

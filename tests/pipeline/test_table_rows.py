@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from fairseq_plugin.tables.model import TableModel
 from fairseq_plugin.tables.prepare import prepare_table
 from fairseq_plugin.tables.request import TableRequest
 from fairseq_plugin.tables.writing import write_table
 from tests.pipeline.open_ended import in_process
+from tests.tables.made_rare_texts import num_rare_cells, prepared_in
 from tests.tables.made_tables import MIXED, mixed_rows
 
 MODEL = (
@@ -58,7 +60,7 @@ def test_rows_are_rows_whatever_the_batch(learnt, tmp_path):
     header, *rows = found[8]
     assert header == list(MIXED) and len(rows) == 40
     for number, row in enumerate(rows):
-        assert row[0] == f"id-{number + 1}"
+        assert row[0] == f"u{number + 300:04d}"
         assert row[1] in ("a", "b", "c", "d", "a,b") and row[6] in ("yes", "no") and row[7] == "EU"
         assert row[2] == "" or 1 <= float(row[2]) <= 1000
         assert 10 <= int(row[3]) <= 34
@@ -79,6 +81,20 @@ def test_shards_and_later_runs_give_the_rows_of_one_run(learnt, tmp_path):
     shards = ("--num-rows", 20, "--distributed-world-size", 2, "--distributed-rank")
     parts = [drawn(f"rows-{rank}-of-2.csv", *shards, rank) for rank in (0, 1)]
     assert all(parts) and sorted(parts[0] + parts[1]) == sorted(rows)
+
+
+def test_no_rare_text_is_written_and_rows_are_those_of_python(run_stock, tmp_path):
+    data, _ = prepared_in(tmp_path)
+    path = tmp_path / "model" / "checkpoint_best.pt"
+    run_stock("fairseq-train", data, *MODEL, "--max-epoch", 1, "--save-dir", path.parent)
+    drawn = TableModel.load(path, data).sample(40, seed=5)
+    assert drawn.num_redrawn > 0 and num_rare_cells(drawn.rows) == [0, 0, 0]
+    for size in (8, 64):
+        call(
+            SimpleNamespace(data=data, path=path), "generate", "--gen-subset", "rows", "--num-rows", 40,
+            "--batch-size", size, *DRAW, "--results-path", tmp_path / str(size), "--seed", 5,
+        )  # fmt: skip
+        assert read_rows(tmp_path / str(size) / "rows.csv")[1:] == drawn.rows
 
 
 def test_nats_are_told_by_column(learnt, tmp_path):

@@ -11,7 +11,7 @@ Symbols are dictionary indices: 4 and more; 2 is the end (see :mod:`fairseq_plug
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from fairseq_plugin.storage.dictionary import EOS, NUM_SPECIALS
 from fairseq_plugin.tables.code.automaton import DONE, AutomatonBuilder
 from fairseq_plugin.tables.code.columns import CategoryCode, ColumnCode, NumberCode
 from fairseq_plugin.tables.code.pieces import Pieces
+from fairseq_plugin.tables.code.rare_texts import RareTexts
 from fairseq_plugin.tables.code.texts import SHARED_MARKS, TextCode
 from fairseq_plugin.tables.numbers import parse_written
 from fairseq_plugin.tables.schema import CONSTANT, NUMBERS, TEXT, Column, Schema
@@ -50,6 +51,7 @@ class RowCode:
         end_state: the state in which only the end is allowed.
         num_symbols: size of the vocabulary, the four specials included.
         longest: symbols of the longest possible row, its end included.
+        rare_texts: those that no drawn row may repeat; set by who knows them.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class RowCode:
         codec: Codec | None = None,
     ) -> None:
         self.schema, self.fitted, self.order_kind, self.codec = schema, fitted, order, codec
+        self.rare_texts = RareTexts()
         self.order = schema.order
         self.pieces = Pieces(codec)
         builder, is_marked = AutomatonBuilder(), order == RANDOM
@@ -95,6 +98,7 @@ class RowCode:
             (place, column.value) for place, column in enumerate(schema.columns) if column.type == CONSTANT
         ]
         self._known: list[dict[str, list[int]]] = [{} for _ in self.order]
+        self._number_of = {first: number for number, first in enumerate(self.first_symbol)}
 
     def _make(self, column: Column, first_symbol: int, builder: AutomatonBuilder) -> ColumnCode:
         fitted = dict(self.fitted[column.name])
@@ -162,11 +166,10 @@ class RowCode:
         cells: list[str | None] = [
             column.value if column.type == CONSTANT else None for column in self.schema.columns
         ]
-        number_of = {first: number for number, first in enumerate(self.first_symbol)}
         at = 0
         try:
             for turn in range(len(self.order)):
-                number = number_of[symbols[at]] if self.order_kind == RANDOM else turn
+                number = self._column_at(symbols, at, turn)
                 place = self.order[number]
                 if given and (known := given[place]) is not None:
                     cells[place], at = known, at + len(self.encode_cell(number, known))
@@ -178,6 +181,40 @@ class RowCode:
         if at < len(symbols):
             raise ValueError(f"{len(symbols) - at} symbols follow after a whole row")
         return cells
+
+    def _column_at(self, symbols: Sequence[int], at: int, turn: int) -> int:
+        """The number of the column that begins at a position, after ``turn`` others."""
+        return self._number_of[symbols[at]] if self.order_kind == RANDOM else turn
+
+    def cells_of(self, symbols: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
+        """The symbols of each cell of a row, or of its beginning, with the number of its column."""
+        step, at, turn = self.automaton.step, 0, 0
+        while at < len(symbols) and turn < len(self.order):
+            number = self._column_at(symbols, at, turn)
+            begin = at = at + (self.order_kind == RANDOM)
+            state: int | None = self.codes[number].start
+            while state != DONE:
+                assert state is not None, "rows are drawn by the automaton"
+                state, at = step(state, symbols[at]), at + 1
+            yield number, symbols[begin:at]
+            turn += 1
+
+    def repeats_rare_text(self, symbols: Sequence[int], given: Collection[int] = ()) -> bool:
+        """Whether a row has a rare text that nobody has given.
+
+        Args:
+            symbols: of the whole row.
+            given: numbers of the columns whose cells were given.
+        """
+        if not len(self.rare_texts):
+            return False
+        for number, cell in self.cells_of(symbols):
+            column = self.schema.columns[self.order[number]]
+            if column.type == TEXT and number not in given:
+                text, _ = self.codes[number].decode(cell, 0)
+                if not column.is_missing(text) and self.rare_texts.holds(column.name, text):
+                    return True
+        return False
 
     def column_of_marker(self) -> NDArray[np.int64]:
         """In random order, the column (of ``order``) whose marker each symbol is, ``(V,)``; -1: none's."""
