@@ -5,6 +5,7 @@ import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,9 +142,9 @@ def _by_name(asked: Mapping[str, int], labels: Sequence[Label], flag: str) -> li
     for name, count in asked.items():
         if name not in {label.name for label in labels}:
             raise UserError(f"{flag}: there is no label {name!r}")
-        if type(count) is not int or count < 0:
+        if not isinstance(count, Integral) or isinstance(count, bool) or count < 0:
             raise UserError(f"{flag} {count!r} of label {name!r}: give a whole number from 0 on")
-    return [asked.get(label.name, 0) for label in labels]
+    return [int(asked.get(label.name, 0)) for label in labels]
 
 
 def _by_label(asked: str, labels: Sequence[Label], flag: str) -> list[int]:

@@ -131,7 +131,11 @@ class Runner:
             return 0
         self.say("$ " + shlex.join(stage.command))
         began = time.monotonic()
-        status = self._run_quietly(stage) if stage.log is not None else self._run_aloud(stage)
+        try:
+            status = self._run_quietly(stage) if stage.log is not None else self._run_aloud(stage)
+        except KeyboardInterrupt:
+            self.say("\ninterrupted; the same command goes on from here")
+            raise
         if status not in stage.statuses:
             raise UserError(self._failure(stage))
         stage.finish()

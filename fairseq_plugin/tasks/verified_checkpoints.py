@@ -36,6 +36,7 @@ from fairseq_plugin.storage.training_settings import (
     told_settings,
 )
 from fairseq_plugin.tasks.disk_errors import explain_disk_errors
+from fairseq_plugin.tasks.log_file import close_repeated_handlers
 from fairseq_plugin.tasks.patience import PATIENCE, patience_state, restore_patience
 from fairseq_plugin.tasks.save_dir_lock import lock_save_dir
 
@@ -177,6 +178,11 @@ class VerifiedCheckpoints:
             flags.finetune_from_model = name
         else:  # fairseq refuses both together, although the second is only for the first launch
             flags.restore_file, flags.finetune_from_model = name, None
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        """fairseq's hook at the beginning of an epoch; by then it has opened ``--log-file`` once more."""
+        super().begin_epoch(epoch, model)  # type: ignore[misc]
+        close_repeated_handlers()
 
     def get_batch_iterator(self, dataset: Any, **kwargs: Any) -> Any:
         """fairseq's hook that comes after every command has read its checkpoints, and before it saves one."""

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections import Counter
 
 import pytest
 import torch
@@ -28,6 +29,8 @@ def test_training_learns_and_logs_what_it_promises(trained):
         line[line.index("{") :] for line in trained.log.read_text().split("\n") if '{"' in line
     )
     lines = [json.loads(line) for line in written]
+    repeats = Counter(line for line in trained.log.read_text().split("\n") if '{"' in line)
+    assert max(repeats.values()) <= 2  # and not as often as there are epochs
     valid = [line for line in lines if "valid_loss" in line]
     train = [line for line in lines if "train_loss" in line]
     assert len(valid) == 3 and len(train) == 3

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fairseq_plugin.errors import UserError
+from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.stages.stage import ROOT, Runner, Stage, flags, short
 
 
@@ -110,3 +110,15 @@ def test_a_path_is_the_same_file_for_us_and_for_the_commands_wherever_we_stand(t
         monkeypatch.chdir(place)
         assert short(inside) == shown and short(tmp_path) == tmp_path.resolve()
         assert (place / shown).resolve() == (ROOT / shown).resolve() == inside
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on_and_ends_without_a_traceback(tmp_path):
+    class Interrupted(Shouting):
+        def see(self, line):
+            raise KeyboardInterrupt
+
+    stream = io.StringIO()
+    with pytest.raises(SystemExit) as ended, plain_errors():
+        Runner(stream).run(stage(tmp_path, "print(1, flush=True); input()", watcher=Interrupted))
+    assert ended.value.code == 130
+    assert stream.getvalue().endswith("interrupted; the same command goes on from here\n")

@@ -27,6 +27,7 @@ from fairseq_plugin.text.table import cells, isolated, left, right
 from fairseq_plugin.text.words import words
 
 CLASSIFIER = "TF-IDF, logistic regression"
+_MOST_SHOWN = 12  # labels of a confusion table on a terminal
 
 if TYPE_CHECKING:  # scikit-learn is loaded when a judge is trained, not before
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -270,12 +271,14 @@ def agreement(
 
 
 def describe(agreement: Agreement, names: Sequence[str]) -> list[str]:
-    """Lines of text: the share overall and per label, and the confusion table."""
+    """Lines of text: the share overall and per label, and the confusion table where a terminal has room."""
     names = [isolated(visible(name)) for name in names]
     width = max(8, *map(cells, names)) + 2
     lines = [f"  all{'':{width - 3}}{percent(agreement.share):>9}  of {agreement.rows:,} rows"]
     for name, own in zip(names, agreement.by_label.values()):
         lines.append(f"  {left(name, width)}{percent(own.share):>9}  of {own.rows:,} rows")
+    if len(names) > _MOST_SHOWN:
+        return lines
     heads = "".join(right(name, width) for name in names)
     lines.append(f"  given \\ judged{'':{max(0, width - 14)}}{heads}")
     for name, counts in zip(names, agreement.confusion):

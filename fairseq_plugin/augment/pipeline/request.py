@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 
 from fairseq_plugin.augment.filters.options import FilterOptions
@@ -82,6 +83,7 @@ class AugmentRequest:
             raise UserError("give a labelled file or folder, or else --data with a prepared folder")
         if self.path is not None and self.data is None:
             raise UserError(f"--path {self.path} needs --data, the prepared folder that it was trained on")
+        self._check_numbers()
         if not 0 < self.gamma <= 1:  # also NaN
             raise UserError(f"--gamma {self.gamma} must be in (0, 1]; 1 is maximum likelihood")
         if not 0 <= self.seed < 2**32:
@@ -106,6 +108,19 @@ class AugmentRequest:
                 raise UserError(f"{flag} {path} is not a folder")
         if self.path is not None and not self.path.is_file():
             raise UserError(f"--path {self.path}: there is no such checkpoint")
+
+    def _check_numbers(self) -> None:
+        """Callers from Python may give anything."""
+        for name, kind, told in (
+            *(
+                (name, Integral, "a whole number")
+                for name in ("seed", "epochs", "top_k", "max_len", "workers")
+            ),
+            *((name, Real, "a number") for name in ("gamma", "temperature", "top_p", "most_tries")),
+        ):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+                raise UserError(f"--{name.replace('_', '-')} {value!r}: give {told}")
 
     def files(self) -> dict[str, Path]:
         """The source's files by split; train is always there.

@@ -18,8 +18,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fairseq_plugin.augment.filters.flags import words_of
+from fairseq_plugin.augment.filters.user_function import load_function
 from fairseq_plugin.augment.jobs.job import MadeWith, Settings
 from fairseq_plugin.augment.jobs.quota import MOST_TRIES
+from fairseq_plugin.augment.judges.teacher import load_teacher
+from fairseq_plugin.augment.label_counts import samples_per_label
 from fairseq_plugin.augment.pipeline.earlier_run import begin_run, check_source
 from fairseq_plugin.augment.pipeline.plan import BATCH_TOKENS, BATCHES_PER_UPDATE, Plan, plan, vocabulary
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
@@ -84,10 +87,24 @@ class Stages:
         if self.request.data is None:
             check_source(self.request, self.data)
             yield self.prepare()
+        self.check_asked()
         train = [] if self.request.path is not None else list(self.train().command)
         begin_run(self.run, self.data, train, self.request.overwrite)
         if self.request.path is None:
             yield self.train()
+
+    def check_asked(self) -> None:
+        """Refuse what cannot be written of these labels, before anything is trained.
+
+        Raises:
+            UserError: an unknown label, or a function or file of the person's own that cannot be read.
+        """
+        labels, filters = Manifest.load(self.data).labels, self.request.filters
+        samples_per_label(self.request.per_label, labels, "--per-label")
+        if filters.predicate is not None:
+            load_function(filters.predicate, "--predicate")
+        if filters.teacher is not None:
+            load_teacher(filters.teacher, [label.name for label in labels])
 
     def plan(self) -> Plan:
         """How the prepared data is trained on."""

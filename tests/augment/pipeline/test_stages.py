@@ -45,6 +45,20 @@ def test_the_verdict_learns_from_the_teachers_soft_labels_where_the_rows_have_th
     assert stage.modules == Path.cwd() and "mine:scores" in stage.command
 
 
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"per_label": "0"}, "--per-label 0 asks for no sample"),
+        ({"per_label": "spam=3"}, "spam"),
+        ({"filters": FilterOptions(predicate="nosuch_rules:kept")}, "--predicate nosuch_rules:kept"),
+        ({"filters": FilterOptions(teacher="nosuch.tsv", judge_threshold=0.5)}, "--teacher nosuch.tsv"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_trained(data, tmp_path, options, error):
+    with pytest.raises(UserError, match=error):
+        list(Stages(AugmentRequest(to=tmp_path, data=data, **options)).training())
+
+
 def test_a_damaged_note_of_the_run_is_named_and_overwrite_starts_again(data, tmp_path):
     stages, _ = begin(data, tmp_path)
     note = stages.run / "steps" / "run.json"
