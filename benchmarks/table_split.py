@@ -83,10 +83,12 @@ def slug(system):
 
 
 def is_valid(rows):
-    """Whether a row's numbers are numbers and its categories known ones; neither table has missing cells.
-    Shape (N)."""
+    """Whether a row's numbers are numbers, its categories known ones, and its cells there where the table has
+    none that is missing. Shape (N)."""
     unknown_C = np.array([column.num_values - 1 if column.is_category else np.inf for column in rows.columns])
-    return (np.isfinite(rows.values_NC) & (rows.values_NC != unknown_C)).all(1)
+    may_miss_C = np.array([column.column.missing is not None for column in rows.columns])
+    is_there_NC = np.isfinite(rows.values_NC) & (rows.values_NC != unknown_C)
+    return (is_there_NC | (np.isnan(rows.values_NC) & may_miss_C)).all(1)
 
 
 def num_valid(rows):
