@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fairseq_plugin.augment.augmented_set import read_set
 from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
 from fairseq_plugin.augment.jobs.flags import add_output_flags
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
@@ -105,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for line in stages.plan().warnings:
                     runner.say(line)
     print(f"\n{read_verdict(stages.verdict_file).sentence}")  # before everything that looks like success
+    for label, (kept, asked) in read_set(stages.augmented).shortfall.items():
+        print(f"  label {isolated(visible(label))} fell short: {kept:,} of {asked:,} sentences")
     print(f"Done in {time.monotonic() - began:.0f} s.")
     new_set = sorted(stages.augmented.glob("train*.*"))
     more = f" and {len(new_set) - 1} files more" if len(new_set) > 1 else ""

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -100,6 +101,16 @@ class SetRecord:
         """Rows that were to be kept, all labels together; None: as many as pass."""
         asked = [run.get("asked") for run in self.runs]
         return sum(sum(own.values()) for own in asked if isinstance(own, Mapping)) if any(asked) else None
+
+    @property
+    def shortfall(self) -> dict[str, tuple[int, int]]:
+        """Rows that were kept and asked for, of each label that has fewer than were asked for."""
+        asked = Counter[str]()
+        for run in self.runs:
+            own = run.get("asked")
+            asked.update(own if isinstance(own, Mapping) else {})
+        kept = {label: self.counts.labels[label].kept for label in asked if label in self.counts.labels}
+        return {label: (kept.get(label, 0), n) for label, n in asked.items() if kept.get(label, 0) < n}
 
     def to_json(self) -> dict[str, Any]:
         """As the file states it."""

@@ -162,6 +162,8 @@ def test_a_label_that_falls_short_is_named_and_its_samples_stay(request_for, tmp
     found = generate(dataclasses.replace(request, allow_fewer=True), _Refuses())
     assert 0 < found.record.counts.total.kept == len(rows(found.folder)) < 1000
     assert "'pos' has" in found.shortage
+    kept = {label: own.kept for label, own in found.record.counts.labels.items()}
+    assert found.record.shortfall == {label: (kept[label], 500) for label in ("neg", "pos")}
 
 
 def test_scores_are_the_samples_own_and_those_of_the_label_the_models(request_for, parts, expected, tmp_path):
