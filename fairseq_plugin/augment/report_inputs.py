@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_plugin.augment.judges.words import Agreement
-from fairseq_plugin.augment.verdict.by_labels import verdict
+from fairseq_plugin.augment.verdict.by_labels import UNCHECKED, verdict
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.reports.opinions import (
     OUTCOMES,
@@ -99,7 +99,10 @@ def read_verdict(path: str | Path) -> Verdict:
             Arm(own["name"], own["rows"], own["accuracy"], own["lowest"], own["highest"], own.get("by_label"))
             for own in stated["arms"]
         ]
-        found = Verdict(stated["outcome"], stated["sentence"], str(stated["measured_on"]), arms)
+        sentence, labels = str(stated["sentence"]), str(stated.get("labels") or "")
+        if labels.startswith(UNCHECKED) and labels not in sentence:  # what was not looked at belongs to it
+            sentence = f"{sentence} {labels}"
+        found = Verdict(stated["outcome"], sentence, str(stated["measured_on"]), arms)
     except (KeyError, TypeError) as error:
         raise UserError(f"--verdict {path} was not written by verdict.py quick --json") from error
     if found.outcome not in OUTCOMES:

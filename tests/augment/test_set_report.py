@@ -6,6 +6,7 @@ import pytest
 
 from fairseq_plugin.augment.augmented_set import Options, read_set
 from fairseq_plugin.augment.generations.collect import collect
+from fairseq_plugin.augment.report_inputs import read_verdict
 from fairseq_plugin.augment.set_report import rewrite_report
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.manifest import Manifest
@@ -57,6 +58,14 @@ def test_verdict_and_judge_come_on_the_page(made, tmp_path, run_script):
     assert f"<b>{100 * judged['synthetic']['share']:.0f}\u00a0%</b>" in shown
     rewrite_report(folder, data)
     assert "Do not use this" not in (folder / "report.html").read_text("utf-8")
+
+
+def test_that_labels_could_not_be_checked_is_part_of_the_verdict(tmp_path):
+    told = "The new labels are not checked: the judge does not know the real ones: a judge agrees ..."
+    for labels, sentence in ((told, f"No gain. {told}"), ("The new labels fit the sentences", "No gain.")):
+        stated = VERDICT | {"outcome": "no gain", "sentence": "No gain.", "labels": labels}
+        (tmp_path / "verdict.json").write_text(json.dumps(stated))
+        assert read_verdict(tmp_path / "verdict.json").sentence == sentence
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{}", '{"outcome": "great", "sentence": "", "arms": []}'])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fairseq_plugin.reports.display import percent
 
+UNCHECKED = "The new labels are not checked"
 LEAST_SKILL = 0.1  # on real rows; below it the judge cannot tell the labels apart
 LEAST_SHARE = 0.25  # of the judge's skill on real rows; two labels and a perfect judge: 62.5 % agreement
 GOOD_SHARE = 0.8  # the same: 90 %
@@ -52,7 +53,7 @@ def verdict(labels: Sequence[str], real: Counts | None, synthetic: Counts) -> Ve
         return Verdict(f"{NOT_WORTH_USING}nothing was kept.", False)
     if num_labels < 2 or real is None or not sum(map(sum, real)):
         reason = "there is only one label" if num_labels < 2 else "there are no real validation rows"
-        return Verdict(f"The new labels are not checked: {reason}.", None)
+        return Verdict(f"{UNCHECKED}: {reason}.", None)
     chance = 1 / num_labels
     on_real, on_synthetic = agreement(real), agreement(synthetic)
     figures = (
@@ -61,9 +62,7 @@ def verdict(labels: Sequence[str], real: Counts | None, synthetic: Counts) -> Ve
     )
     skill = (on_real - chance) / (1 - chance)
     if skill < LEAST_SKILL:
-        return Verdict(
-            f"The new labels are not checked: the judge does not know the real ones: {figures}.", None
-        )
+        return Verdict(f"{UNCHECKED}: the judge does not know the real ones: {figures}.", None)
     share = (on_synthetic - chance) / (1 - chance) / skill
     if share < LEAST_SHARE:
         mend = "More rows, more epochs or a pretrained model help."
