@@ -13,6 +13,7 @@ around them are kept).
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
-from benchmarks.marked_page import write_result  # noqa: E402
+from benchmarks.marked_page import BEGIN, END, write_result  # noqa: E402
 from fairseq_plugin.augment.verdict.study.plot import draw_study  # noqa: E402
 from fairseq_plugin.augment.verdict.study.report import tables, to_json  # noqa: E402
 from fairseq_plugin.augment.verdict.study.request import StudyRequest  # noqa: E402
@@ -46,12 +47,16 @@ class Grid:
     more: tuple[StudyRequest, ...] = ()
 
 
+def make_reviews(to):
+    """The embedded set."""
+    if not (to / "train.tsv").exists():
+        command = [sys.executable, ROOT / "scripts" / "make_reviews.py", "--to", to]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
 def grids(data, to):
     """The grids, in the order in which they are run."""
     reviews = to / "reviews"
-    if not (reviews / "train.tsv").exists():
-        command = [sys.executable, ROOT / "scripts" / "make_reviews.py", "--to", reviews]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     sst2 = replace(BASE, data=data / "sst2", to=to / "sst2-study", ks=(10, 50, 100), gammas=(1.0, 0.5, 0.2))
     cooler = replace(sst2, ks=(10, 50), gammas=(1.0, 0.5), temperatures=(0.7,))
     return (
@@ -90,6 +95,18 @@ def report(grid):
     return lines, to_json(everything, study.whole, found)
 
 
+def earlier_results():
+    """Lines and JSON of the sets that the page has: what is not in --to stays as it is."""
+    page, stated = RESULT.with_suffix(".md"), RESULT.with_suffix(".json")
+    if not stated.exists():
+        return {}
+    sets = json.loads(stated.read_text("utf-8"))["sets"]
+    _, *parts = page.read_text("utf-8").split(BEGIN)[1].split(END)[0].split("\n## ")
+    by_title = {part.split("\n", 1)[0]: f"## {part}".rstrip("\n").split("\n") for part in parts}
+    titles = {grid.name: grid.title for grid in grids(Path(), Path())}
+    return {name: ([*by_title[titles[name]], ""], found) for name, found in sets.items()}
+
+
 @plain_errors()
 def main():
     parser = argparse.ArgumentParser(
@@ -101,17 +118,25 @@ def main():
     parser.add_argument("--report", action="store_true", help="make nothing, report on what is there")
     args = parser.parse_args()
     args.to.mkdir(parents=True, exist_ok=True)
+    make_reviews(args.to / "reviews")
     every = grids(args.data, args.to)
     if not args.report:
         for grid in every:
             if not args.sets or grid.name in args.sets:
                 run(grid)
-    lines, stated = [], {}  # no lines: nothing has been run
+    earlier, stated = earlier_results(), {}
+    made = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1)}
+    lines = []  # none: nothing has been run
     for grid in every:
         if (grid.request.to / NAME).exists():
-            own, stated[grid.name] = report(grid)
-            lines += own
-    result = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1), "sets": stated}
+            own, found = report(grid)
+            stated[grid.name] = {**made, **found}
+        elif grid.name in earlier:
+            own, stated[grid.name] = earlier[grid.name]
+        else:
+            continue
+        lines += own
+    result = {"sets": stated}
     lines = lines or ["No figures yet: the command above has not been run.", ""]
     write_result(RESULT, result, lines, "Does augmentation by a small GPT-2 pay?")
     print("\n".join(lines))
