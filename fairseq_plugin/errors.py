@@ -48,15 +48,11 @@ def plain_errors() -> Iterator[None]:
     context manager and as a decorator. Anything else passes through untouched: a traceback is the right
     answer to a bug of ours.
 
-    Ctrl-C ends it as it ends other commands, with status 130 and without a traceback.
-
     Raises:
         SystemExit: in place of such an error.
     """
     try:
         yield
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
     except UserError as error:
         raise SystemExit(f"error: {error}") from error
     except OSError as error:

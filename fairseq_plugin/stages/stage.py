@@ -21,6 +21,7 @@ from fairseq_plugin.files import atomic_write, sha256
 from fairseq_plugin.storage.sealed import KEY, read_sealed, write_sealed
 
 ROOT = Path(__file__).resolve().parents[2]
+_INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 _LAST_LINES = 15  # of a command that failed without an error line of its own
 
 
@@ -121,6 +122,7 @@ class Runner:
 
         Raises:
             UserError: it failed; with its own error line where it printed one.
+            SystemExit: Ctrl-C.
         """
         self.num_stages += 1
         if stage.log is None and self.logs is not None:
@@ -135,7 +137,9 @@ class Runner:
             status = self._run_quietly(stage) if stage.log is not None else self._run_aloud(stage)
         except KeyboardInterrupt:
             self.say("\ninterrupted; the same command goes on from here")
-            raise
+            if self.stream is None:  # a notebook has its own way to stop
+                raise
+            raise SystemExit(_INTERRUPTED) from None
         if status not in stage.statuses:
             raise UserError(self._failure(stage))
         stage.finish()

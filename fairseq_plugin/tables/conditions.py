@@ -184,7 +184,11 @@ class _Parser:
         self._next()
         places = []
         while self._take(",") if places else self._take("("):
-            places.append(self._column()[0])
+            place, column = self._column()
+            if not column.is_modelled:
+                where = f"condition {self._text!r}: column {column.name!r} ({column.type})"
+                raise UserError(f"{where} is not drawn by the model")
+            places.append(place)
         if not self._take(")"):
             raise self.error("')'")
         cells = self._observed(tuple(places))

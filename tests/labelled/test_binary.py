@@ -223,6 +223,7 @@ def test_fairseq_train_learns_from_the_label_folders(prepared, tmp_path, run_sto
         "--encoder-layers", "1", "--encoder-embed-dim", "16", "--encoder-ffn-embed-dim", "16",
         "--encoder-attention-heads", "2", "--optimizer", "adam", "--lr", "0.001", "--batch-size", "8",
         "--max-update", "2", "--cpu", "--no-save", "--log-format", "simple", "--disable-validation",
-        "--find-unused-parameters", user_dir=None,
+        "--find-unused-parameters", "--data-buffer-size", "0",  # or its thread may outlive the interpreter
+        user_dir=None,
     )  # fmt: skip
     assert "done training" in done.stdout + done.stderr

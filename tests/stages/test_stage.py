@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.errors import UserError
 from fairseq_plugin.stages.stage import ROOT, Runner, Stage, flags, short
 
 
@@ -118,7 +118,9 @@ def test_ctrl_c_says_that_the_same_command_goes_on_and_ends_without_a_traceback(
             raise KeyboardInterrupt
 
     stream = io.StringIO()
-    with pytest.raises(SystemExit) as ended, plain_errors():
+    with pytest.raises(SystemExit) as ended:
         Runner(stream).run(stage(tmp_path, "print(1, flush=True); input()", watcher=Interrupted))
     assert ended.value.code == 130
     assert stream.getvalue().endswith("interrupted; the same command goes on from here\n")
+    with pytest.raises(KeyboardInterrupt):  # of a notebook
+        Runner(None).run(stage(tmp_path, "print(1, flush=True); input()", watcher=Interrupted))

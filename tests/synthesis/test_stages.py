@@ -56,7 +56,7 @@ def test_a_pretrained_model_is_asked_for_and_has_folders_of_its_own(tmp_path):
     [
         ("size > 1", "no column 'size'"),
         ("grade == 'z'", "'grade' has no value 'z'"),
-        ("count == 99 and member == 'yes'", "no row fulfils it: column 'count': the cell '99'"),
+        ("count == 99 and member == 'yes'", "no row fulfils it: column 'count' holds"),
         ("count >", "expected a number"),
         ("observed(grade, same)", "'same'.*is not drawn"),
     ],
