@@ -99,16 +99,22 @@ class SetRecord:
     @property
     def asked(self) -> int | None:
         """Rows that were to be kept, all labels together; None: as many as pass."""
-        asked = [run.get("asked") for run in self.runs]
-        return sum(sum(own.values()) for own in asked if isinstance(own, Mapping)) if any(asked) else None
+        asked = self._asked
+        return asked.total() if asked else None
 
     @property
-    def shortfall(self) -> dict[str, tuple[int, int]]:
-        """Rows that were kept and asked for, of each label that has fewer than were asked for."""
+    def _asked(self) -> Counter[str]:
+        """By label; none where it was asked for as many as pass."""
         asked = Counter[str]()
         for run in self.runs:
             own = run.get("asked")
             asked.update(own if isinstance(own, Mapping) else {})
+        return asked
+
+    @property
+    def shortfall(self) -> dict[str, tuple[int, int]]:
+        """Rows that were kept and asked for, of each label that has fewer than were asked for."""
+        asked = self._asked
         kept = {label: self.counts.labels[label].kept for label in asked if label in self.counts.labels}
         return {label: (kept.get(label, 0), n) for label, n in asked.items() if kept.get(label, 0) < n}
 

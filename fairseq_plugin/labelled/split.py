@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.source import Row
+from fairseq_plugin.text.words import folded_key
 
 
 def hold_out(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
@@ -54,7 +55,7 @@ def hold_out(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row]
 
 def sentence_key(text: str) -> str:
     """What makes two sentences the same one: no case, single spaces, no outer whitespace."""
-    return " ".join(text.casefold().split())
+    return folded_key(text)
 
 
 def _order(seed: int, key: str) -> bytes:

@@ -17,6 +17,7 @@ from fairseq_plugin.labelled.source import (
 )
 from fairseq_plugin.storage.codec_choice import TITLES
 from fairseq_plugin.text.table import aligned
+from fairseq_plugin.text.words import folded_key
 
 SHOWN_LINES = 5
 REASONS = {
@@ -106,15 +107,11 @@ def _repeats(repeats: Mapping[str, int]) -> list[str]:
 
 def _twins(labels: Sequence[Label]) -> Iterator[str]:
     """Labels that a person may have meant to be one."""
-    ordered = sorted(labels, key=lambda label: _folded(label.name))
-    for _, group in groupby(ordered, key=lambda label: _folded(label.name)):
+    ordered = sorted(labels, key=lambda label: folded_key(label.name))
+    for _, group in groupby(ordered, key=lambda label: folded_key(label.name)):
         names = [repr(printable(label.name)) for label in group]
         if len(names) > 1:
             yield (
                 f"WARNING: labels {' and '.join(names)} differ in case and blanks alone, and are learnt as "
                 f"{len(names)} labels: where one is meant, write it in one way"
             )
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.casefold().split())

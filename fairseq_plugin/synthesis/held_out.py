@@ -7,7 +7,7 @@ import numpy as np
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.synthesis.judges.discriminator import FEWEST_ROWS
 from fairseq_plugin.synthesis.request import SynthesisRequest
-from fairseq_plugin.tables.reading import EMPTY_LINE, TableFile
+from fairseq_plugin.tables.reading import EMPTY_LINE, TableFile, left_out
 from fairseq_plugin.tables.schema import listed
 from fairseq_plugin.tables.writing import write_table
 
@@ -78,8 +78,4 @@ def _count(table: TableFile) -> tuple[int, str]:
     """The rows of a table, and a sentence on its empty lines, which no later step sees."""
     empty_lines: list[int] = []
     num_rows = table.num_rows(empty_lines)
-    if not empty_lines:
-        return num_rows, ""
-    return num_rows, (
-        f"{table.path}: {len(empty_lines):,} lines left out, the first is line {empty_lines[0]}: {EMPTY_LINE}"
-    )
+    return num_rows, left_out(table.path, EMPTY_LINE, empty_lines) if empty_lines else ""

@@ -22,7 +22,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.tables.dates import FORMS, parse_date
 from fairseq_plugin.tables.domains import Domain, Domains, all_of, both, compared, either, one_of
 from fairseq_plugin.tables.numbers import parse_written
-from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, DATE, NUMBERS, Column, Schema, listed
+from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, DATE, MODELLED, NUMBERS, Column, Schema, listed
 
 _COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
@@ -83,9 +83,7 @@ def _what_it_holds(column: Column) -> str:
     name = f"column {column.name!r}"
     never = "" if column.missing is not None else " and is never missing"
     if column.type in NUMBERS:
-        step = column.to_json()["step"]
-        values = f"{column.cell(column.low)} .. {column.cell(column.high)} in steps of {step}"
-        return f"{name} holds {values}{never}"
+        return f"{name} holds {column.range_in_words}{never}"
     if column.type == CONSTANT:
         return f"{name} is {column.value!r} in every row"
     return f"{name} holds {listed(column.values)}{never}" if column.values else f"{name} is never missing"
@@ -184,23 +182,19 @@ class _Parser:
         self._next()
         places = []
         while self._take(",") if places else self._take("("):
-            place, column = self._column()
-            if not column.is_modelled:
-                where = f"condition {self._text!r}: column {column.name!r} ({column.type})"
-                raise UserError(f"{where} is not drawn by the model")
-            places.append(place)
+            places.append(self._column(MODELLED)[0])
         if not self._take(")"):
             raise self.error("')'")
         cells = self._observed(tuple(places))
         return lambda row: tuple(row[place] for place in places) in cells
 
-    def _column(self) -> tuple[int, Column]:
+    def _column(self, types: Sequence[str] = (*MODELLED, CONSTANT)) -> tuple[int, Column]:
         if not self._column_begins():
             raise self.error("a column")
         where = f"condition {self._text!r}"
         place = self._schema.place(self._next().strip("`"), where)
         column = self._schema.columns[place]
-        if not column.is_modelled and column.type != CONSTANT:
+        if column.type not in types:
             raise UserError(f"{where}: column {column.name!r} ({column.type}) is not drawn by the model")
         return place, column
 

@@ -7,6 +7,7 @@ repeat none.
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import count
 
 from fairseq_plugin.core.gpt2 import GPT2
@@ -121,20 +122,24 @@ class RowDrawing:
         Raises:
             UserError: see :func:`draw_again`.
         """
-        found = self._once(groups, seed, temperature, constraint, num_slots)
-        return self.without_rare_texts(found, groups, seed, temperature, constraint, num_slots, given)
+        once = partial(self._once, temperature=temperature, constraint=constraint, num_slots=num_slots)
+        return self._redrawn(once(groups, seed), groups, seed, once, given)
 
     def without_rare_texts(
+        self, found: dict[int, list[int]], groups: Groups, seed: int
+    ) -> dict[int, list[int]]:
+        """Rows that a call drew, or a job by the same :meth:`request`; those that repeat a rare text are
+        drawn again."""
+        return self._redrawn(found, groups, seed, self._once, ())
+
+    def _redrawn(
         self,
         found: dict[int, list[int]],
         groups: Groups,
         seed: int,
-        temperature: float = 1.0,
-        constraint: ConstraintMaker | None = None,
-        num_slots: int | None = None,
-        given: Collection[int] = (),
+        once: Callable[[Groups, int], dict[int, list[int]]],
+        given: Collection[int],
     ) -> dict[int, list[int]]:
-        """Rows that were drawn, those that repeat a rare text drawn again; arguments as of a call."""
         if not len(self._code.rare_texts):
             return found
         given_in = [{*given, *(number for number, _ in self._code.cells_of(one[1:]))} for one, _ in groups]
@@ -145,7 +150,7 @@ class RowDrawing:
             for number in numbers:
                 left.setdefault(group_of[number], []).append(number)
             some = [(groups[at][0], of_it) for at, of_it in left.items()]
-            drawn = self._once(some, new_seed, temperature, constraint, num_slots)
+            drawn = once(some, new_seed)
             found.update(drawn)
             return drawn
 
@@ -159,9 +164,9 @@ class RowDrawing:
         self,
         groups: Groups,
         seed: int,
-        temperature: float,
-        constraint: ConstraintMaker | None,
-        num_slots: int | None,
+        temperature: float = 1.0,
+        constraint: ConstraintMaker | None = None,
+        num_slots: int | None = None,
     ) -> dict[int, list[int]]:
         by_length: dict[int, list[tuple[Sequence[int], Sequence[int]]]] = {}
         for prompt, numbers in groups:

@@ -26,6 +26,12 @@ _ENDINGS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", 
 Row = list[str]
 
 
+def left_out(where: object, why: str, lines: Sequence[int]) -> str:
+    """Says how many lines of a file are no rows, or how many rows cannot be used."""
+    what = "lines" if why == EMPTY_LINE else "rows"
+    return f"{where}: {len(lines):,} {what} left out, the first is line {lines[0]}: {why}"
+
+
 @dataclass(frozen=True)
 class TableFile:
     """A table in a file.

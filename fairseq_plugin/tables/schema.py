@@ -87,6 +87,15 @@ class Column:
             return format_date(units, self.form)
         return format_units(units, self.decimals, self.style)
 
+    @property
+    def range_in_words(self) -> str:
+        """Of numbers and dates, such as ``10 .. 34 in steps of 1``."""
+        return f"{self.cell(self.low)} .. {self.cell(self.high)} in steps of {self._written_step}"
+
+    @property
+    def _written_step(self) -> int | str:
+        return self.step if self.type == DATE else format_units(self.step, self.decimals, "shortest")
+
     def new_key(self, number: int) -> str:
         """The cell of a key column in new row ``number`` (from 0): no row of the table has it.
 
@@ -109,8 +118,8 @@ class Column:
             else:
                 stated |= {"decimals": self.decimals, "style": self.style}
                 stated |= {"rounded": True} if self.rounded else {}
-            step = self.step if self.type == DATE else format_units(self.step, self.decimals, "shortest")
-            stated |= {"min": self.cell(self.low), "max": self.cell(self.high), "step": step}
+            low, high = self.cell(self.low), self.cell(self.high)
+            stated |= {"min": low, "max": high, "step": self._written_step}
         elif self.type in CATEGORIES:
             stated["values"] = list(self.values)
         elif self.type == TEXT:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fairseq_plugin.reports.display import short, visible
 from fairseq_plugin.tables.prepare import PreparedTable
-from fairseq_plugin.tables.reading import EMPTY_LINE
+from fairseq_plugin.tables.reading import left_out
 from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, KEY, NUMBERS, TEXT, Column
 
 _WIDEST = 40  # characters of a cell of the summary
@@ -27,8 +27,7 @@ def format_summary(prepared: PreparedTable, folder: str) -> str:
 
 def _values(column: Column) -> str:
     if column.type in NUMBERS:
-        step = column.to_json()["step"]
-        return f"{column.cell(column.low)} .. {column.cell(column.high)} in steps of {step}"
+        return column.range_in_words
     if column.type in CATEGORIES:
         return ", ".join(column.values)
     if column.type == TEXT:
@@ -53,8 +52,7 @@ def _rest(prepared: PreparedTable, folder: str) -> Iterator[str]:
         yield f"{split}: {counts.rows:,} rows, {mean:.1f} tokens a row"
     for split, reasons in manifest.rejected.items():
         for why, lines in reasons.items():
-            what = "lines" if why == EMPTY_LINE else "rows"
-            yield f"{split}: {len(lines):,} {what} left out, the first is line {lines[0]}: {why}"
+            yield left_out(split, why, lines)
     if prepared.num_rare_texts:
         yield (
             f"{prepared.num_rare_texts:,} texts are in fewer than --rare {manifest.rare} rows: a new row "

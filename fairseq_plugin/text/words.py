@@ -36,6 +36,11 @@ _WORD = re.compile(
 _UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
 
 
+def folded_key(text: str) -> str:
+    """Compare texts without regard to upper and lower case and to the amount of white space."""
+    return " ".join(text.casefold().split())
+
+
 def words(text: str) -> list[str]:
     """The words of a text, without regard to case.
 

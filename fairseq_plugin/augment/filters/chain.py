@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fairseq_plugin.reports.tally import Counts, Tally
+from fairseq_plugin.text.words import folded_key
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,6 @@ class FilterChain:
 def exact_key(text: str) -> str:
     """Compare texts as they are, without the white space around them."""
     return text.strip()
-
-
-def folded_key(text: str) -> str:
-    """Compare texts without regard to upper and lower case and to the amount of white space."""
-    return " ".join(text.casefold().split())
 
 
 KEYS: dict[str, Callable[[str], str]] = {"exact": exact_key, "folded": folded_key}

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue]  (in Rust, without stubs)
 
-from fairseq_plugin.augment.filters.chain import Candidate, folded_key
+from fairseq_plugin.augment.filters.chain import Candidate
 from fairseq_plugin.augment.filters.text_filters import SPLIT_NAMES, SPLITS
 from fairseq_plugin.reports.display import percent
+from fairseq_plugin.text.words import folded_key
 
 # Of real held-out sentences this share stands in train almost as it is: 0 % of SST-2's 872, 1.6 % of ATIS's
 # 893, 0 % of the embedded reviews' 600. At 0.8 it is 0, 2.8 and 0.3 %, and pairs such as "hated this book"

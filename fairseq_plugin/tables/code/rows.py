@@ -206,8 +206,6 @@ class RowCode:
             symbols: of the whole row.
             given: numbers of the columns whose cells were given.
         """
-        if not len(self.rare_texts):
-            return False
         for number, cell in self.cells_of(symbols):
             column = self.schema.columns[self.order[number]]
             if column.type == TEXT and number not in given:
@@ -277,8 +275,8 @@ def not_a_cell(column: Column, cell: str) -> str:
         return f'{where} is missing, but no cell of this column was: give it "missing": [""] in the schema'
     if column.type in NUMBERS:
         return (
-            f"{where} is not one of {column.cell(column.low)} .. {column.cell(column.high)} in steps of "
-            f"{column.to_json()['step']}: mend the cell, or widen min, max and step in the schema"
+            f"{where} is not one of {column.range_in_words}: mend the cell, or widen min, max and step in "
+            "the schema"
         )
     if column.type == TEXT:
         unit = "tokens" if column.max_tokens else "bytes"
