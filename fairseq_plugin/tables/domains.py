@@ -5,9 +5,11 @@ A domain never leaves out a cell that the condition allows; it may hold some tha
 """
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import reduce
 
 from fairseq_plugin.tables.schema import CATEGORIES, CONSTANT, DATE, NUMBERS, Column
 
@@ -85,11 +87,12 @@ _STEPS: dict[str, Callable[[Fraction], tuple[int | None, int | None]]] = {
 
 def one_of(found: Iterable[Domain]) -> Domain:
     """What a list of values leaves: these alone."""
-    domains = [replace(one, only=one.only or frozenset(range(one.first, one.last + 1))) for one in found]
-    every = domains[0]
-    for one in domains[1:]:
-        every |= one
-    return every
+    return reduce(operator.or_, map(_listed, found))
+
+
+def _listed(one: Domain) -> Domain:
+    """The domain of one value, as that value; of a number it is one step or none."""
+    return one if one.only is not None else replace(one, only=frozenset(range(one.first, one.last + 1)))
 
 
 def both(left: Domains, right: Domains) -> dict[str, Domain]:

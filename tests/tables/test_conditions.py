@@ -141,6 +141,7 @@ def test_what_is_no_condition_is_refused_with_the_place(text, words):
         ("grade in ('a', 'c') and (member == 'yes' and grade in ('b', 'd'))", "'grade' holds"),
         ("member == 'no' and (count > 99 or grade == 'a' and grade == 'b')", "'grade' holds"),
         ("same == 'US'", "'same' is 'EU' in every row"),
+        ("same in ('US', 'UK')", "'same' is 'EU' in every row"),
     ],
 )
 def test_what_no_row_fulfils_is_refused_before_anything_is_drawn(text, words):
@@ -159,6 +160,7 @@ def test_what_no_row_fulfils_is_refused_before_anything_is_drawn(text, words):
         "count == 12 and count == 12.0",
         "grade in ('a', 'c') and grade != 'c'",
         "same == 'EU'",
+        "same in ('US', 'EU')",
         "day >= '2024-12-26'",
     ],
 )
