@@ -60,10 +60,19 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("how samples are drawn, as fairseq-generate --sampling does").add_argument
     add("--seed", type=int, default=1, help="with a sample's number it decides its text (default: 1)")
     add("--temperature", type=float, default=1.0, help="default: 1")
-    add("--sampling-topk", type=int, default=-1, metavar="K", help="keep the K most probable tokens")
+    add(
+        "--top-k",
+        "--sampling-topk",
+        dest="sampling_topk",
+        type=int,
+        default=-1,
+        metavar="K",
+        help="keep the K most probable tokens",
+    )
     top_p = "keep the most probable tokens that together reach P, in (0, 1]"
-    add("--sampling-topp", type=float, default=-1.0, metavar="P", help=top_p)
-    add("--max-len-b", type=int, default=200, metavar="N", help="most tokens of a sentence (default: 200)")
+    add("--top-p", "--sampling-topp", dest="sampling_topp", type=float, default=-1.0, metavar="P", help=top_p)
+    add("--max-len", "--max-len-b", dest="max_len_b", type=int, default=200, metavar="N",
+        help="most tokens of a sentence (default: 200)")  # fmt: skip
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:

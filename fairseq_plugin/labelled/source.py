@@ -6,6 +6,7 @@ from typing import Any
 # Why a row is not used.
 EMPTY, MALFORMED, TOO_LARGE, TOO_LONG, INEXACT = "empty", "malformed", "too_large", "too_long", "inexact"
 UNKNOWN_LABEL = "unknown_label"
+MAX_BYTES = 100_000  # of a row, unless a flag says otherwise
 
 # A record's cells: by position (TSV, CSV) or by key (JSONL).
 Cells = list[str] | dict[str, Any]
