@@ -63,6 +63,9 @@ def guess_source(
     # Of a table, the first rows tell all that is asked here; the type of JSON labels is that of all.
     records = list(found if chosen == "jsonl" else islice(found, LOOK_AT + 1))
     if not any(record.cells and record.cells != [""] for record in records):
+        damage = next((record.damage for record in records if record.damage is not None), None)
+        if damage is not None:
+            raise UserError(damage.refusal(path))
         large = next((record.problem for record in records if record.too_large), None)
         raise UserError(f"{path} holds no rows" + (f" (--max-bytes: one has {large})" if large else ""))
     if chosen == "jsonl":
