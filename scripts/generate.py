@@ -30,6 +30,7 @@ from fairseq_plugin.jobs.executors import Executor, Processes, Rank, Ranks, This
 from fairseq_plugin.jobs.ray_executor import RayActors
 from fairseq_plugin.reports.display import percent, visible
 from fairseq_plugin.storage.lock import FolderLock
+from fairseq_plugin.text.spreadsheet import marked_told
 from fairseq_plugin.text.table import isolated
 
 EXECUTORS = ("local", "ranks", "ray")
@@ -122,6 +123,7 @@ def request_of(args: argparse.Namespace) -> GenerateRequest:
         soft_labels=args.soft_labels,
         device=args.device,
         rows_per_file=args.rows_per_file,
+        spreadsheet_safe=args.spreadsheet_safe,
         allow_fewer=args.allow_fewer,
         rows_to=args.rows_to,
     )
@@ -147,7 +149,10 @@ def summary(found: Generated, rows_to: Path) -> list[str]:
         lines.append(found.shortage)
     if found.folder is None:
         return [*lines, f"all units are done; rank 0 writes the rows to {rows_to}"]
-    lines += [f"{found.folder / name}: {own.rows:,} rows" for name, own in record.files.items()]
+    lines += [
+        f"{found.folder / name}: {own.rows:,} rows{marked_told(own.marked)}"
+        for name, own in record.files.items()
+    ]
     return [*lines, "they were there already"] if found.was_there else lines
 
 

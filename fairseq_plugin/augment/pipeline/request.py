@@ -34,6 +34,7 @@ class AugmentRequest:
         epochs: most passes over the training set; None: by the size of the set.
         temperature, top_k, top_p: of sampling; no top_k: every token may come.
         max_len: most tokens of a sentence.
+        spreadsheet_safe: put a mark before new texts that a spreadsheet would compute.
         form: of the new set's files; None: the source's own.
         scores: columns more: each sentence's log probability, and the probability of its label.
         soft_labels: columns more: the probability of every label.
@@ -61,6 +62,7 @@ class AugmentRequest:
     top_k: int | None = None
     top_p: float = 0.95
     max_len: int = 100
+    spreadsheet_safe: bool = False
     form: str | None = None
     scores: bool = False
     soft_labels: bool = False

@@ -250,6 +250,7 @@ class Stages:
                     sampling_topp=f"{settings.sampling_topp:g}",
                     max_len_b=settings.max_len_b,
                     format=request.form,
+                    spreadsheet_safe=request.spreadsheet_safe,
                     scores=request.scores,
                     soft_labels=request.soft_labels,
                     compute_dtype=request.compute_dtype,
