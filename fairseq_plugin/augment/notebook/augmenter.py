@@ -236,7 +236,8 @@ class Augmenter:
             ``label_probability``, of the label given the text by Bayes' rule, in [0, 1].
 
         Warns:
-            UserWarning: texts without them (NaN): missing, changed by the tokenizer, or too long.
+            UserWarning: texts without them (NaN): missing or blank (:meth:`fit` leaves these out), changed by
+                the tokenizer, or too long.
 
         Raises:
             UserError: other columns, or a label that the model does not know.
@@ -248,7 +249,7 @@ class Augmenter:
         if unscored := sum(math.isnan(own[0]) for own in values):
             warnings.warn(
                 f"{unscored:,} of {len(values):,} rows have no log probability (NaN): no text or label, a "
-                "text that the tokenizer would change, or one too long for the model",
+                "blank text, one that the tokenizer would change, or one too long for the model",
                 stacklevel=2,
             )
         if is_frame(rows):
