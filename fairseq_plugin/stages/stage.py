@@ -5,6 +5,7 @@ stage is not run again; one that was killed has no mark, and its command goes on
 """
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -43,6 +44,22 @@ class Everything:
     def see(self, line: str) -> str | None:
         """The line itself."""
         return line
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A watcher that shows what follows a pattern in a line, after a name."""
+
+    pattern: str
+    name: str = ""
+
+    def see(self, line: str) -> str | None:
+        """What follows."""
+        found = re.search(f"({self.pattern})(.*)", line)
+        return f"{self.name}{found[2]}".strip() if found else None
 
     def close(self) -> None:
         """Nothing to close."""

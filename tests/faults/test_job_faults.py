@@ -158,7 +158,7 @@ def test_a_full_disk_is_one_line_and_the_job_goes_on_when_there_is_room(words, s
         (["--workers", "0"], "--workers 0"),
         (["--executor", "ranks"], "--executor ranks: RANK|--executor ranks: SLURM_PROCID"),
         (["--most-tries", "0"], "--most-tries 0"),
-        (["--sampling-topp", "2"], "--sampling-topp"),
+        (["--sampling-topp", "2"], "--top-p"),
         (["--data", "no/such"], "no/such"),
         (["--path", "no/such.pt"], "no/such.pt"),
     ],

@@ -6,6 +6,7 @@ from fairseq_plugin.augment.jobs.quota import MOST_TRIES
 from fairseq_plugin.augment.jobs.row_files import FORMATS
 from fairseq_plugin.augment.judges.score_columns import LABEL_PROBABILITY, LOG_PROBABILITY
 from fairseq_plugin.pretrained.network import DTYPES
+from fairseq_plugin.text.spreadsheet import add_spreadsheet_flag
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -20,6 +21,7 @@ def add_output_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup
     scores = (
         f"{LOG_PROBABILITY} of the sentence given its label (nats), {LABEL_PROBABILITY} by the model (Bayes)"
     )
+    add_spreadsheet_flag(group)
     add("--scores", action="store_true", help=f"two columns more: {scores}")
     add("--soft-labels", action="store_true", help="a column p_LABEL for each label: its probability")
     tries = f"give a label up after N samples per row asked for (default: {MOST_TRIES:g})"

@@ -37,6 +37,7 @@ from fairseq_plugin.augment.verdict.quick import QuickVerdict, describe, judge_r
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.labelled.reading_flags import ReadingOptions
 from fairseq_plugin.python_names import arguments_named, in_python
 from fairseq_plugin.storage.lock import FolderLock
 
@@ -90,8 +91,7 @@ class Augmenter:
         self._request = AugmentRequest(
             to=to,
             source=to / "rows.jsonl",
-            text_column="text",
-            label_column="label",
+            reading=ReadingOptions(text_column="text", label_column="label"),
             pretrained=None if pretrained is None else Path(pretrained).absolute(),
             gamma=gamma,
             seed=seed,

@@ -9,11 +9,12 @@ import pytest
 
 from fairseq_plugin.augment.augmented_set import read_synthetic
 from fairseq_plugin.augment.candidates import candidate_of
-from fairseq_plugin.augment.filters.options import make_filters
+from fairseq_plugin.augment.filters.options import FilterOptions, make_filters
 from fairseq_plugin.augment.generations.results import sample_of
 from fairseq_plugin.augment.jobs import label_model
 from fairseq_plugin.augment.jobs.fill import fill
 from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate, make_samples
+from fairseq_plugin.augment.jobs.job import Settings
 from fairseq_plugin.augment.jobs.quota import Limits
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.errors import UserError
@@ -22,8 +23,10 @@ from fairseq_plugin.jobs.executors import Rank, Ranks, ThisProcess
 from fairseq_plugin.jobs.units import Unit
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.labelled.prepare import Request, prepare
 from fairseq_plugin.reports.tally import Counts, Tally
 from fairseq_plugin.text.codec import load_codec
+from tests.augment.made_job import train_model
 
 ASKED = [30, 17]
 
@@ -273,3 +276,25 @@ class _Counting:
     def tally(self):
         half = len(self.ids) // 2
         return Tally(Counts(2 * half, 2 * half, 0, {}), dict.fromkeys("ab", Counts(half, half, 0, {})))
+
+
+def test_texts_that_a_spreadsheet_would_compute_are_marked_on_request_and_read_without_the_mark(tmp_path):
+    made = [
+        f"={word} and {other}\t{word == 'good'}\n" for word in ("good", "bad") for other in "abcdefgh" * 3
+    ]
+    (tmp_path / "train.tsv").write_text("sentence\tlabel\n" + "".join(made))
+    train = str(tmp_path / "train.tsv")
+    prepare(Request(train, str(tmp_path / "data"), valid=train, codec="bytes", vocab_size=300))
+    checkpoint = train_model(tmp_path / "data", tmp_path / "checkpoint.pt", num_updates=60)
+    filters = FilterOptions(keep_copies=("train", "valid"), near_duplicates=None)
+    request = GenerateRequest(
+        tmp_path / "data", checkpoint, tmp_path / "job", "3", Settings(max_len_b=20), filters
+    )
+    generate(request, ThisProcess())
+    lines = (request.set_folder / "train.tsv").read_text().split("\n")[1:-1]
+    assert any(line.startswith("=") for line in lines)
+    safe = generate(dataclasses.replace(request, spreadsheet_safe=True), ThisProcess())
+    marked = [f"'{line}" if line[0] in "'=+-@" else line for line in lines]
+    assert (request.set_folder / "train.tsv").read_text().split("\n")[1:-1] == marked
+    assert safe.record.files["train.tsv"].marked == sum(line[0] in "=+-@" for line in lines)
+    assert [f"{text}\t{label}" for text, label in rows(safe.folder)] == lines
