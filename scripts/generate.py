@@ -14,12 +14,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fairseq_plugin.augment.filters.acceptance import LESS_CONFIDENT, SURPLUS
 from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
+from fairseq_plugin.augment.jobs.fastest_dtype import FASTEST, remembered_choice
 from fairseq_plugin.augment.jobs.flags import add_output_flags
 from fairseq_plugin.augment.jobs.generate import Generated, GenerateRequest, generate
 from fairseq_plugin.augment.jobs.job import Settings
@@ -156,6 +158,17 @@ def summary(found: Generated, rows_to: Path) -> list[str]:
     return [*lines, "they were there already"] if found.was_there else lines
 
 
+def in_the_fastest_dtype(request: GenerateRequest, rank: Rank | None) -> GenerateRequest:
+    """The request in the dtype that ``--compute-dtype fastest`` finds, which is told."""
+    if rank is not None:
+        raise UserError(
+            f"--compute-dtype {FASTEST}: ranks may find different ones; give fp32, bf16 or int8 by its name"
+        )
+    choice = remembered_choice(request.to, request.checkpoint, request.data, request.device)
+    print(choice, flush=True)
+    return replace(request, settings=replace(request.settings, compute_dtype=choice.dtype))
+
+
 @plain_errors()
 def main(arguments: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(arguments)
@@ -167,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bar = JobBar()
     try:
         with FolderLock(args.to / lock, what=args.to):
+            if args.compute_dtype == FASTEST:
+                request = in_the_fastest_dtype(request, rank)
             found = generate(request, executor, bar, writes=rank is None or rank.number == 0)
     finally:
         bar.close()
