@@ -125,7 +125,9 @@ def test_a_unit_that_is_found_damaged_is_made_again_while_others_are_made(parts,
 @pytest.mark.slow
 def test_an_error_of_an_actor_arrives_as_one_line_with_its_unit(parts, tmp_path, actors, capfd):
     job = parts.open(tmp_path / "job")
-    with pytest.raises(UserError, match=r"beyond the last sample id.*\(.* unit label-0000-1000000000000-5\)$"):
+    with pytest.raises(
+        UserError, match=r"beyond the last sample id.*\(.* unit label-0000-1000000000000-5\)$"
+    ):
         list(actors.run(job, [Unit(10**12, 0, 5)]))
     assert noise(capfd) == []
 
@@ -146,7 +148,9 @@ class Deadly(Job):
 def test_a_unit_that_kills_three_actors_ends_in_one_line_and_the_others_stay(parts, tmp_path, actors, capfd):
     job = parts.open(tmp_path / "job")
     deadly = Deadly(**{field.name: getattr(job, field.name) for field in dataclasses.fields(job)})
-    with pytest.raises(UserError, match=r"3 workers died one after another.* at unit label-0000-0000000020-10;"):
+    with pytest.raises(
+        UserError, match=r"3 workers died one after another.* at unit label-0000-0000000020-10;"
+    ):
         for unit in actors.run(deadly, cut_into_units(0, 0, 40, 10)):
             assert job.is_done(unit)
     assert noise(capfd) == []
