@@ -37,9 +37,14 @@ class Unit:
         start = self.first * num_labels + self.label
         return range(start, start + self.count * num_labels, num_labels)
 
+    @property
+    def name(self) -> str:
+        """Of numbers alone: labels may be called anything, and their names be no file's."""
+        return f"label-{self.label:04d}-{self.first:010d}-{self.count}"
+
     def path(self, folder: Path) -> Path:
         """Its file."""
-        return folder / f"label-{self.label:04d}-{self.first:010d}-{self.count}.samples.jsonl"
+        return folder / f"{self.name}.samples.jsonl"
 
 
 def cut_into_units(label: int, first: int, count: int, size: int) -> list[Unit]:

@@ -1,9 +1,12 @@
 """A job ends with the first N accepted samples of every label, and with the same bytes however it ran."""
 
 import dataclasses
+import itertools
 import json
+import os
 import shutil
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -14,7 +17,7 @@ from fairseq_plugin.augment.generations.results import sample_of
 from fairseq_plugin.augment.jobs import label_model
 from fairseq_plugin.augment.jobs.fill import fill
 from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate, make_samples
-from fairseq_plugin.augment.jobs.job import Settings
+from fairseq_plugin.augment.jobs.job import Job, Settings
 from fairseq_plugin.augment.jobs.quota import Limits
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.errors import UserError
@@ -26,6 +29,7 @@ from fairseq_plugin.labelled.manifest import Manifest
 from fairseq_plugin.labelled.prepare import Request, prepare
 from fairseq_plugin.reports.tally import Counts, Tally
 from fairseq_plugin.text.codec import load_codec
+from tests.augment.forks import in_fork
 from tests.augment.made_job import train_model
 
 ASKED = [30, 17]
@@ -91,13 +95,36 @@ def files(folder):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
-def test_any_number_of_ranks_and_any_unit_size_give_the_same_bytes(request_for, one, tmp_path, size):
-    request = request_for(tmp_path / "many", unit_size=7 + size)
-    ranks = [Rank(number, size) for number in range(size)]
-    for rank in reversed(ranks):  # the last one does everything, the others find it done; rank 0 writes
+def test_any_number_of_shards_at_once_gives_the_same_bytes(request_for, one, tmp_path, monkeypatch, size):
+    """Each shard is a process, all of them run at once, and each makes its own units and no others."""
+    request = request_for(tmp_path / "many", unit_size=max(2, 12 // size))
+    make = Job.make
+
+    def noting(self, units, model):
+        for unit in make(self, units, model):
+            with open(tmp_path / f"made-by-{os.getpid()}", "a") as notes:
+                notes.write(f"{unit.name}\n")
+            yield unit
+
+    monkeypatch.setattr(Job, "make", noting)
+
+    def shard(number):
+        return generate(request, Ranks(Rank(number, size), patience=500), writes=number == 0)
+
+    children = [in_fork(partial(shard, number)) for number in range(size)]
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * size
+    assert files(request.set_folder) == files(one.folder) != {}
+    made = [(tmp_path / f"made-by-{pid}").read_text().split() for pid in children]
+    assert min(map(len, made)) >= 1
+    assert sorted(itertools.chain(*made)) == sorted(p.name.split(".")[0] for p in request.to.glob("units/*"))
+
+
+def test_shards_one_after_another_give_the_same_bytes(request_for, one, tmp_path):
+    request = request_for(tmp_path / "many", unit_size=9)
+    for rank in [Rank(2, 3), Rank(1, 3), Rank(0, 3)]:  # the last does everything, the others find it done
         found = generate(request, Ranks(rank, patience=0), writes=rank.number == 0)
         assert (found.folder is None) == (rank.number != 0)
-    assert files(found.folder) == files(one.folder) != {}
+    assert files(found.folder) == files(one.folder)
     assert found.record.counts == one.record.counts
 
 
