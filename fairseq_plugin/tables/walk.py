@@ -35,7 +35,7 @@ class Walker:
         device: of the tensors.
         drawing: leave out what is read and never drawn (rare values).
         present: leave out missing cells as well.
-        given: symbols of cells that are given, ``{number of the column: symbols}``; fixed order.
+        last: the row ends after this column (a number in the code's order; fixed order); None: after all.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Walker:
         device: torch.device | str = "cpu",
         drawing: bool = False,
         present: bool = False,
-        given: Mapping[int, Sequence[int]] | None = None,
+        last: int | None = None,
     ) -> None:
         automaton = code.automaton
         low_S, shown_S = torch.as_tensor(automaton.low_S), torch.as_tensor(automaton.shown_S)
@@ -66,23 +66,10 @@ class Walker:
         self._over = len(low_S)
         # After the last column comes the row's end.
         self._start_C = torch.as_tensor([*code.start_C.tolist(), code.end_state]).to(device)
-        for number, symbols in (given or {}).items():
-            self._start_C[number] = self._chain(symbols)
+        if last is not None:
+            self._start_C[last + 1] = code.end_state
         self.num_columns = len(code.start_C)
         self.order_C = torch.arange(self.num_columns + 1, device=device)
-
-    def _chain(self, symbols: Sequence[int]) -> int:
-        """The first of new states, each of which allows one symbol after the other."""
-        device, first = self._low_S.device, len(self._low_S)
-        symbols_N = torch.tensor(symbols, device=device)
-        edge_N = len(self._next_E) + torch.arange(len(symbols), device=device)
-        following = [*range(first + 1, first + len(symbols)), DONE]
-        self._low_S = torch.cat([self._low_S, symbols_N])
-        self._count_S = torch.cat([self._count_S, torch.ones_like(symbols_N)])
-        self._hidden_S = torch.cat([self._hidden_S, torch.zeros_like(symbols_N)])
-        self._edge_S = torch.cat([self._edge_S, edge_N - self._offset_V[symbols_N]])
-        self._next_E = torch.cat([self._next_E, torch.tensor(following, device=device)])
-        return first
 
     def ranges(self, target_BT: torch.Tensor, order_BC: torch.Tensor | None = None) -> Ranges:
         """What is allowed at each position of whole rows.
@@ -204,30 +191,22 @@ class AllowedNext:
         return [*found, *(column for column in range(self._walker.num_columns) if column not in found)]
 
 
-def only_rows(
-    code: RowCode, present: bool = False, given: Mapping[int, Sequence[int]] | None = None
-) -> ConstraintMaker:
+def only_rows(code: RowCode, present: bool = False, last: int | None = None) -> ConstraintMaker:
     """The constraint of a decoding request under which every text is a row of this code.
 
     Args:
         code: of the rows.
-        present, given: see :class:`Walker`.
+        present, last: see :class:`Walker`.
     """
     walkers: dict[torch.device, Walker] = {}
     column_of_marker = _column_of_marker(code)
 
     def make(prompts: Prompts, device: torch.device) -> AllowedNext:
         if device not in walkers:
-            walkers[device] = Walker(code, device, drawing=True, present=present, given=given)
+            walkers[device] = Walker(code, device, drawing=True, present=present, last=last)
         return AllowedNext(walkers[device], prompts, column_of_marker)
 
     return make
-
-
-def rows_by(walker: Walker, code: RowCode) -> ConstraintMaker:
-    """The same by a walker that is there, on its device."""
-    column_of_marker = _column_of_marker(code)
-    return lambda prompts, device: AllowedNext(walker, prompts, column_of_marker)
 
 
 def _column_of_marker(code: RowCode) -> dict[int, int]:
