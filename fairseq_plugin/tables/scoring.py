@@ -1,13 +1,13 @@
 """How probable rows are, in nats.
 
-Legend: B rows, T their positions, V symbols, N = B * T, C columns of the code's order.
+Legend: B rows, T their positions, N = B * T, V symbols, C columns of the code's order; R ranges of allowed
+symbols, M positions of one, A its symbols.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 
 import torch
 
-from fairseq_plugin.core.allowed_symbols import AllowedSymbols
 from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.storage.dictionary import EOS
 from fairseq_plugin.tables.walk import Walker
@@ -78,19 +78,34 @@ def _nats(
     whole_BT = torch.tensor([[*item, *[_PAD] * (longest - len(item))] for item in items]).to(device)
     source_BT = whole_BT.roll(1, dims=1)
     source_BT[:, 0] = EOS
-    logits_BTV = gpt2.logits(gpt2(source_BT)[:, num_read:])
-    flat_NV = logits_BTV.reshape(-1, logits_BTV.shape[-1])
-    positions_N = torch.arange(len(flat_NV), device=device)
+    logits_NV = gpt2.logits(gpt2(source_BT)[:, num_read:]).flatten(0, 1)
     order_BC = None if order is None else torch.tensor([order], device=device).expand(len(items), -1)
     target_BT, found = whole_BT[:, num_read:], []
-    for number, walker in enumerate(walkers):
+    for walker in walkers:
         ranges = walker.ranges(whole_BT, order_BC)
         low_BT, count_BT, column_BT = (
             one[:, num_read:] for one in (ranges.low_BT, ranges.count_BT, ranges.column_BT)
         )
-        own_NV = flat_NV.clone() if number + 1 < len(walkers) else flat_NV
-        AllowedSymbols(low_BT, count_BT).forbid(own_NV, positions_N)
-        own_BTV = own_NV.view_as(logits_BTV)
-        logp_BT = own_BTV.gather(2, target_BT.unsqueeze(2)).squeeze(2) - own_BTV.logsumexp(2)
-        found.append((-logp_BT.double().masked_fill(count_BT == 0, 0.0), column_BT))
+        logp_N = _log_probabilities(logits_NV, target_BT.flatten(), low_BT.flatten(), count_BT.flatten())
+        found.append((-logp_N.double().view_as(target_BT), column_BT))
     return found
+
+
+def _log_probabilities(
+    logits_NV: torch.Tensor, target_N: torch.Tensor, low_N: torch.Tensor, count_N: torch.Tensor
+) -> torch.Tensor:
+    """Log probabilities ``(N,)`` by the softmax over each position's range; 0 where it is empty, -inf where
+    the target is outside of it."""
+    logp_N = torch.zeros_like(logits_NV[:, 0])
+    pairs_R2, of_N, sizes_R = torch.stack([low_N, count_N], 1).unique(
+        dim=0, return_inverse=True, return_counts=True
+    )
+    positions_N = of_N.argsort(stable=True)
+    for (low, count), own_M in zip(pairs_R2.tolist(), positions_N.split(sizes_R.tolist()), strict=True):
+        if count:  # a range has few of all symbols: nothing else is looked at
+            z_MA = logits_NV[own_M, low : low + count]
+            offset_M = target_N[own_M] - low
+            z_M = z_MA.gather(1, offset_M.clamp(0, count - 1).unsqueeze(1)).squeeze(1)
+            is_inside_M = (offset_M >= 0) & (offset_M < count)
+            logp_N[own_M] = torch.where(is_inside_M, z_M, -torch.inf) - z_MA.logsumexp(1)
+    return logp_N
