@@ -7,6 +7,7 @@ of these flags are called ``--source-format`` and ``--max-row-tokens`` everywher
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.source import MAX_BYTES
@@ -104,8 +105,8 @@ def add_reading_flags(
 
 def reading_options_of(args: argparse.Namespace) -> ReadingOptions:
     """What the flags ask for."""
-    given = {own.name: getattr(args, own.name) for own in fields(ReadingOptions)}
-    return ReadingOptions(**given | {"label_text": tuple(args.label_text)})
+    given: dict[str, Any] = {own.name: getattr(args, own.name) for own in fields(ReadingOptions)}
+    return ReadingOptions(**{**given, "label_text": tuple(args.label_text)})
 
 
 def label_texts(pairs: Sequence[str]) -> dict[str, str]:
