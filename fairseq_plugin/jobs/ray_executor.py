@@ -1,4 +1,4 @@
-"""Units of work by Ray Data, on a cluster or on a Ray of this machine: a pool of actors, each with its own model.
+"""Units of work by Ray Data, on a cluster or on a Ray of this machine: a pool of actors, each with a model.
 
 Ray only places units. What is done is what has a file in the job's folder, which every node must see; an
 actor looks there before it makes a unit, and this process before it counts one. So what Ray does twice (it
@@ -175,7 +175,7 @@ class _Remote:
     method: Any
 
     def __call__(self, number: int) -> int:
-        import ray  # in the actor: Ray's own module is not sent along
+        import ray  # type: ignore[import-not-found]  # in the actor: Ray's own module is not sent along
 
         return ray.get(self.method.remote(number))
 
@@ -195,7 +195,7 @@ def _require_done(job: UnitJob, unit: Unit) -> None:
     while not job.is_done(unit):
         if time.monotonic() > end:
             raise UserError(
-                f"--to {job.folder}: unit {unit.name} was made on another node and is not here; give a folder "
-                "that all nodes of the cluster share, under one name"
+                f"--to {job.folder}: unit {unit.name} was made on another node and is not here; give a "
+                "folder that all nodes of the cluster share, under one name"
             )
         time.sleep(_LOOK_EVERY)

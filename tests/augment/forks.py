@@ -1,4 +1,4 @@
-"""Processes of their own without an interpreter's start: forks of the test's process, which has all imported."""
+"""Processes without an interpreter's start: forks of the test's process, which has imported all."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ def in_fork(work: Callable[[], object]) -> int:
         status = 1
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            sys.stdout = open(1, "w", closefd=False)  # pytest's own is no file
+            sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  # pytest's own is no file
             torch.set_num_threads(1)  # threads do not survive a fork
             work()
             status = 0

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -90,10 +91,8 @@ class _Killing:
 def actor_processes():
     found = []
     for child in psutil.Process().children(recursive=True):
-        try:
+        with suppress(psutil.Error):  # it has just ended
             found += [child] if "UnitRunner" in " ".join(child.cmdline()) else []
-        except psutil.Error:
-            pass  # it has just ended
     return found
 
 
