@@ -71,9 +71,9 @@ class Walker:
         self._start_C = torch.as_tensor([*code.start_C.tolist(), code.end_state]).to(device)
         if last is not None:
             self._start_C[last + 1] = code.end_state
-        self._range_of_S: torch.Tensor | None = None  # of each state, of R different ones
-        self._ends_R2: torch.Tensor | None = None
-        self._outside_RV: torch.Tensor | None = None
+        ends_S2 = torch.stack([self._low_S + self._hidden_S, self._low_S + self._count_S], 1)
+        self._ends_R2, self._range_of_S = ends_S2.unique(dim=0, return_inverse=True)
+        self._outside_RV: torch.Tensor | None = None  # made when it is needed
         self.num_columns = len(code.start_C)
         self.order_C = torch.arange(self.num_columns + 1, device=device)
 
@@ -128,9 +128,6 @@ class Walker:
 
     def forbid(self, logits_SV: torch.Tensor, state_S: torch.Tensor) -> None:
         """Set the logits of what is not allowed to -inf, in place."""
-        if self._range_of_S is None or self._ends_R2 is None:
-            pairs_S2 = torch.stack([self._low_S + self._hidden_S, self._low_S + self._count_S], 1)
-            self._ends_R2, self._range_of_S = pairs_S2.unique(dim=0, return_inverse=True)
         range_S, num_symbols = self._range_of_S[state_S], logits_SV.shape[1]
         if len(self._ends_R2) * num_symbols > _MOST_FORBIDDEN:
             outside_SV = _outside(self._ends_R2[range_S], num_symbols)
