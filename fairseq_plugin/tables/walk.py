@@ -1,6 +1,7 @@
 """Many rows through the automaton at once: which symbols may come next, symbol by symbol.
 
-Legend: B rows of a batch, S slots of a decoder, T symbols of a row, C columns of the code's order.
+Legend: B rows of a batch, S slots of a decoder (or states), T symbols of a row, V all symbols, C columns of
+the code's order, R different ranges of symbols.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from fairseq_plugin.sampling.constraints import ConstraintMaker, Prompts
 from fairseq_plugin.storage.dictionary import EOS
 from fairseq_plugin.tables.code.automaton import DONE
 from fairseq_plugin.tables.code.rows import RowCode
+
+_MOST_FORBIDDEN = 1 << 26  # bytes of a table of what is forbidden
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ class Walker:
         self._start_C = torch.as_tensor([*code.start_C.tolist(), code.end_state]).to(device)
         if last is not None:
             self._start_C[last + 1] = code.end_state
+        ends_S2 = torch.stack([self._low_S + self._hidden_S, self._low_S + self._count_S], 1)
+        self._ends_R2, self._range_of_S = ends_S2.unique(dim=0, return_inverse=True)
+        self._outside_RV: torch.Tensor | None = None  # made when it is needed
         self.num_columns = len(code.start_C)
         self.order_C = torch.arange(self.num_columns + 1, device=device)
 
@@ -122,13 +128,20 @@ class Walker:
 
     def forbid(self, logits_SV: torch.Tensor, state_S: torch.Tensor) -> None:
         """Set the logits of what is not allowed to -inf, in place."""
-        low_S1 = self._low_S[state_S].unsqueeze(1)
-        first_S1, end_S1 = (
-            low_S1 + self._hidden_S[state_S].unsqueeze(1),
-            low_S1 + self._count_S[state_S].unsqueeze(1),
-        )
-        symbols_V = torch.arange(logits_SV.shape[1], device=logits_SV.device)
-        logits_SV.masked_fill_((symbols_V < first_S1) | (symbols_V >= end_S1), -torch.inf)
+        range_S, num_symbols = self._range_of_S[state_S], logits_SV.shape[1]
+        if len(self._ends_R2) * num_symbols > _MOST_FORBIDDEN:
+            outside_SV = _outside(self._ends_R2[range_S], num_symbols)
+        else:  # looked up: twice as fast as to compare
+            if self._outside_RV is None or self._outside_RV.shape[1] != num_symbols:
+                self._outside_RV = _outside(self._ends_R2, num_symbols)
+            outside_SV = self._outside_RV[range_S]
+        logits_SV.masked_fill_(outside_SV, -torch.inf)
+
+
+def _outside(ends_N2: torch.Tensor, num_symbols: int) -> torch.Tensor:
+    """Which symbols are outside of ranges, each with its first symbol and the one after its last."""
+    symbols_V = torch.arange(num_symbols, device=ends_N2.device)
+    return (symbols_V < ends_N2[:, :1]) | (symbols_V >= ends_N2[:, 1:])
 
 
 class AllowedNext:
