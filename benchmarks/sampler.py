@@ -34,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
 from benchmarks.sampler_peers import SYSTEMS, Job  # noqa: E402
+from fairseq_plugin.core.bf16 import why_not_bf16  # noqa: E402
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
 from fairseq_plugin.core.int8 import int8_linear, quantize, why_not_int8  # noqa: E402
 from fairseq_plugin.core.linear import Linear  # noqa: E402
@@ -44,20 +45,25 @@ from fairseq_plugin.sampling.pool import SamplePool  # noqa: E402
 from fairseq_plugin.sampling.request import DecodingRequest  # noqa: E402
 
 MODES = {"topk": (40, 1.0), "topp": (0, 0.9)}
-BATCHES = {"transformers_generate": (32, 64, 128), "stock_fairseq": (32, 64, 128)}
+BATCHES: dict[str, tuple[int, ...]] = dict.fromkeys(
+    ("transformers_generate", "transformers_generate_bf16", "stock_fairseq"), (32, 64, 128)
+)
 BATCHES |= dict.fromkeys(("ctranslate2_float32", "ctranslate2_int8"), (64, 128, 256))
-BATCHES |= dict.fromkeys(("ours", "ours_int8"), (128, 256))
+OURS = {"ours": "fp32", "ours_int8": "int8", "ours_bf16": "bf16"}
+BATCHES |= dict.fromkeys(OURS, (128, 256))
 FLOPS_OF_A_POSITION = 2 * (12 * 12 * 768**2 + 768 * 50304)  # GPT-2 124M's products, attention left out
 Rates = dict[str, Any]
 
 
-def peak_gflops(int8: bool) -> float:
+def peak_gflops(dtype: str) -> float:
     """The machine's best rate of a large product, by the same libraries; 10^9 operations per second."""
     x, layer, best = torch.randn(1024, 4096), Linear(4096, 4096), 0.0
     torch.nn.init.normal_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
+    if dtype == "bf16":
+        x, layer = x.bfloat16(), layer.bfloat16()
     with torch.no_grad(), packed_products():
-        weight = quantize(layer.weight) if int8 else None
+        weight = quantize(layer.weight) if dtype == "int8" else None
         for _ in range(8):
             start = time.perf_counter()
             layer(x) if weight is None else int8_linear(x, weight)
@@ -69,7 +75,7 @@ def worker(pipe: Connection, name: str, job: Job) -> None:
     """Answer ``(batch, samples)`` with what came of it; ``None`` ends it."""
     torch.set_num_threads(job.threads)
     torch.manual_seed(0)
-    made_for, int8 = job.batch, name == "ours_int8"
+    made_for = job.batch
     try:
         make = SYSTEMS[name][0](job)
     except ImportError as error:
@@ -90,7 +96,7 @@ def worker(pipe: Connection, name: str, job: Job) -> None:
         answer["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
         if texts.num_read is not None:
             used = texts.num_read * FLOPS_OF_A_POSITION / seconds / 1e9
-            answer |= {"positions_read": texts.num_read, "share_of_peak": used / peak_gflops(int8)}
+            answer |= {"positions_read": texts.num_read, "share_of_peak": used / peak_gflops(OURS[name])}
         pipe.send(answer)
 
 
@@ -139,7 +145,7 @@ def measure(mode: str, args: argparse.Namespace) -> Rates:
         row = {key: round(statistics.median(one[key] for one in own), 3) for key in own[0]}
         row |= {"accepted_per_s": round(statistics.median(rates[name]), 2)}
         row |= {"batch": best[name][0], "tried": best[name][1]}
-        for ours in (one for one in ("ours", "ours_int8") if one in turns):
+        for ours in (one for one in OURS if one in turns):
             ratios = [mine / theirs for mine, theirs in zip(rates[ours], rates[name], strict=True)]
             row[f"{ours}_is_times_as_fast"] = [round(f(ratios), 2) for f in (statistics.median, min, max)]
         systems[name] = row
@@ -214,8 +220,8 @@ def parse() -> argparse.Namespace:
     args = parser.parse_args()
     if not args.linear and not (args.work and args.work.is_dir()):
         parser.error("--work: give the folder that benchmarks/sampler_model.sh has made")
-    if why_not_int8("cpu"):
-        args.systems = [name for name in args.systems if name != "ours_int8"]
+    unfit = {"int8": why_not_int8("cpu"), "bf16": why_not_bf16("cpu")}
+    args.systems = [name for name in args.systems if not unfit.get(OURS.get(name, ""))]
     return args
 
 

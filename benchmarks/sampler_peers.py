@@ -114,6 +114,11 @@ def ours_int8(job: Job) -> Make:
     return ours(job, "int8")
 
 
+def ours_bf16(job: Job) -> Make:
+    """The same with products in bfloat16."""
+    return ours(job, "bf16")
+
+
 def our_fairseq_generate(job: Job) -> Make:
     """The command ``fairseq-generate --sampling`` with this project's task, its start counted in."""
     seed = 0
@@ -187,11 +192,11 @@ class _Namespace:
         self.__dict__.update(values)
 
 
-def transformers_generate(job: Job) -> Make:
+def transformers_generate(job: Job, dtype: torch.dtype = torch.float32) -> Make:
     """Hugging Face generate, float32."""
     import transformers
 
-    model: Any = transformers.GPT2LMHeadModel.from_pretrained(job.work / "hf").eval()
+    model: Any = transformers.GPT2LMHeadModel.from_pretrained(job.work / "hf", dtype=dtype).eval()
     prompts = job.prompts()
 
     def make(count: int) -> Texts:
@@ -208,6 +213,11 @@ def transformers_generate(job: Job) -> Make:
         return texts
 
     return make
+
+
+def transformers_generate_bf16(job: Job) -> Make:
+    """The same in bfloat16."""
+    return transformers_generate(job, torch.bfloat16)
 
 
 def ctranslate2_float32(job: Job, dtype: str = "float32") -> Make:
@@ -252,9 +262,11 @@ def _batches(prompts: list[list[int]], count: int, size: int) -> list[torch.Tens
 SYSTEMS: dict[str, tuple[Callable[[Job], Make], float]] = {
     "ours": (ours, 1.0),
     "ours_int8": (ours_int8, 1.0),
+    "ours_bf16": (ours_bf16, 1.0),
     "our_fairseq_generate": (our_fairseq_generate, 1.0),
     "stock_fairseq": (stock_fairseq, 0.128),
     "transformers_generate": (transformers_generate, 0.128),
+    "transformers_generate_bf16": (transformers_generate_bf16, 0.128),
     "ctranslate2_float32": (ctranslate2_float32, 0.512),
     "ctranslate2_int8": (ctranslate2_int8, 0.512),
 }
