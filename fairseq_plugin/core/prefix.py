@@ -1,6 +1,7 @@
 """Keys and values of the beginning of a text, taken out of a cache so that other slots can go on from there.
 
-Legend: L layers, 2 keys and values, H heads, T tokens, K width of a head, N prefixes, X tokens of all of them.
+Legend: L layers, 2 keys and values, H heads, T tokens, K width of a head,
+N prefixes, X tokens of all of them.
 
 A prefix holds only what follows the prefix it begins with: texts that part late share nearly everything.
 """

@@ -131,7 +131,7 @@ def test_a_step_can_be_recorded(sampling, dtype):
 def test_a_question_for_a_value_would_be_seen():
     with FakeTensorMode(), torch.device("cuda"):
         some = torch.zeros(4)
-        for question in (lambda: bool(some.any()), lambda: some.nonzero(), lambda: some[some > 0].sum().item()):
+        for question in (lambda: bool(some.any()), lambda: some.nonzero(), lambda: some[some > 0]):
             with pytest.raises(Exception, match="(?i)data.dependent|dynamic.output|unbacked"):
                 question()
         with OnDevice(), pytest.raises(AssertionError, match="leaves the device"):

@@ -25,6 +25,6 @@ def add_output_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup
     tries = f"give a label up after N samples per row asked for (default: {MOST_TRIES:g})"
     add("--most-tries", type=float, default=MOST_TRIES, metavar="N", help=tries)
     add("--allow-fewer", action="store_true", help="write what there is where a label falls short")
-    dtype = "of matrix products; int8: on CPUs only (default: as the model was trained)"
+    dtype = "of matrix products; int8: on CPUs only (default: bf16 on a GPU, else as it was trained)"
     add("--compute-dtype", choices=tuple(DTYPES), help=dtype)
     return group
