@@ -9,8 +9,10 @@ sizes first and keeps its best. Accepted: ended by itself, not empty, no copy of
     python benchmarks/sampler.py --work WORK              # 1.5 hours on 2 quiet cores; sampler.json
     python benchmarks/sampler.py --work WORK --modes topk --systems ours ours_int8 --samples 200 --no-write
     python benchmarks/sampler.py --work WORK --linear     # seconds per sample and memory against samples
+    python benchmarks/sampler.py --work WORK --device cuda --samples 800000   # ours, Hugging Face, vLLM
 
-ctranslate2 is an extra (pip install -e .[peers]); without it its rows are left out, and said.
+ctranslate2 (pip install -e .[peers]) and vllm (pip install vllm, with a torch of its own) are extras; what is
+missing is left out, and said.
 """
 
 import argparse
@@ -33,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
-from benchmarks.sampler_peers import SYSTEMS, Job  # noqa: E402
+from benchmarks.sampler_peers import ON_GPU, SYSTEMS, Job  # noqa: E402
 from fairseq_plugin.core.bf16 import why_not_bf16  # noqa: E402
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config  # noqa: E402
 from fairseq_plugin.core.int8 import int8_linear, quantize, why_not_int8  # noqa: E402
@@ -51,24 +53,32 @@ BATCHES: dict[str, tuple[int, ...]] = dict.fromkeys(
 BATCHES |= dict.fromkeys(("ctranslate2_float32", "ctranslate2_int8"), (64, 128, 256))
 OURS = {"ours": "fp32", "ours_int8": "int8", "ours_bf16": "bf16"}
 BATCHES |= dict.fromkeys(OURS, (128, 256))
+BATCHES_ON_GPU = dict.fromkeys(ON_GPU, (1024, 2048, 4096)) | {"vllm_generate": ()}
 FLOPS_OF_A_POSITION = 2 * (12 * 12 * 768**2 + 768 * 50304)  # GPT-2 124M's products, attention left out
 Rates = dict[str, Any]
 
 
-def peak_gflops(dtype: str) -> float:
+def peak_gflops(dtype: str, device: str) -> float:
     """The machine's best rate of a large product, by the same libraries; 10^9 operations per second."""
     x, layer, best = torch.randn(1024, 4096), Linear(4096, 4096), 0.0
     torch.nn.init.normal_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
     if dtype == "bf16":
         x, layer = x.bfloat16(), layer.bfloat16()
+    x, layer = x.to(device), layer.to(device)
     with torch.no_grad(), packed_products():
         weight = quantize(layer.weight) if dtype == "int8" else None
         for _ in range(8):
             start = time.perf_counter()
             layer(x) if weight is None else int8_linear(x, weight)
+            _wait_for(device)
             best = max(best, 2 * 1024 * 4096**2 / (time.perf_counter() - start) / 1e9)
     return best
+
+
+def _wait_for(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def worker(pipe: Connection, name: str, job: Job) -> None:
@@ -94,9 +104,12 @@ def worker(pipe: Connection, name: str, job: Job) -> None:
         answer = {"seconds": seconds, "samples": len(texts.tokens), "accepted": texts.num_accepted}
         answer["mean_tokens"] = sum(map(len, texts.tokens)) / max(1, len(texts.tokens)) + 1
         answer["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        if job.device == "cuda":  # vLLM takes its share of the memory whatever it needs
+            answer["peak_gpu_gb"] = torch.cuda.max_memory_allocated() / 1e9
         if texts.num_read is not None:
             used = texts.num_read * FLOPS_OF_A_POSITION / seconds / 1e9
-            answer |= {"positions_read": texts.num_read, "share_of_peak": used / peak_gflops(OURS[name])}
+            answer |= {"positions_read": texts.num_read}
+            answer |= {"share_of_peak": used / peak_gflops(OURS[name], job.device)}
         pipe.send(answer)
 
 
@@ -119,9 +132,10 @@ def start(args: argparse.Namespace, job: Job) -> tuple[dict[str, Connection], di
     return pipes, left_out
 
 
-def best_batch(pipe: Connection, name: str, count: int, searches: bool) -> tuple[int, dict[int, float]]:
+def best_batch(
+    pipe: Connection, sizes: tuple[int, ...], count: int, searches: bool
+) -> tuple[int, dict[int, float]]:
     """``(texts at once, {tried: accepted per second})``; 0: the system's own choice."""
-    sizes = BATCHES.get(name, ())
     if not searches or len(sizes) < 2:
         return 0, {}
     tried = {size: ask(pipe, size, count // 2) for size in sizes}
@@ -132,9 +146,14 @@ def best_batch(pipe: Connection, name: str, count: int, searches: bool) -> tuple
 def measure(mode: str, args: argparse.Namespace) -> Rates:
     """One mode: the systems in turns."""
     top_k, top_p = MODES[mode]
-    pipes, left_out = start(args, Job(args.work, top_k, top_p, args.shortest, args.longest, args.threads, 0))
+    job = Job(args.work, top_k, top_p, args.shortest, args.longest, args.threads, 0, args.device)
+    batches = BATCHES_ON_GPU if args.device == "cuda" else BATCHES
+    pipes, left_out = start(args, job)
     counts = {name: int(args.samples * SYSTEMS[name][1]) for name in pipes}
-    best = {name: best_batch(pipe, name, counts[name], args.search) for name, pipe in pipes.items()}
+    best = {
+        name: best_batch(pipe, batches.get(name, ()), counts[name], args.search)
+        for name, pipe in pipes.items()
+    }
     turns: dict[str, list[Rates]] = {name: [] for name in pipes}
     for _ in range(args.rounds):
         for name, pipe in pipes.items():
@@ -216,11 +235,16 @@ def parse() -> argparse.Namespace:
     )
     add("--linear", action="store_true", help="cost against samples, by a small network")
     add("--counts", nargs="+", type=int, default=[2000, 20000, 200000], help="samples of --linear")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: ours, Hugging Face and vLLM only")
     add("--no-write", action="store_true", help="print only; leave the written result alone")
     args = parser.parse_args()
     if not args.linear and not (args.work and args.work.is_dir()):
         parser.error("--work: give the folder that benchmarks/sampler_model.sh has made")
-    unfit = {"int8": why_not_int8("cpu"), "bf16": why_not_bf16("cpu")}
+    if args.device == "cuda":
+        if not torch.cuda.is_available():
+            parser.error("--device cuda: torch sees no GPU here")
+        args.systems = [name for name in args.systems if name in ON_GPU]
+    unfit = {"int8": why_not_int8(args.device), "bf16": why_not_bf16(args.device)}
     args.systems = [name for name in args.systems if not unfit.get(OURS.get(name, ""))]
     return args
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ class Job:
         longest: most of them.
         threads: of the processor.
         batch: texts at once, of the systems that take a batch; 0: the system's own choice.
+        device: ``"cpu"``, or ``"cuda"`` for the systems of ``ON_GPU``.
     """
 
     work: Path
@@ -44,6 +46,7 @@ class Job:
     longest: int
     threads: int
     batch: int
+    device: str = "cpu"
 
     @property
     def checkpoint(self) -> Path:
@@ -55,11 +58,11 @@ class Job:
 
     def model(self, dtype: str = "fp32") -> LabelModel:
         """The network with its data."""
-        return load_label_model(self.checkpoint, self.data, "cpu", dtype)
+        return load_label_model(self.checkpoint, self.data, self.device, dtype)
 
     def prompts(self) -> list[list[int]]:
         """Of each label, in GPT-2's own ids."""
-        found = self.model()
+        found = load_label_model(self.checkpoint, self.data)
         return [[END, *(int(found.symbols[index]) for index in prompt[1:])] for prompt in found.prompts]
 
 
@@ -197,11 +200,12 @@ def transformers_generate(job: Job, dtype: torch.dtype = torch.float32) -> Make:
     import transformers
 
     model: Any = transformers.GPT2LMHeadModel.from_pretrained(job.work / "hf", dtype=dtype).eval()
-    prompts = job.prompts()
+    model, prompts = model.to(job.device), job.prompts()
 
     def make(count: int) -> Texts:
         texts = Texts([], [])
         for part_BT in _batches(prompts, count, job.batch or 64):
+            part_BT = part_BT.to(job.device)
             found_BT = model.generate(
                 part_BT, attention_mask=torch.ones_like(part_BT), do_sample=True,
                 top_k=job.top_k, top_p=job.top_p, min_new_tokens=job.shortest,
@@ -218,6 +222,38 @@ def transformers_generate(job: Job, dtype: torch.dtype = torch.float32) -> Make:
 def transformers_generate_bf16(job: Job) -> Make:
     """The same in bfloat16."""
     return transformers_generate(job, torch.bfloat16)
+
+
+def vllm_generate(job: Job) -> Make:
+    """vLLM in bfloat16: one request per label with n = N, prefix caching on."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # a worker of this benchmark may start no process
+    os.environ["VLLM_MAX_N_SEQUENCES"] = str(1 << 24)  # of one request; otherwise 16,384
+    import vllm  # type: ignore[import-not-found]  # an extra
+
+    prompts = job.prompts()
+    engine = vllm.LLM(
+        str(job.work / "hf"), dtype="bfloat16", enable_prefix_caching=True, skip_tokenizer_init=True,
+        max_model_len=max(map(len, prompts)) + job.longest,
+        gpu_memory_utilization=0.5,  # the other systems live on the same GPU
+    )  # fmt: skip
+
+    def make(count: int) -> Texts:
+        # No seed: with one each of its requests draws from a generator of its own, which is slow.
+        asked = [
+            vllm.SamplingParams(
+                n=len(range(i, count, len(prompts))), temperature=1.0, top_k=job.top_k, top_p=job.top_p,
+                min_tokens=job.shortest, max_tokens=job.longest, stop_token_ids=[END], detokenize=False,
+            )
+            for i in range(len(prompts))
+        ]  # fmt: skip
+        texts = Texts([], [])
+        found = engine.generate([{"prompt_token_ids": prompt} for prompt in prompts], asked, use_tqdm=False)
+        for of_label in found:
+            for one in of_label.outputs:
+                texts.add(list(one.token_ids), END)
+        return texts
+
+    return make
 
 
 def ctranslate2_float32(job: Job, dtype: str = "float32") -> Make:
@@ -267,6 +303,9 @@ SYSTEMS: dict[str, tuple[Callable[[Job], Make], float]] = {
     "stock_fairseq": (stock_fairseq, 0.128),
     "transformers_generate": (transformers_generate, 0.128),
     "transformers_generate_bf16": (transformers_generate_bf16, 0.128),
+    "vllm_generate": (vllm_generate, 1.0),
     "ctranslate2_float32": (ctranslate2_float32, 0.512),
     "ctranslate2_int8": (ctranslate2_int8, 0.512),
 }
+# Those that a GPU is asked for; vLLM needs one.
+ON_GPU = ("ours", "ours_bf16", "transformers_generate", "transformers_generate_bf16", "vllm_generate")

@@ -30,6 +30,14 @@ def why_not_bf16(device_type: str) -> str | None:
     )
 
 
+def writes_in_bf16(device: str) -> bool:
+    """Whether texts are written in bfloat16 where nobody says: on a GPU that has it.
+
+    A CPU keeps to what is in the files: the same texts on any machine.
+    """
+    return device.startswith("cuda") and why_not_bf16("cuda") is None
+
+
 def slowdowns(num_positions: int = 128, width: int = 512) -> list[float]:
     """Time of bfloat16 over float32 for the three products of a linear layer (about 10 ms in all).
 

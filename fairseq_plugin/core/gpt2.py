@@ -158,6 +158,22 @@ class GPT2(nn.Module):
         return self._blocks(tokens_BT, positions_BT, masked_LBT=masked_LBT)
 
     @torch.no_grad()
+    def read_next(
+        self, tokens_S: torch.Tensor, lengths_S: torch.Tensor, cache: KVCache, num_attended: int
+    ) -> torch.Tensor:
+        """Read one token of each slot without a question to the device, so that it may be recorded.
+
+        Args:
+            tokens_S: int64 ``(num_slots,)``.
+            lengths_S, num_attended: as for :meth:`KVCache.begin_at`; the cache's own count stays as it is.
+
+        Returns:
+            hidden_SD.
+        """
+        step = cache.begin_at(lengths_S, num_attended)
+        return self._blocks(tokens_S.unsqueeze(1), step.positions_SN, cache, step)[:, 0]
+
+    @torch.no_grad()
     def read_alternatives(self, tokens_SN: torch.Tensor, cache: KVCache) -> tuple[torch.Tensor, Step]:
         """Read N alternatives for the next token of each slot, each as if it were the only one.
 

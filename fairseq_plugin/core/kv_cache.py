@@ -152,12 +152,27 @@ class KVCache:
         Raises:
             ValueError: no room.
         """
-        num_attended = self._room(num_tokens)
+        num_attended = self.room(num_tokens)
         new_N = torch.arange(num_tokens, device=self.lengths.device)
         positions_SN = self.lengths.unsqueeze(1) + new_N
-        places_A = torch.arange(num_attended, device=self.lengths.device)
+        return self._follow(positions_SN, lengths_S, num_attended, self._common_start())
+
+    def begin_at(self, lengths_S: torch.Tensor, num_attended: int) -> Step:
+        """:meth:`begin` for one token per slot, without a question to the device: it may be recorded.
+
+        Args:
+            lengths_S: tokens held in each slot, instead of the cache's own count.
+            num_attended: an answer of :meth:`room`; more than any of the lengths.
+        """
+        return self._follow(lengths_S.unsqueeze(1), None, num_attended, None)
+
+    def _follow(
+        self, positions_SN: torch.Tensor, num_new_S: torch.Tensor | None, num_attended: int, start: int | None
+    ) -> Step:
+        """A step whose tokens follow each other."""
+        places_A = torch.arange(num_attended, device=positions_SN.device)
         mask_S1NA = self._mask(places_A > positions_SN.unsqueeze(2))
-        return self._step(positions_SN, positions_SN, lengths_S, num_attended, mask_S1NA)
+        return self._step(positions_SN, positions_SN, num_new_S, num_attended, mask_S1NA, start)
 
     def branch(self, num_tokens: int) -> Step:
         """Find the place of ``num_tokens`` alternatives for each slot's next token.
@@ -168,13 +183,13 @@ class KVCache:
         Raises:
             ValueError: no room for so many.
         """
-        num_attended = self._room(num_tokens)
+        num_attended = self.room(num_tokens)
         past_S1 = self.lengths.unsqueeze(1)
         places_SN = past_S1 + torch.arange(num_tokens, device=self.lengths.device)
         places_A = torch.arange(num_attended, device=self.lengths.device)
         seen_SNA = (places_A < past_S1.unsqueeze(2)) | (places_A == places_SN.unsqueeze(2))
         positions_SN, mask_S1NA = past_S1.expand(-1, num_tokens), self._mask(~seen_SNA)
-        return self._step(positions_SN, places_SN, None, num_attended, mask_S1NA)
+        return self._step(positions_SN, places_SN, None, num_attended, mask_S1NA, self._common_start())
 
     def choose(self, step: Step, chosen_S: torch.Tensor) -> None:
         """After a forward pass over alternatives, make one of each slot's the slot's next token.
@@ -190,7 +205,7 @@ class KVCache:
         self.lengths = self.lengths + 1
         self.longest += 1
 
-    def _room(self, num_tokens: int) -> int:
+    def room(self, num_tokens: int) -> int:
         """How many positions to look at with so many new tokens per slot; laid out where they are not yet."""
         needed = self.longest + num_tokens
         if needed > self.capacity:
@@ -207,8 +222,9 @@ class KVCache:
         num_new_S: torch.Tensor | None,
         num_attended: int,
         mask_S1NA: torch.Tensor,
+        start: int | None,
     ) -> Step:
-        start, rows_X = self._common_start(), None
+        rows_X = None
         if start is None:
             num_heads, device = self._num_heads, places_SN.device
             heads_SH = torch.arange(self.num_slots * num_heads, device=device).view(-1, num_heads)

@@ -1,16 +1,21 @@
 """Keys and values of the beginning of a text, taken out of a cache so that other slots can go on from there.
 
-Legend: L layers, 2 keys and values, H heads, T tokens, K width of a head.
+Legend: L layers, 2 keys and values, H heads, T tokens, K width of a head,
+N prefixes, X tokens of all of them.
 
 A prefix holds only what follows the prefix it begins with: texts that part late share nearly everything.
 """
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from fairseq_plugin.core.kv_cache import KVCache
+
+# Tokens copied into a cache together on a GPU: of GPT-2 124M 150 MB in bfloat16.
+_TOKENS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +78,38 @@ class PrefixStore:
         self._num_bytes -= num_bytes
 
 
-def put(prefix: Prefix, cache: KVCache, slot: int) -> None:
-    """Let a slot's text begin with a prefix; its length is the caller's to set."""
-    cache.lay_out(prefix.length)
+def put(prefixes: Sequence[Prefix], cache: KVCache, slots: Sequence[int]) -> None:
+    """Let slots' texts begin with prefixes; their lengths are the caller's to set.
+
+    On a CPU one after the other, which moves whole runs of numbers. A GPU would wait for the launch of a
+    copy per layer of each: there many are put together first.
+    """
+    longest = max(prefix.length for prefix in prefixes)
+    cache.lay_out(longest)
+    if cache.lengths.device.type == "cpu":
+        for prefix, slot in zip(prefixes, slots, strict=True):
+            _put_one(prefix, cache, slot)
+        return
+    at_once = max(_TOKENS_AT_ONCE // longest, 1)
+    for start in range(0, len(slots), at_once):
+        some = slice(start, start + at_once)
+        put_together(prefixes[some], cache, slots[some])
+
+
+def _put_one(prefix: Prefix, cache: KVCache, slot: int) -> None:
     parts = prefix.parts()
     whole_2LHTK = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
     for stored_SHPK, kept_HTK in zip(cache.stored(), whole_2LHTK, strict=True):
         stored_SHPK[slot, :, : prefix.length] = kept_HTK
+
+
+def put_together(prefixes: Sequence[Prefix], cache: KVCache, slots: Sequence[int]) -> None:
+    """:func:`put` with one copy per layer for all of them; the cache has the room laid out."""
+    parts = [part_2LHTK for prefix in prefixes for part_2LHTK in prefix.parts()]
+    whole_2LHXK = torch.cat(parts, dim=2)
+    device, lengths_N = whole_2LHXK.device, torch.tensor([prefix.length for prefix in prefixes])
+    slot_X = torch.tensor(slots).repeat_interleave(lengths_N)
+    place_X = torch.arange(len(slot_X)) - (lengths_N.cumsum(0) - lengths_N).repeat_interleave(lengths_N)
+    slot_X, place_X = torch.stack([slot_X, place_X]).to(device)
+    for stored_SHPK, kept_HXK in zip(cache.stored(), whole_2LHXK, strict=True):
+        stored_SHPK[slot_X, :, place_X] = kept_HXK.transpose(0, 1)

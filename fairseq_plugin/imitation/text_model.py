@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from fairseq_plugin.core.bf16 import why_not_bf16
+from fairseq_plugin.core.bf16 import writes_in_bf16
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.corpus.manifest import TextManifest
 from fairseq_plugin.errors import UserError, addressed_to_the_user
@@ -109,8 +109,7 @@ class TextModel:
 
 
 def _dtype(device: str) -> torch.dtype | None:
-    # On a CPU in the weights' own type: the same texts on any machine.
-    return torch.bfloat16 if device.startswith("cuda") and not why_not_bf16("cuda") else None
+    return torch.bfloat16 if writes_in_bf16(device) else None
 
 
 def _data_of(path: Path) -> Path:

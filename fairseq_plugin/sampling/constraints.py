@@ -52,6 +52,22 @@ class Resumable(Protocol):
 
 
 @runtime_checkable
+class OfLength(Protocol):
+    """A constraint that looks at nothing but how many new tokens a text has.
+
+    Slots may run ahead under it (:mod:`run_ahead`): no call asks the device for a value.
+    """
+
+    def forbid_at(self, logits_SV: torch.Tensor, num_new_S: torch.Tensor) -> None:
+        """``forbid`` where each slot's text has so many new tokens, whatever was appended before."""
+        ...
+
+    def advance(self, num_S: torch.Tensor) -> None:
+        """Take note that each slot's text goes on with so many tokens."""
+        ...
+
+
+@runtime_checkable
 class PartOfTheModel(Protocol):
     """A constraint that the model was trained under: scores are taken after it, not before."""
 
@@ -82,7 +98,13 @@ class ForbiddenSymbols:
     def forbid(self, logits_SV: torch.Tensor) -> None:
         logits_SV.index_fill_(1, self._symbols, -torch.inf)
 
+    def forbid_at(self, logits_SV: torch.Tensor, num_new_S: torch.Tensor) -> None:
+        self.forbid(logits_SV)
+
     def append(self, tokens_S: torch.Tensor) -> None:
+        """Nothing to note."""
+
+    def advance(self, num_S: torch.Tensor) -> None:
         """Nothing to note."""
 
     def keep(self, slots_S: torch.Tensor) -> None:
@@ -112,12 +134,18 @@ class MinimumLength:
 
     def forbid(self, logits_SV: torch.Tensor) -> None:
         if self._steps_left > 0:
-            logits_SV[:, self._end].masked_fill_(self._num_new_S < self._min_new, -torch.inf)
+            self.forbid_at(logits_SV, self._num_new_S)
+
+    def forbid_at(self, logits_SV: torch.Tensor, num_new_S: torch.Tensor) -> None:
+        logits_SV[:, self._end].masked_fill_(num_new_S < self._min_new, -torch.inf)
 
     def append(self, tokens_S: torch.Tensor) -> None:
         if self._steps_left > 0:
             self._num_new_S = self._num_new_S + 1
             self._steps_left -= 1
+
+    def advance(self, num_S: torch.Tensor) -> None:
+        self._num_new_S = self._num_new_S + num_S
 
     def keep(self, slots_S: torch.Tensor) -> None:
         self._num_new_S = self._num_new_S[slots_S]

@@ -28,8 +28,9 @@ from fairseq_plugin.sampling.nucleus import outside_nucleus
 # Logits divided by the least one stay inside the range of float32; from the greatest one on all tokens are
 # alike.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
-# The nucleus is looked for among so many of the best symbols; where they do not reach it, it is wide.
-_FEW = 64
+# The nucleus is looked for among so many of the best symbols; where they do not reach it, it is wide. A GPU
+# selects more of them in one pass of its own, and there a wide one costs a wait for the device.
+_FEW, _FEW_ON_GPU = 64, 1024
 # Gumbel noise of so many symbols at once.
 _NOISE_AT_ONCE = 1 << 22
 
@@ -104,23 +105,39 @@ def draw(
     """
     if logits_BV.device.type == "cpu":
         require_drawable(drawable(logits_BV))
+    tokens_M, wide_B = draw_few(logits_BV, uniform_M, sampling, members, blocks)
+    if wide_B is not None and wide_B.any():
+        assert uniform_M is not None
+        wide = _Wide(whole_blocks(logits_BV), wide_B, _rows(logits_BV, members), sampling, members)
+        tokens_M[wide.of_M] = draw(wide.logits_OV, uniform_M[wide.of_M], wide.sampling, wide.members)
+    return tokens_M
+
+
+def draw_few(
+    logits_BV: torch.Tensor,
+    uniform_M: torch.Tensor | None,
+    sampling: Sampling,
+    members: Members | None = None,
+    blocks: Blocks | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """:func:`draw` but for what has to wait for the device: checks, and a nucleus of many symbols.
+
+    Returns:
+        token ids ``(M,)``, and bool ``(B,)``: whose nucleus is wide, so that its token does not count;
+        ``None`` where nothing can be wide.
+    """
     if sampling.temperature == 0:
         tokens_B = arg_max(logits_BV)
-        return tokens_B if members is None else tokens_B[members.rows(tokens_B.device)]
+        return tokens_B if members is None else tokens_B[members.rows(tokens_B.device)], None
     assert uniform_M is not None, "a temperature above 0 needs random numbers"
     logits_BV = whole_blocks(logits_BV)
     if _keeps_all(sampling, logits_BV):
         blocks = blocks or block_probabilities(logits_BV, sampling.temperature)
-        return draw_of_all(logits_BV, blocks, sampling.temperature, uniform_M, members)
+        return draw_of_all(logits_BV, blocks, sampling.temperature, uniform_M, members), None
     probs_BK, symbols_BK, wide_B = _candidates(logits_BV, sampling, blocks)
     symbols_BK, order_BK = symbols_BK.sort(-1)  # K of them, not V
     picked_M = first_above(probs_BK.gather(-1, order_BK).cumsum(-1), uniform_M, members)
-    row_M = _rows(logits_BV, members)
-    tokens_M = symbols_BK[row_M, picked_M]
-    if wide_B is not None:
-        wide = _Wide(logits_BV, wide_B, row_M, sampling, members)
-        tokens_M[wide.of_M] = draw(wide.logits_OV, uniform_M[wide.of_M], wide.sampling, wide.members)
-    return tokens_M
+    return symbols_BK[_rows(logits_BV, members), picked_M], wide_B
 
 
 def draw_gumbel(
@@ -152,6 +169,23 @@ def draw_gumbel(
     """
     if logits_BV.device.type == "cpu":
         require_drawable(drawable(logits_BV))
+    tokens_M, wide_B = draw_few_gumbel(logits_BV, seed, sample_ids_M, steps_M, sampling, members)
+    if wide_B is not None and wide_B.any():
+        wide = _Wide(logits_BV, wide_B, _rows(logits_BV, members), sampling, members)
+        ids_M, steps_M = sample_ids_M[wide.of_M], steps_M[wide.of_M]
+        tokens_M[wide.of_M] = draw_gumbel(wide.logits_OV, seed, ids_M, steps_M, wide.sampling, wide.members)
+    return tokens_M
+
+
+def draw_few_gumbel(
+    logits_BV: torch.Tensor,
+    seed: int,
+    sample_ids_M: torch.Tensor,
+    steps_M: torch.Tensor,
+    sampling: Sampling,
+    members: Members | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """:func:`draw_gumbel` as :func:`draw_few` is :func:`draw`."""
     row_M, wide_B = _rows(logits_BV, members), None
     if _keeps_all(sampling, logits_BV):
         scores_BK, symbols_BK = logits_BV / sampling.temperature, None
@@ -165,12 +199,7 @@ def draw_gumbel(
         u_MK = keyed_uniform(seed, ids.unsqueeze(1), steps.unsqueeze(1), symbols_MK)
         picked_M1 = (scores_BK[rows].double() - (-u_MK.log()).log()).argmax(-1, keepdim=True)
         drawn.append(symbols_MK.gather(1, picked_M1).squeeze(1))
-    tokens_M = torch.cat(drawn)
-    if wide_B is not None:
-        wide = _Wide(logits_BV, wide_B, row_M, sampling, members)
-        ids_M, steps_M = sample_ids_M[wide.of_M], steps_M[wide.of_M]
-        tokens_M[wide.of_M] = draw_gumbel(wide.logits_OV, seed, ids_M, steps_M, wide.sampling, wide.members)
-    return tokens_M
+    return torch.cat(drawn), wide_B
 
 
 def drawable(logits_BV: torch.Tensor) -> torch.Tensor:
@@ -201,7 +230,7 @@ def _candidates(
 
     Returns:
         probabilities ``(B, K)``, symbols, and which slots have a wide nucleus, of which this is but a part;
-        ``None`` where no slot has.
+        ``None`` where no slot can have.
     """
     if 0 < sampling.top_k < logits_BV.shape[-1]:
         return *_top_k(logits_BV, sampling), None
@@ -262,13 +291,11 @@ def _top_p(
     logits_BV: torch.Tensor, sampling: Sampling, blocks: Blocks
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """The nucleus of ``p`` among the best symbols, and which slots need more of them."""
-    k = min(_FEW, logits_BV.shape[-1])
+    k = min(_FEW if logits_BV.device.type == "cpu" else _FEW_ON_GPU, logits_BV.shape[-1])
     values_BK, symbols_BK = _best(logits_BV, block_maxima(logits_BV), k)
     mass_BK = (values_BK / sampling.temperature - blocks.lse_R.unsqueeze(1)).exp().double()
     # The last symbols together reach 1 only up to rounding: with all of them there is nothing to add.
     wide_B = mass_BK.sum(-1) < sampling.top_p if k < logits_BV.shape[-1] else None
-    if wide_B is not None and not wide_B.any():
-        wide_B = None
     return _outside_nucleus_to_zero(mass_BK, sampling.top_p), symbols_BK, wide_B
 
 

@@ -27,23 +27,26 @@ from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.core.packed import packed_products
 from fairseq_plugin.core.prefix import PrefixStore
 from fairseq_plugin.sampling.branches import Group, Prompt, Text, Waiting, part
-from fairseq_plugin.sampling.constraints import Constraint, Resumable, is_part_of_the_model
-from fairseq_plugin.sampling.draw import Sampling, draw, draw_gumbel
-from fairseq_plugin.sampling.inverse_cdf import Members, block_probabilities, whole_blocks
-from fairseq_plugin.sampling.keyed_random import keyed_uniform
+from fairseq_plugin.sampling.constraints import Resumable
+from fairseq_plugin.sampling.draw import Sampling
+from fairseq_plugin.sampling.inverse_cdf import whole_blocks
+from fairseq_plugin.sampling.next_token import NextToken
 from fairseq_plugin.sampling.prefill import prefill, round_up
 from fairseq_plugin.sampling.prompt_queue import PromptQueue
 from fairseq_plugin.sampling.request import Continuation, DecodingRequest
+from fairseq_plugin.sampling.run_ahead import RunAhead, can_run_ahead
 from fairseq_plugin.sampling.slots import Slots
 
 # Slots of a network as wide as GPT-2 124M. Narrower ones take more, so that the work between two steps is
 # shared by more texts.
-_SLOTS_ON_CPU, _SLOTS_ON_GPU, _WIDTH = 128, 1024, 768
+_SLOTS_ON_CPU, _SLOTS_ON_GPU, _WIDTH = 128, 2048, 768
 _MOST_TIMES_AS_MANY = 4
 # Keys and values of the slots, and of beginnings of texts that wait for one; beyond that they are read again.
-_MOST_CACHE_BYTES = 4 << 30
+_MOST_CACHE_BYTES, _SHARE_OF_GPU_MEMORY = 4 << 30, 0.25
 _PREFIX_BYTES = 512 << 20
-_IDS_NAMED = 5  # in an error
+# Steps that slots with one sample take before the host looks: on a GPU the look costs more than a step, and a
+# text that has ended meanwhile wastes the rest of them.
+_STEPS_AHEAD_ON_GPU = 4
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Counts:
         steps: forward passes with one new token per slot.
         read: new tokens read, by all slots together: the forward positions that the texts have cost.
         replayed: of these, tokens that had been read before and were not kept.
+        idle: positions of steps that ran ahead in slots that stood still.
+        looks: times that the host has waited for tokens, a step of its own or several that ran ahead.
         prompt_tokens: tokens of prompts read.
         most_waiting: the most branches that waited for a slot at any time.
     """
@@ -72,6 +77,8 @@ class Counts:
     steps: int = 0
     read: int = 0
     replayed: int = 0
+    idle: int = 0
+    looks: int = 0
     prompt_tokens: int = 0
     most_waiting: int = 0
 
@@ -86,12 +93,14 @@ class SamplePool:
         longest_prompt: tokens; no prompt may have more.
         num_slots: texts at once, rounded up to a multiple of eight; by the network's width if left out.
         prefix_bytes: the most memory for beginnings of texts that wait; what does not fit is read again.
+        steps_ahead: steps that slots with one sample take on the device between two looks of the host
+            (:mod:`run_ahead`), 0 for none; by the device and the constraints if left out. It changes no text.
 
     Attributes:
         counts: what it has done.
 
     Raises:
-        ValueError: what the model cannot decode.
+        ValueError: what the model cannot decode, or steps ahead under a constraint that sees each token.
     """
 
     def __init__(
@@ -101,6 +110,7 @@ class SamplePool:
         longest_prompt: int,
         num_slots: int | None = None,
         prefix_bytes: int = _PREFIX_BYTES,
+        steps_ahead: int | None = None,
     ) -> None:
         assert isinstance(request.method, Sampling)
         request = dataclasses.replace(request, samples_per_prompt=1)
@@ -110,7 +120,12 @@ class SamplePool:
         capacity = longest_prompt + request.max_new
         self._slots = Slots(model, request, round_up(num_slots or default_slots(model, capacity)), capacity)
         self._free: list[int] = []  # slots whose texts have finished in the last step
-        self._waiting = Waiting()
+        self._waiting, self._next = Waiting(), NextToken(model, request)
+        if steps_ahead is None:
+            on_gpu = self._device.type == "cuda" and can_run_ahead(request, self._device)
+            steps_ahead = _STEPS_AHEAD_ON_GPU if on_gpu else 0
+        self._ahead = RunAhead(model, request, self._slots, steps_ahead) if steps_ahead else None
+        self._ran_ahead = False  # and some slots wait for a step of the host
         constraints = request.start_constraints([[request.end]], self._device)
         resumes = all(isinstance(one, Resumable) for one in constraints)
         self._store = PrefixStore(prefix_bytes if resumes else 0)
@@ -140,7 +155,10 @@ class SamplePool:
                     return
             self._fill()
             if self._slots.num_live:
-                self._step()
+                if self._ahead and not self._ran_ahead and self._ahead.pays():
+                    self._run_ahead(self._ahead)
+                else:
+                    self._step()
             self.counts.samples += len(self._finished)
             yield from self._finished
             self._finished.clear()
@@ -161,7 +179,8 @@ class SamplePool:
         self.counts.prompt_tokens += sum(map(len, prompts))
         constraints = self._request.start_constraints(prompts, self._device)
         steps_D = torch.zeros(len(ids), dtype=torch.int64)
-        tokens_M, scores_M = self._draw(whole_blocks(read.logits_DV), constraints, None, ids, steps_D)
+        logits_DV = whole_blocks(read.logits_DV)
+        tokens_M, scores_M = self._next.of_members(logits_DV, constraints, None, ids, steps_D)
         sizes = [len(ids_N) for ids_N in ids]
         drawn = zip(prompts, ids, tokens_M.split(sizes), scores_M.split(sizes), strict=True)
         for place, (prompt, ids_N, tokens_N, scores_N) in enumerate(drawn):
@@ -185,16 +204,20 @@ class SamplePool:
     def _step(self) -> None:
         """Read one token of every slot; draw where all known tokens of a text are read."""
         slots, counts = self._slots, self.counts
+        self._ran_ahead = False
         logits_LV = slots.read()
         draws_L = slots.read_S[: slots.num_live] == slots.known_S[: slots.num_live]
         slot_B = draws_L.nonzero().squeeze(1)
         counts.steps += 1
+        counts.looks += 1
         counts.read += len(draws_L)
         counts.replayed += len(draws_L) - len(slot_B)
         if not len(slot_B):
             return
         chosen_B, ids = None if draws_L.all() else slot_B, [slots.ids[slot] for slot in slot_B.tolist()]
-        tokens_M, scores_M = self._draw(logits_LV, slots.constraints, chosen_B, ids, slots.known_S[slot_B])
+        tokens_M, scores_M = self._next.of_members(
+            logits_LV, slots.constraints, chosen_B, ids, slots.known_S[slot_B]
+        )
         counts_B = torch.tensor([len(ids_N) for ids_N in ids])
         first_B, alone_B = counts_B.cumsum(0) - counts_B, counts_B == 1
         self._go_on(slot_B[alone_B], tokens_M[first_B[alone_B]], scores_M[first_B[alone_B]])
@@ -202,14 +225,41 @@ class SamplePool:
             mine = slice(int(first_B[place]), int(first_B[place] + counts_B[place]))
             self._part(int(slot_B[place]), part(ids[place], tokens_M[mine], scores_M[mine]))
 
+    @torch.no_grad()
+    @packed_products()
+    def _run_ahead(self, ahead: RunAhead) -> None:
+        """Several steps of the slots with one sample each; the others get one of the host afterwards."""
+        num_L = ahead.run()
+        self.counts.steps += ahead.num_steps
+        self.counts.looks += 1
+        self.counts.read += int(num_L.sum())
+        self.counts.idle += len(num_L) * ahead.num_steps - int(num_L.sum())
+        ended_L = self._finish_alone(num_L.nonzero().squeeze(1))
+        self._ran_ahead = bool(((num_L < ahead.num_steps) & ~ended_L).any())
+
     def _go_on(self, slot_B: torch.Tensor, tokens_B: torch.Tensor, scores_B: torch.Tensor) -> None:
         """Slots with one sample each go on, or their texts have ended."""
+        self._slots.go_on_alone(slot_B, tokens_B, scores_B)
+        self._finish_alone(slot_B)
+
+    def _finish_alone(self, slot_B: torch.Tensor) -> torch.Tensor:
+        """Finish the texts that have ended in slots with one sample each.
+
+        Returns:
+            bool ``(L,)``: whose have.
+        """
         slots, request = self._slots, self._request
-        slots.go_on_alone(slot_B, tokens_B, scores_B)
-        done_B = (tokens_B == request.end) | (slots.known_S[slot_B] == request.max_new)
-        for slot in slot_B[done_B].tolist():
-            self._finish(slots.text(slot), slots.ids[slot])
-            self._free.append(slot)
+        known_B = slots.known_S[slot_B]
+        ended_B = slots.tokens_ST[slot_B, known_B - 1] == request.end
+        done_B = ended_B | (known_B == request.max_new)
+        slot_D, known_D, ended_D = slot_B[done_B], known_B[done_B], ended_B[done_B]
+        found = slots.continuations(slot_D, known_D, ended_D)
+        places = slot_D.tolist()
+        ids = slots.first_id_S[slot_D].tolist()
+        for place, sample_id, one in zip(places, ids, found, strict=True):
+            self._finished.append(Sampled(slots.prompts[place], sample_id, one))
+        self._free += places
+        return torch.zeros(slots.num_live, dtype=torch.bool).index_fill_(0, slot_D, True)
 
     def _part(self, slot: int, groups: list[Group]) -> None:
         """The largest group goes on in the slot; the others wait."""
@@ -246,64 +296,6 @@ class SamplePool:
         found = Continuation(text.tokens_n[: len(text.tokens_n) - ended], text.scores_n, ended)
         self._finished += [Sampled(text.prompt, sample_id, found) for sample_id in ids_N.tolist()]
 
-    def _draw(
-        self,
-        logits_LV: torch.Tensor,
-        constraints: Sequence[Constraint],
-        chosen_B: torch.Tensor | None,
-        ids: list[torch.Tensor],
-        steps_B: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw the next token of samples.
-
-        Args:
-            logits_LV: padded; what may not be chosen is set to -inf here.
-            constraints: of all L slots.
-            chosen_B: the slots that draw; all, if left out.
-            ids: of each of these, the ids of its samples.
-            steps_B: of each, how many tokens its samples have drawn.
-
-        Returns:
-            tokens and log probabilities ``(M,)``, on the CPU.
-        """
-        sampling, seed = self._request.method, self._request.seed
-        assert isinstance(sampling, Sampling)
-        of_model = [one for one in constraints if is_part_of_the_model(one)]
-        others = [one for one in constraints if not is_part_of_the_model(one)]
-        for constraint in of_model:
-            constraint.forbid(logits_LV[:, : self._model.config.vocab_size])
-        blocks = block_probabilities(logits_LV, 1.0)
-        lse_B = blocks.lse_R
-        for constraint in others:
-            constraint.forbid(logits_LV[:, : self._model.config.vocab_size])
-        if chosen_B is not None:
-            chosen_B = chosen_B.to(self._device)
-            logits_LV, lse_B = logits_LV[chosen_B], lse_B[chosen_B]
-        counts, ids_M = [len(ids_N) for ids_N in ids], torch.cat(ids)
-        members = None if len(ids_M) == len(ids) else Members(counts)
-        steps_M = steps_B.repeat_interleave(torch.tensor(counts))
-        row_M = torch.arange(len(ids)) if members is None else members.rows(ids_M.device)
-        self._check_drawable(torch.isfinite(logits_LV.amax(-1)).cpu()[row_M], ids_M)
-        row_M = row_M.to(self._device)
-        if sampling.gumbel:
-            ids_M, steps_M = ids_M.to(self._device), steps_M.to(self._device)
-            tokens_M = draw_gumbel(logits_LV, seed, ids_M, steps_M, sampling, members)
-        else:
-            uniform_M = keyed_uniform(seed, ids_M, steps_M).to(self._device)
-            known = blocks if sampling.temperature == 1 and not others and chosen_B is None else None
-            tokens_M = draw(logits_LV, uniform_M, sampling, members, known)
-        return tokens_M.cpu(), (logits_LV[row_M, tokens_M] - lse_B[row_M]).cpu()
-
-    def _check_drawable(self, valid_M: torch.Tensor, ids_M: torch.Tensor) -> None:
-        if valid_M.all():
-            return
-        wrong = sorted(ids_M[~valid_M].tolist())
-        named = ", ".join(map(str, wrong[:_IDS_NAMED])) + (", ..." if len(wrong) > _IDS_NAMED else "")
-        which = f"1 sample, id {named}" if len(wrong) == 1 else f"{len(wrong)} samples, ids {named}"
-        raise FloatingPointError(
-            f"logits hold NaN or +inf, or allow no token at all: the model is damaged ({which})"
-        )
-
 
 def default_slots(model: GPT2, capacity: int) -> int:
     """Texts at once where nobody says: by device, width, and the memory that their keys and values take."""
@@ -311,5 +303,7 @@ def default_slots(model: GPT2, capacity: int) -> int:
     most = _SLOTS_ON_CPU if device.type == "cpu" else _SLOTS_ON_GPU
     by_width = most * min(max(_WIDTH // config.n_embd, 1), _MOST_TIMES_AS_MANY)
     size = 2 * config.n_layer * config.n_embd * model.compute_dtype.itemsize
-    by_memory = _MOST_CACHE_BYTES // (capacity * size)
-    return max(min(by_width, by_memory) // 8 * 8, 8)
+    most_bytes = _MOST_CACHE_BYTES
+    if device.type == "cuda":
+        most_bytes = int(_SHARE_OF_GPU_MEMORY * torch.cuda.get_device_properties(device).total_memory)
+    return max(min(by_width, most_bytes // (capacity * size)) // 8 * 8, 8)

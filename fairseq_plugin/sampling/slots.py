@@ -13,9 +13,9 @@ from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.core.kv_cache import KVCache
 from fairseq_plugin.core.prefix import Prefix, put
 from fairseq_plugin.sampling.branches import Branch, Group, Prompt, Text
-from fairseq_plugin.sampling.constraints import Constraint, Resumable
+from fairseq_plugin.sampling.constraints import Constraint, OfLength, Resumable
 from fairseq_plugin.sampling.prefill import round_up
-from fairseq_plugin.sampling.request import DecodingRequest
+from fairseq_plugin.sampling.request import Continuation, DecodingRequest
 
 
 class Slots:
@@ -28,7 +28,7 @@ class Slots:
     Attributes:
         cache: keys and values.
         prompts, prefixes, ids: of each live slot.
-        first_id_S: int64, the first of the ids.
+        first_id_S, sizes_S: int64, the first of the ids, and their number.
         tokens_ST, scores_ST: new tokens and their log probabilities.
         known_S, read_S: how many of them there are, and how many of these the network has read.
         constraints: their state of each live slot.
@@ -45,7 +45,8 @@ class Slots:
         self.first_id_S = torch.zeros(num_slots, dtype=torch.int64)
         self.tokens_ST = torch.zeros(num_slots, request.max_new, dtype=torch.int64)
         self.scores_ST = torch.zeros(num_slots, request.max_new)
-        self.known_S, self.read_S, self._prompt_lengths_S = torch.zeros(3, num_slots, dtype=torch.int64)
+        zeros_4S = torch.zeros(4, num_slots, dtype=torch.int64)
+        self.known_S, self.read_S, self.sizes_S, self._prompt_lengths_S = zeros_4S
 
     @property
     def num_live(self) -> int:
@@ -55,9 +56,9 @@ class Slots:
         """Give slots to branches: slots that are free, and new ones behind the last one in use."""
         num_live = max(self.num_live, max(places) + 1)
         self._grow(num_live, branches[0].text)
+        put([branch.text.prefix for branch in branches], self.cache, places)
         for place, branch in zip(places, branches, strict=True):
             text, num_known = branch.text, len(branch.text.tokens_n)
-            put(text.prefix, self.cache, place)
             self.prompts[place], self.prefixes[place] = text.prompt, text.prefix
             self.tokens_ST[place, :num_known], self.scores_ST[place, :num_known] = (
                 text.tokens_n,
@@ -83,18 +84,52 @@ class Slots:
         tokens_n, scores_n = self.tokens_ST[place, :known].clone(), self.scores_ST[place, :known].clone()
         return Text(self.prompts[place], prefix or self.prefixes[place], tokens_n, scores_n)
 
+    def continuations(
+        self, slot_D: torch.Tensor, known_D: torch.Tensor, ended_D: torch.Tensor
+    ) -> list[Continuation]:
+        """The texts of slots, as long as they are known; where they have ended, the last token is the end."""
+        counted_DT = torch.arange(self.tokens_ST.shape[1]) < known_D.unsqueeze(1)
+        lengths = known_D.tolist()
+        tokens = self.tokens_ST[slot_D][counted_DT].split(lengths)  # one copy, and no more than the texts
+        scores = self.scores_ST[slot_D][counted_DT].split(lengths)
+        return [
+            Continuation(tokens_n[:-1] if ended else tokens_n, scores_n, ended)
+            for tokens_n, scores_n, ended in zip(tokens, scores, ended_D.tolist(), strict=True)
+        ]
+
     def go_on(self, place: int, group: Group) -> None:
         """A slot goes on with one group of its samples."""
         known = int(self.known_S[place])
         self.tokens_ST[place, known], self.scores_ST[place, known] = group.token, group.score
         self.known_S[place] = known + 1
         self.ids[place], self.first_id_S[place] = group.ids_N, group.ids_N[0]
+        self.sizes_S[place] = len(group.ids_N)
 
     def go_on_alone(self, slot_B: torch.Tensor, tokens_B: torch.Tensor, scores_B: torch.Tensor) -> None:
         """Slots with one sample each go on."""
         known_B = self.known_S[slot_B]
         self.tokens_ST[slot_B, known_B], self.scores_ST[slot_B, known_B] = tokens_B, scores_B
         self.known_S[slot_B] = known_B + 1
+
+    def advance(self, num_L: torch.Tensor, tokens_LK: torch.Tensor, scores_LK: torch.Tensor) -> None:
+        """Slots have run ahead.
+
+        Args:
+            num_L: how many tokens each has drawn, and read as many; 0 for the others.
+            tokens_LK, scores_LK: the first ``num_L`` of each row count.
+        """
+        live = slice(self.num_live)
+        place_X, k_X = (torch.arange(tokens_LK.shape[1]) < num_L.unsqueeze(1)).nonzero(as_tuple=True)
+        at_X = self.known_S[place_X] + k_X
+        self.tokens_ST[place_X, at_X], self.scores_ST[place_X, at_X] = (
+            tokens_LK[place_X, k_X],
+            scores_LK[place_X, k_X],
+        )
+        self.known_S[live] += num_L
+        self.read_S[live] += num_L
+        for constraint in self.constraints:
+            assert isinstance(constraint, OfLength)
+            constraint.advance(num_L.to(self._device))
 
     def _grow(self, num_live: int, text: Text) -> None:
         have, more = self.num_live, num_live - self.num_live
@@ -103,7 +138,7 @@ class Slots:
         self.prompts += [text.prompt] * more
         self.prefixes += [text.prefix] * more
         self.ids += [self.first_id_S] * more
-        self.cache.resize(round_up(num_live))
+        self.cache.resize(self._num_rows(num_live))
         if have == 0:
             self.constraints = self._request.start_constraints(self.prompts, self._device)
             return
@@ -123,18 +158,33 @@ class Slots:
         self.prefixes = [self.prefixes[place] for place in kept]
         self.ids = [self.ids[place] for place in kept]
         if not kept:
-            self.cache.resize(8)
+            self.cache.resize(self._num_rows(1))
             return
         kept_L = torch.tensor(kept)
         for of_S in (self.first_id_S, self.tokens_ST, self.scores_ST):
             of_S[:num_live] = of_S[kept_L]
-        for of_S in (self.known_S, self.read_S, self._prompt_lengths_S):
+        for of_S in (self.known_S, self.read_S, self.sizes_S, self._prompt_lengths_S):
             of_S[:num_live] = of_S[kept_L]
         kept_L = kept_L.to(self._device)
         self.cache.keep(kept_L)
-        self.cache.resize(round_up(num_live))
+        self.cache.resize(self._num_rows(num_live))
         for constraint in self.constraints:
             constraint.keep(kept_L)
+
+    def _num_rows(self, num_live: int) -> int:
+        """Slots that take part in products: on a GPU in few different numbers, for steps are recorded there
+        by their shapes."""
+        if self._device.type == "cpu":
+            return round_up(num_live)
+        return min(max(1 << (num_live - 1).bit_length(), 8), self.num_slots)
+
+    def next_tokens(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next token to read of each slot in the products, and its place in the text; int64 ``(R,)``."""
+        tokens_R, lengths_R = torch.zeros(2, self.cache.num_slots, dtype=torch.int64)  # spare ones: as empty
+        live = slice(self.num_live)
+        tokens_R[live] = self.tokens_ST[live].gather(1, self.read_S[live].unsqueeze(1)).squeeze(1)
+        lengths_R[live] = self._prompt_lengths_S[live] + self.read_S[live]
+        return tokens_R, lengths_R
 
     def read(self) -> torch.Tensor:
         """Read the next token of each live slot.
@@ -142,15 +192,12 @@ class Slots:
         Returns:
             padded float32 logits ``(L, V)`` of the token after it.
         """
-        num_live, num_rows = self.num_live, self.cache.num_slots
-        tokens_R, lengths_R = torch.zeros(2, num_rows, dtype=torch.int64)  # spare slots begin anew each step
-        read_L = self.read_S[:num_live]
-        tokens_R[:num_live] = self.tokens_ST[:num_live].gather(1, read_L.unsqueeze(1)).squeeze(1)
-        lengths_R[:num_live] = self._prompt_lengths_S[:num_live] + read_L
+        num_live = self.num_live
+        tokens_R, lengths_R = self.next_tokens()
         self.cache.longest, self.cache.lengths = int(lengths_R.max()), lengths_R.to(self._device)
         tokens_R = tokens_R.to(self._device)
         for constraint in self.constraints:
             constraint.append(tokens_R[:num_live])
         hidden_R1D = self._model(tokens_R.unsqueeze(1), cache=self.cache)
-        read_L += 1
+        self.read_S[:num_live] += 1
         return self._model.logits(hidden_R1D[:, -1], padded=True).float()[:num_live]

@@ -30,7 +30,7 @@ def add_output_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup
     add("--allow-fewer", action="store_true", help="write what there is where a label falls short")
     dtype = (
         "of matrix products; int8: on CPUs only; fastest: by measurement, where perplexity stays within 1 %% "
-        "of fp32's (default: as the model was trained)"
+        "of fp32's (default: bf16 on a GPU, else as it was trained)"
     )
     add("--compute-dtype", choices=(*DTYPES, FASTEST), help=dtype)
     return group
