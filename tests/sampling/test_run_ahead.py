@@ -5,7 +5,6 @@ import random
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
@@ -44,7 +43,7 @@ def model():
     return small_model()
 
 
-def run(model, groups, sampling, steps_ahead, *, num_slots=16, prefix_bytes=1 << 30, max_new=30, **options):
+def run(model, groups, sampling, steps_ahead, *, num_slots=16, prefix_bytes=1 << 30, max_new=18, **options):
     request = DecodingRequest(sampling, end=END, max_new=max_new, seed=5, **options)
     longest = max(len(prompt) for prompt, _ in groups)
     pool = SamplePool(model, request, longest, num_slots, prefix_bytes, steps_ahead)
@@ -71,7 +70,7 @@ def test_running_ahead_changes_no_text_and_no_score(model, sampling):
             assert counts.read - counts.replayed == plain.read and counts.idle > 0
 
 
-@pytest.mark.parametrize("options", [{"min_new": 6}, {"forbidden": (9, 10)}, {"min_new": 30}, {"max_new": 1}])
+@pytest.mark.parametrize("options", [{"min_new": 6}, {"forbidden": (9, 10)}, {"min_new": 18}, {"max_new": 1}])
 def test_constraints_of_a_length_hold_ahead(model, options):
     groups = [(prompt, range(12)) for prompt in PROMPTS]
     expected, _ = run(model, groups, Sampling(top_k=8), 0, **options)
@@ -81,8 +80,8 @@ def test_constraints_of_a_length_hold_ahead(model, options):
 
 def test_the_host_looks_but_seldom_where_samples_are_alone(model):
     groups = [(prompt, range(60)) for prompt in PROMPTS]
-    _, plain = run(model, groups, Sampling(), 0, num_slots=64, min_new=20)
-    _, ahead = run(model, groups, Sampling(), 5, num_slots=64, min_new=20)
+    _, plain = run(model, groups, Sampling(), 0, num_slots=64, min_new=14)
+    _, ahead = run(model, groups, Sampling(), 5, num_slots=64, min_new=14)
     assert ahead.read == plain.read and ahead.looks < plain.looks / 2
 
 
@@ -108,31 +107,30 @@ class OnDevice(TorchDispatchMode):
         found = func(*args, **(kwargs or {}))
         for one in found if isinstance(found, tuple | list) else [found]:
             if isinstance(one, torch.Tensor):
-                assert one.device.type == "cuda", f"{func} leaves the device"
+                assert one.device.type == "meta", f"{func} leaves the device"
         return found
 
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 @pytest.mark.parametrize("sampling", MODES)
 def test_a_step_can_be_recorded(sampling, dtype):
-    """On tensors without values, said to be on a GPU: a question for a value, a shape that depends on one, or
-    a copy to or from the host raises."""
+    """On tensors without values: a question for a value, a shape that depends on one, or a copy to or from the
+    host raises."""
     request = DecodingRequest(sampling, end=END, max_new=30, min_new=6, forbidden=(9,), seed=(1 << 64) - 1)
-    with FakeTensorMode(), torch.device("cuda"), torch.no_grad():
+    with torch.device("meta"), torch.no_grad():
         model = GPT2(GPT2Config(5000, 64, 32, 2, 4), dtype).eval()
         model.banned = torch.zeros(3, dtype=torch.int64)
         slots = Slots(model, request, 16, 40)
         ahead = RunAhead(model, request, slots, 4)
-        slots.cache.resize(8)
-        with OnDevice():
-            ahead._take_step(8, 32)
+    slots.cache.resize(8)
+    with torch.no_grad(), OnDevice():
+        ahead._take_step(8, 32)
 
 
 def test_a_question_for_a_value_would_be_seen():
-    with FakeTensorMode(), torch.device("cuda"):
-        some = torch.zeros(4)
-        for question in (lambda: bool(some.any()), lambda: some.nonzero(), lambda: some[some > 0]):
-            with pytest.raises(Exception, match="(?i)data.dependent|dynamic.output|unbacked"):
-                question()
-        with OnDevice(), pytest.raises(AssertionError, match="leaves the device"):
-            some.cpu()
+    some = torch.zeros(4, device="meta")
+    for question in (lambda: bool(some.any()), some.nonzero, lambda: some[some > 0], some.tolist, some.cpu):
+        with pytest.raises((NotImplementedError, RuntimeError), match="(?i)meta"):
+            question()
+    with OnDevice(), pytest.raises(AssertionError, match="leaves the device"):
+        some + torch.arange(4)
