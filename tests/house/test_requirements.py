@@ -11,7 +11,8 @@ from packaging.requirements import Requirement
 from scripts.environment import PIN_FILES, normal, read_pins
 
 LEFT_OUT = {"torchaudio"}  # fairseq asks for it, language modelling never imports it
-OPTIONAL = {"ctranslate2", "nltk", "pandas", "pyarrow", "ray"}  # extras; each missing one is told in a line
+# Extras; each missing one is told in a line.
+OPTIONAL = {"ctranslate2", "nltk", "pandas", "pyarrow", "ray", "vllm"}
 FIRST_PARTY = {"fairseq_plugin", "scripts", "tests", "benchmarks"}
 BUILD, FAIRSEQ, RUNTIME, TEST = PIN_FILES
 
