@@ -27,6 +27,7 @@ from fairseq_plugin.augment.jobs.generate import Generated, GenerateRequest, gen
 from fairseq_plugin.augment.jobs.job import Settings
 from fairseq_plugin.augment.jobs.progress import JobBar
 from fairseq_plugin.augment.jobs.quota import Limits
+from fairseq_plugin.core.bf16 import writes_in_bf16
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.jobs.executors import Executor, Processes, Rank, Ranks, ThisProcess
 from fairseq_plugin.jobs.ray_executor import RayActors
@@ -115,7 +116,7 @@ def request_of(args: argparse.Namespace) -> GenerateRequest:
             args.sampling_topk,
             args.sampling_topp,
             args.max_len_b,
-            args.compute_dtype,
+            args.compute_dtype or ("bf16" if writes_in_bf16(args.device) else None),
         ),
         filters=filter_options_of(args),
         limits=Limits(most_tries=args.most_tries),

@@ -26,7 +26,7 @@ from fairseq_plugin.jobs.units import Unit, share_of
 MOST_DEATHS = 3  # of workers one after another, with no unit finished in between
 # Samples at once, of GPT-2 124M with its optimizer's state, and of the smallest models.
 _TOGETHER, _LARGE_CHECKPOINT, _MOST_TOGETHER = 1000, 1_500_000_000, 8000
-_LOOK_EVERY = 0.2  # seconds, for other ranks' units
+LOOK_EVERY = 0.2  # seconds, for units of others
 _PATIENCE = 10.0  # seconds without a new unit, after which a rank makes those of others
 
 
@@ -127,7 +127,9 @@ class Processes:
                 self.close()
                 left = [unit for unit in left if not job.is_done(unit)]
                 if deaths >= MOST_DEATHS:
-                    raise too_many_deaths(len(left)) from None
+                    raise too_many_deaths(
+                        f"; {len(left):,} units are left, those that are done stay"
+                    ) from None
 
     def model(self, job: UnitJob) -> None:
         """None: it is in the workers."""
@@ -159,11 +161,11 @@ class Processes:
         self._pool = self._alive = None
 
 
-def too_many_deaths(num_left: int) -> UserError:
-    """The one line when workers die and nothing gets done."""
+def too_many_deaths(what: str) -> UserError:
+    """The one line when workers die and nothing gets done; ``what`` is left, and what stays."""
     return UserError(
-        f"{MOST_DEATHS} workers died one after another (killed, or out of memory); {num_left:,} units are "
-        "left, those that are done stay: give fewer --workers, and start the same command again"
+        f"{MOST_DEATHS} workers died one after another (killed, or out of memory){what}: give fewer "
+        "--workers, and start the same command again"
     )
 
 
@@ -287,7 +289,7 @@ class Ranks:
                 told.update(self._here.make(job, [unit]))
                 yield unit
             else:
-                time.sleep(_LOOK_EVERY)
+                time.sleep(LOOK_EVERY)
 
     def model(self, job: UnitJob) -> Any:
         """The model; it is read once."""

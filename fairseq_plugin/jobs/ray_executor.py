@@ -17,12 +17,17 @@ import torch
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.extras import require_extra
-from fairseq_plugin.jobs.executors import MOST_DEATHS, ThisProcess, made_together
+from fairseq_plugin.jobs.executors import (
+    LOOK_EVERY,
+    MOST_DEATHS,
+    ThisProcess,
+    made_together,
+    too_many_deaths,
+)
 from fairseq_plugin.jobs.folder import UnitJob
 from fairseq_plugin.jobs.units import Unit
 
 _SEEN_WITHIN = 60.0  # seconds until a file of another node is seen here: NFS remembers absent files so long
-_LOOK_EVERY = 0.2  # seconds
 
 # Columns of what Ray Data hands around.
 _PART, _ERROR = "item", "error"
@@ -81,10 +86,7 @@ class UnitRunner:
         if not left:
             return ""
         if self._begin(number) > MOST_DEATHS:  # Ray would go on for ever
-            return (
-                f"{MOST_DEATHS} workers died one after another (killed, or out of memory) at {_names(left)}; "
-                "what is done stays: give fewer --workers, and start the same command again"
-            )
+            return str(too_many_deaths(f" at {_names(left)}; what is done stays"))
         try:
             for made in self._here.make(self._job, list(left)):
                 left.remove(made)
@@ -198,4 +200,4 @@ def _require_done(job: UnitJob, unit: Unit) -> None:
                 f"--to {job.folder}: unit {unit.name} was made on another node and is not here; give a "
                 "folder that all nodes of the cluster share, under one name"
             )
-        time.sleep(_LOOK_EVERY)
+        time.sleep(LOOK_EVERY)

@@ -107,7 +107,7 @@ def _read(request: Request) -> Source:
     spec.keep_whitespace = request.keep_whitespace
     rows, rejected, files = _read_splits(request, spec)
     check_variety(rows["train"])
-    notes = [note, *_not_utf8(request.paths, rejected)]
+    notes = [note, *(f"WARNING: {told}" for told in _not_utf8(request.paths, rejected))]
     if request.valid is None:
         train, valid = hold_out(rows["train"], request.held_out, request.seed)
         rows = {"train": train, "valid": valid, **{name: rows[name] for name in rows if name != "train"}}
@@ -137,7 +137,7 @@ def _read_splits(
         if not rows[split]:
             why = f" ({count_reasons(rejected[split])})" if rejected[split] else ""
             if broken := next(iter(_not_utf8(paths, {split: rejected[split]})), ""):
-                raise UserError(broken.removeprefix("WARNING: "))
+                raise UserError(broken)
             raise UserError(
                 f"{paths[split]} holds no usable row{why}; read as: {describe(paths[split], spec)}"
             )
@@ -151,7 +151,7 @@ def _not_utf8(paths: Mapping[str, str], rejected: Mapping[str, Sequence[Rejectio
         if found and split in paths:
             # One that looks otherwise tells more than many that might be either.
             first = next((damage for damage in found if not damage.is_western), found[0])
-            yield f"WARNING: {len(found):,} rows left out: {first.refusal(paths[split])}"
+            yield f"{len(found):,} rows left out: {first.refusal(paths[split])}"
 
 
 def _encode(request: Request, source: Source, codec: Codec) -> tuple[Manifest, dict[str, Encoded]]:

@@ -203,13 +203,13 @@ def draw_few_gumbel(
 
 
 def drawable(logits_BV: torch.Tensor) -> torch.Tensor:
-    """Whether every slot has a finite maximum, as a tensor on the device; amax over a NaN is NaN."""
-    return torch.isfinite(logits_BV.amax(-1)).all()
+    """Whether each slot has a finite maximum, bool ``(B,)`` on the device; amax over a NaN is NaN."""
+    return torch.isfinite(logits_BV.amax(-1))
 
 
-def require_drawable(answer: torch.Tensor) -> None:
-    """Raise ``FloatingPointError`` unless :func:`drawable` said yes; reads the tensor."""
-    if not answer:
+def require_drawable(answer_B: torch.Tensor) -> None:
+    """Raise ``FloatingPointError`` unless :func:`drawable` said yes to all; reads the tensor."""
+    if not answer_B.all():
         raise FloatingPointError("logits hold NaN or +inf, or allow no token at all: the model is damaged")
 
 

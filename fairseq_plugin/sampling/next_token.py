@@ -11,7 +11,7 @@ import torch
 
 from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.sampling.constraints import Constraint, OfLength, is_part_of_the_model
-from fairseq_plugin.sampling.draw import Sampling, draw, draw_few, draw_few_gumbel, draw_gumbel
+from fairseq_plugin.sampling.draw import Sampling, draw, draw_few, draw_few_gumbel, draw_gumbel, drawable
 from fairseq_plugin.sampling.inverse_cdf import Blocks, Members, block_probabilities
 from fairseq_plugin.sampling.keyed_random import keyed_uniform
 from fairseq_plugin.sampling.request import DecodingRequest
@@ -64,7 +64,7 @@ class NextToken:
         members = None if len(ids_M) == len(ids) else Members(counts)
         steps_M = steps_B.repeat_interleave(torch.tensor(counts))
         row_M = torch.arange(len(ids)) if members is None else members.rows(ids_M.device)
-        _check_drawable(_drawable(logits_LV).cpu()[row_M], ids_M)
+        _check_drawable(drawable(logits_LV).cpu()[row_M], ids_M)
         row_M = row_M.to(self._device)
         if sampling.gumbel:
             ids_M, steps_M = ids_M.to(self._device), steps_M.to(self._device)
@@ -99,7 +99,7 @@ class NextToken:
             known = blocks if sampling.temperature == 1 and not forbids else None
             tokens_S, wide_S = draw_few(logits_SV, uniform_S, sampling, None, known)
         scores_S = logits_SV.gather(1, tokens_S.unsqueeze(1)).squeeze(1) - blocks.lse_R
-        counts_S = _drawable(logits_SV)
+        counts_S = drawable(logits_SV)
         return tokens_S, scores_S, counts_S if wide_S is None else counts_S & ~wide_S
 
     def _forbid(
@@ -122,11 +122,6 @@ class NextToken:
         for one in others:
             forbid(one, real_LV)
         return blocks, bool(others)
-
-
-def _drawable(logits_LV: torch.Tensor) -> torch.Tensor:
-    """Whether each slot has a finite maximum; amax over a NaN is NaN."""
-    return torch.isfinite(logits_LV.amax(-1))
 
 
 def _check_drawable(valid_M: torch.Tensor, ids_M: torch.Tensor) -> None:

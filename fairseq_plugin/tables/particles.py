@@ -112,9 +112,8 @@ class Particles:
 
     def _weighed(self, items: list[list[int]], given: Encoded) -> Candidates:
         """Equal particles are scored once, and so is nothing of what all have read before their first run."""
-        first = next(number for number in range(len(self._code.order)) if number not in given)
-        num_read = sum(len(given[number]) for number in range(first))
         drawn = [number for number in range(len(self._code.order)) if number not in given]
+        num_read = sum(len(given[number]) for number in range(drawn[0]))
         place = {item: at for at, item in enumerate(dict.fromkeys(map(tuple, items)))}
         log_U = log_ratios(self._gpt2, self._model, self._drawn_by, list(place), drawn, num_read)
         return items, relative(log_U[[place[tuple(item)] for item in items]])

@@ -6,59 +6,20 @@ import random
 import pytest
 import torch
 
-from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
+from fairseq_plugin.core.gpt2 import GPT2
 from fairseq_plugin.core.int8 import why_not_int8
 from fairseq_plugin.sampling.draw import Sampling
 from fairseq_plugin.sampling.pool import SamplePool
 from fairseq_plugin.sampling.request import DecodingRequest
 from tests.reference.literal_sampler import literal_sample, next_log_probs
+from tests.sampling.pools import BANNED, END, MODES, PROMPTS, assert_same, run, small_model
 
-END = 2
 PROMPT = (END, 4)
-PROMPTS = [(END, 10, 7), (END, 11, 12, 7), (END, 50, 60, 70, 80, 90, 100, 110, 120, 130, 7)]
-MODES = [
-    Sampling(),
-    Sampling(temperature=0.7),
-    Sampling(temperature=1.3, top_k=20),
-    Sampling(top_p=0.9),
-    Sampling(temperature=0.6, top_k=50, top_p=0.8),
-    Sampling(gumbel=True),
-    Sampling(temperature=0),
-]
-
-
-def small_model(vocab_size=200, sharpness=6.0, pull_of_end=2.0):
-    torch.manual_seed(0)
-    network = GPT2(GPT2Config(vocab_size, n_positions=64, n_embd=32, n_layer=2, n_head=4)).eval()
-    with torch.no_grad():
-        network.wte.weight.mul_(sharpness)  # a sharper distribution than fresh weights give
-        network.ln_f.bias += pull_of_end * network.wte.weight[END]  # and texts that end after some tokens
-    return network
 
 
 @pytest.fixture(scope="module")
 def model():
-    network = small_model()
-    network.banned = torch.tensor([0, 1, 3])
-    return network
-
-
-def run(model, groups, sampling, *, max_new=30, seed=5, num_slots=None, prefix_bytes=1 << 30, **more):
-    """``({(prompt, id): continuation}, counts)``."""
-    request = DecodingRequest(sampling, end=END, max_new=max_new, seed=seed, **more)
-    pool = SamplePool(model, request, max(len(prompt) for prompt, _ in groups), num_slots, prefix_bytes)
-    found = {}
-    for one in pool.run(groups):
-        assert (one.prompt, one.sample_id) not in found
-        found[one.prompt, one.sample_id] = one.continuation
-    return found, pool.counts
-
-
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
-    for key, one in found.items():
-        assert torch.equal(one.tokens, expected[key].tokens) and one.ended == expected[key].ended
-        torch.testing.assert_close(one.scores, expected[key].scores, atol=1e-5, rtol=0)
+    return small_model(banned=BANNED)
 
 
 @pytest.mark.parametrize("sampling", MODES)

@@ -7,6 +7,7 @@ run to run, so what was found is remembered in a file: the same command goes on 
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -91,7 +92,9 @@ def fastest_dtype(checkpoint: Path, data: Path, device: str = "cpu") -> Choice:
     for _ in range(_TURNS):
         for name, model in models.items():
             seconds[name] = min(seconds[name], _seconds(model))
-    perplexities = {name: _perplexity(model, data) for name, model in models.items()}
+    split = "valid" if "valid" in Manifest.load(data).splits else "train"
+    rows = read_texts(data, split)[:_TEXTS]
+    perplexities = {name: _perplexity(model, data, rows) for name, model in models.items()}
     return choose({name: Probe(seconds[name], perplexities[name]) for name in models})
 
 
@@ -122,9 +125,8 @@ def _seconds(model: LabelModel) -> float:
     return time.perf_counter() - start
 
 
-def _perplexity(model: LabelModel, data: Path) -> float:
-    split = "valid" if "valid" in Manifest.load(data).splits else "train"
-    labels, texts = zip(*read_texts(data, split)[:_TEXTS], strict=True)
-    nats_N = BayesJudge.of(model, data).log_likelihoods(texts)[np.arange(len(texts)), labels]
+def _perplexity(model: LabelModel, data: Path, rows: Sequence[tuple[int, str]]) -> float:
+    labels, texts = zip(*rows, strict=True)
+    nats_N = BayesJudge.of(model, data).log_likelihoods_of(texts, list(enumerate(labels)))
     tokens = sum(len(ids) + 1 for ids in model.codec.encode_batch(texts))
     return float(np.exp(-nats_N.sum() / tokens))

@@ -27,7 +27,6 @@ from fairseq_plugin.augment.label_counts import MAX_SAMPLES, samples_per_label
 from fairseq_plugin.augment.set_report import RejectedTexts
 from fairseq_plugin.augment.versions import versions
 from fairseq_plugin.augment.write_sets import other_columns
-from fairseq_plugin.core.bf16 import writes_in_bf16
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.jobs.executors import Executor
 from fairseq_plugin.jobs.units import Unit
@@ -189,8 +188,7 @@ def make_samples(
 
 def _judge(request: GenerateRequest, executor: Executor, job: Job) -> BayesJudge:
     """The model as judge, computing as it was trained: the executor's own where that is the same."""
-    as_trained = request.settings.compute_dtype is None and not writes_in_bf16(request.device)
-    model = executor.model(job) if as_trained else None
+    model = executor.model(job) if request.settings.compute_dtype is None else None
     if model is None:
         return BayesJudge.load(request.checkpoint, request.data, request.device)
     return BayesJudge.of(model, request.data)

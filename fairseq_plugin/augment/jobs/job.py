@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from fairseq_plugin.augment.jobs.label_model import LabelModel, load_label_model
 from fairseq_plugin.augment.label_counts import MAX_ID
-from fairseq_plugin.core.bf16 import writes_in_bf16
 from fairseq_plugin.errors import UserError, addressed_to_the_user
 from fairseq_plugin.files import sha256
 from fairseq_plugin.jobs.folder import UnitJob
@@ -29,7 +28,7 @@ class Settings:
     sampling_topk: int = -1
     sampling_topp: float = -1.0
     max_len_b: int = 200
-    compute_dtype: str | None = None  # None: bf16 on a GPU that has it, else as the model was trained
+    compute_dtype: str | None = None  # None: as the model was trained
 
     def __post_init__(self) -> None:
         if self.max_len_b < 1:
@@ -112,8 +111,7 @@ class Job(UnitJob):
         Raises:
             UserError: the checkpoint has changed since the job was opened, or is not fit for the data.
         """
-        dtype = self.settings.compute_dtype or ("bf16" if writes_in_bf16(device) else None)
-        model = load_label_model(self.checkpoint, self.data, device, dtype)
+        model = load_label_model(self.checkpoint, self.data, device, self.settings.compute_dtype)
         if model.sha256 != self.made_with.checkpoint_sha256:
             raise UserError(f"--path {self.checkpoint} changed since the job began; give the same file")
         return model

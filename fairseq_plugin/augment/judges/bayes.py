@@ -8,6 +8,7 @@ The prior p(label) is the label's share of train. Nothing is estimated besides: 
 Shape legend: N texts, L labels, B sequences of a batch, T tokens, D width, P scored positions.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,7 +89,6 @@ class BayesJudge:
         encoded = self._model.codec.try_encode_batch(texts)
         return [ids is not None and len(ids) < self._room for ids in encoded]
 
-    @torch.no_grad()
     def log_likelihoods(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """log p(text and its end | label) in nats, ``(N, L)``.
 
@@ -98,31 +98,41 @@ class BayesJudge:
         Raises:
             UserError: a text that the tokenizer would alter, or a model whose outputs are not finite.
         """
+        num_labels = len(self._model.prompts)
+        pairs = [(number, label) for number in range(len(texts)) for label in range(num_labels)]
+        return self.log_likelihoods_of(texts, pairs).reshape(len(texts), num_labels)
+
+    @torch.no_grad()
+    def log_likelihoods_of(
+        self, texts: Sequence[str], pairs: Sequence[tuple[int, int]]
+    ) -> NDArray[np.float64]:
+        """:meth:`log_likelihoods` of some pairs of a text's number and a label, one figure for each.
+
+        Raises:
+            UserError: see :meth:`log_likelihoods`.
+        """
         encoded = self._model.codec.encode_batch(texts)
         targets = [[*self._indices[ids].tolist(), EOS][: self._room] for ids in encoded]
-        found_NL = np.zeros((len(texts), len(self._model.prompts)))
+        found: dict[tuple[int, int], float] = {}
         device = self._model.gpt2.wte.weight.device.type
         with fast_fp32_products(device):
-            batches = self._batches(targets, _TOKENS.get(device, _TOKENS["cpu"]))
+            batches = self._batches(targets, pairs, _TOKENS.get(device, _TOKENS["cpu"]))
             for batch in tqdm(batches, "judging", disable=None, delay=SHOW_AFTER, leave=False):
-                for (number, label), score in zip(batch, self._score(batch, targets), strict=True):
-                    found_NL[number, label] = score
-        for text, scores_L in zip(texts, found_NL, strict=True):
-            if not np.isfinite(scores_L).all():
+                found |= zip(batch, self._score(batch, targets), strict=True)
+        for number, label in pairs:
+            if not math.isfinite(found[number, label]):
                 raise UserError(
-                    f"the model gives NaN or no probability at all to {short(text, 60)!r}: its weights are "
-                    "damaged or its training diverged; use an earlier checkpoint"
+                    f"the model gives NaN or no probability at all to {short(texts[number], 60)!r}: its "
+                    "weights are damaged or its training diverged; use an earlier checkpoint"
                 )
-        return found_NL
+        return np.array([found[pair] for pair in pairs], dtype=np.float64)
 
-    def _batches(self, targets: Sequence[Sequence[int]], most: int) -> list[list[tuple[int, int]]]:
+    def _batches(
+        self, targets: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]], most: int
+    ) -> list[list[tuple[int, int]]]:
         """Pairs of text and label, those of about the same length together."""
         prompts = self._model.prompts
-        lengths = {
-            (number, label): len(prompt) + len(target)
-            for number, target in enumerate(targets)
-            for label, prompt in enumerate(prompts)
-        }
+        lengths = {(number, label): len(prompts[label]) + len(targets[number]) for number, label in pairs}
         batches: list[list[tuple[int, int]]] = [[]]
         for pair in sorted(lengths, key=lambda pair: (lengths[pair], pair)):
             if (len(batches[-1]) + 1) * lengths[pair] > most and batches[-1]:  # the last is the longest

@@ -39,8 +39,7 @@ class AugmentRequest:
         scores: columns more: each sentence's log probability, and the probability of its label.
         soft_labels: columns more: the probability of every label.
         most_tries: samples per sentence asked for, after which a label is given up.
-        compute_dtype: of the products while sentences are written; None: bf16 on a GPU that has it, else as
-            the model was trained.
+        compute_dtype: of the products while sentences are written; None: as the model was trained.
         workers: processes that write sentences.
         filters: which sentences are accepted.
         allow_fewer: go on with fewer new sentences where a label falls short.
