@@ -48,6 +48,7 @@ class Made:
         chunk: ``(random, number of rows) -> columns of cells``; all but the sentences.
         num_rows: of it.
         learns: whether it is learnt and drawn from.
+        batch: rows of an update.
     """
 
     what: str
@@ -55,6 +56,7 @@ class Made:
     chunk: object
     num_rows: int
     learns: bool
+    batch: int = 64
 
 
 def long_columns(random, num):
@@ -97,7 +99,7 @@ TABLES = {
     "long": Made(
         "1,000,000 rows x 20 columns", [f"c{one}" for one in range(20)], long_columns, 1_000_000, False
     ),
-    "wide": Made("2,000 rows x 500 columns", [f"c{one}" for one in range(500)], wide_columns, 2000, True),
+    "wide": Made("2,000 rows x 500 columns", [f"c{one}" for one in range(500)], wide_columns, 2000, True, 4),
     "values": Made(
         "a category of 100,000 values, 1,000,000 rows", ["value", "count"], many_values, 1_000_000, True
     ),
@@ -159,21 +161,21 @@ def measure(name, args):
     found |= {"tokens": split.tokens / split.rows, "symbols": manifest.vocabulary}
     if made.learns:
         best = save / "checkpoint_last.pt"
-        found["train"] = run(train_command(data, manifest, save), folder / "train.log")
+        found["train"] = run(train_command(data, manifest, save, made.batch), folder / "train.log")
         draw = [sys.executable, "benchmarks/table_draw.py", best, data, folder / "new.csv", DRAWN, 1]
         found["draw"] = run(draw, folder / "draw.log")
     shutil.rmtree(folder)
     return found
 
 
-def train_command(data, manifest, save):
+def train_command(data, manifest, save, batch):
     """The network of a small table, for a few updates."""
     return [
         Path(sys.executable).parent / "fairseq-train", data,
         *("--user-dir", "fairseq_plugin", "--task", "table_rows", "--arch", "gpt2_tiny"),
         *("--n-layer", 3, "--n-embd", 64, "--n-positions", -(-manifest.longest // 8) * 8),
         *("--place-bumps", 16, "--value-bumps", 8, "--no-own-rows", "--marginal-bias"),
-        *("--attention-dropout", 0, "--criterion", "scale_grad", "--gamma", 1, "--batch-size", 64),
+        *("--attention-dropout", 0, "--criterion", "scale_grad", "--gamma", 1, "--batch-size", batch),
         *("--optimizer", "fused_adamw", "--lr", 0.002, "--max-update", UPDATES),
         *("--disable-validation", "--save-dir", save),
     ]  # fmt: skip
@@ -181,9 +183,9 @@ def train_command(data, manifest, save):
 
 def lines_of(found):
     """Markdown."""
-    learnt, drawn = f"{UPDATES} updates", f"{DRAWN} rows drawn"
+    learnt, drawn = f"{UPDATES} updates of rows", f"{DRAWN} rows drawn"
     heads = ["table", "MB", "tokens a row", "symbols", "prepared: s", "s of the processor", "MiB"]
-    heads += [f"{learnt}: s of the processor", "MiB", f"{drawn}: s of the processor", "MiB"]
+    heads += [f"{learnt} (so many): s of the processor", "MiB", f"{drawn}: s of the processor", "MiB"]
     lines = [f"| {' | '.join(heads)} |", "| --- " + "| ---: " * 10 + "|"]
     for name, one in found.items():
         figures = [f"{one['bytes'] / 1e6:.1f}", f"{one['tokens']:.1f}", f"{one['symbols']:,}",
@@ -191,7 +193,8 @@ def lines_of(found):
                    f"{one['prepare']['memory']:,.0f}"]  # fmt: skip
         for what in ("train", "draw"):
             did = one.get(what)
-            figures += ["", ""] if did is None else [f"{did['processor']:.0f}", f"{did['memory']:,.0f}"]
+            size = f"{TABLES[name].batch}: " if what == "train" else ""
+            figures += ["", ""] if did is None else [f"{size}{did['processor']:.0f}", f"{did['memory']:,.0f}"]
         lines.append(f"| {TABLES[name].what} | {' | '.join(figures)} |")
     return [*lines, ""]
 
@@ -213,7 +216,9 @@ def main():
     found = {}
     for name in args.tables:
         facts = {"table": TABLES[name].what}
-        facts |= {"updates": UPDATES, "rows": DRAWN} if TABLES[name].learns else {}
+        facts |= (
+            {"updates": UPDATES, "rows": DRAWN, "batch": TABLES[name].batch} if TABLES[name].learns else {}
+        )
         found[name] = part(args.to / f"{name}.json", facts, lambda name=name: measure(name, args))
     lines = lines_of(found)
     result = {"made": date.today().isoformat(), "machine": machine_class(1), "found": found}
