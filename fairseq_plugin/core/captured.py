@@ -5,6 +5,7 @@ device needs for them. A graph is launched at once.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -28,7 +29,7 @@ class Captured:
         self._function, self._state, self._on_cuda = function, tuple(state), device.type == "cuda"
         self._device = device
         self._graphs: dict[tuple[int, ...], torch.cuda.CUDAGraph] = {}
-        self._memory: tuple[int, int] | None = None  # one pool for all graphs: they never run side by side
+        self._memory: Any = None  # one pool for all graphs: they never run side by side
 
     @torch.no_grad()
     def __call__(self, *key: int) -> None:

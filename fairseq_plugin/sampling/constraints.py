@@ -75,7 +75,7 @@ class PartOfTheModel(Protocol):
     def part_of_the_model(self) -> bool: ...
 
 
-def is_part_of_the_model(constraint: Constraint) -> bool:
+def is_part_of_the_model(constraint: object) -> bool:
     """Whether a constraint belongs to the distribution that losses and scores share."""
     return isinstance(constraint, PartOfTheModel) and constraint.part_of_the_model
 

@@ -124,7 +124,7 @@ class OnDevice(TorchDispatchMode):
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 @pytest.mark.parametrize("sampling", MODES)
 def test_a_step_can_be_recorded(sampling, dtype):
-    """On tensors without values: a question for a value, a shape that depends on one, or a copy to or from the
+    """On tensors without values: a question for one, a shape that depends on one, or a copy to or from the
     host raises."""
     request = DecodingRequest(sampling, end=END, max_new=30, min_new=6, forbidden=(9,), seed=(1 << 64) - 1)
     with torch.device("meta"), torch.no_grad():
