@@ -221,9 +221,11 @@ class SamplePool:
         counts_B = torch.tensor([len(ids_N) for ids_N in ids])
         first_B, alone_B = counts_B.cumsum(0) - counts_B, counts_B == 1
         self._go_on(slot_B[alone_B], tokens_M[first_B[alone_B]], scores_M[first_B[alone_B]])
+        parting = []
         for place in (~alone_B).nonzero().squeeze(1).tolist():
             mine = slice(int(first_B[place]), int(first_B[place] + counts_B[place]))
-            self._part(int(slot_B[place]), part(ids[place], tokens_M[mine], scores_M[mine]))
+            parting.append((int(slot_B[place]), part(ids[place], tokens_M[mine], scores_M[mine])))
+        self._part(parting)
 
     @torch.no_grad()
     @packed_products()
@@ -261,22 +263,26 @@ class SamplePool:
         self._free += places
         return torch.zeros(slots.num_live, dtype=torch.bool).index_fill_(0, slot_D, True)
 
-    def _part(self, slot: int, groups: list[Group]) -> None:
-        """The largest group goes on in the slot; the others wait."""
-        slots = self._slots
-        text = slots.text(slot)
-        groups = self._open(text, groups)
-        if not groups:
-            self._free.append(slot)
-            return
-        largest = groups.pop()
-        if groups:
-            length = len(text.prompt) + len(text.tokens_n)
-            if prefix := self._store.take(slots.cache, slot, length, text.prefix):
+    def _part(self, parting: Sequence[tuple[int, list[Group]]]) -> None:
+        """In each of these slots the largest group goes on; the others wait."""
+        slots, waits = self._slots, []
+        for slot, groups in parting:
+            text = slots.text(slot)
+            groups = self._open(text, groups)
+            if not groups:
+                self._free.append(slot)
+                continue
+            slots.go_on(slot, groups.pop())
+            if groups:
+                waits.append((slot, text, groups))
+        places, texts = [slot for slot, _, _ in waits], [text for _, text, _ in waits]
+        lengths = [len(text.prompt) + len(text.tokens_n) for text in texts]
+        kept = self._store.take_all(slots.cache, places, lengths, [text.prefix for text in texts])
+        for (slot, text, groups), prefix in zip(waits, kept, strict=True):
+            if prefix:
                 slots.prefixes[slot] = prefix
                 text = dataclasses.replace(text, prefix=prefix)
             self._waiting.push(text, groups)
-        slots.go_on(slot, largest)
 
     def _open(self, text: Text, groups: list[Group]) -> list[Group]:
         """Finish the groups whose text ends with what they have drawn; return the others."""

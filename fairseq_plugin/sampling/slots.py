@@ -58,15 +58,9 @@ class Slots:
         self._grow(num_live, branches[0].text)
         put([branch.text.prefix for branch in branches], self.cache, places)
         for place, branch in zip(places, branches, strict=True):
-            text, num_known = branch.text, len(branch.text.tokens_n)
-            self.prompts[place], self.prefixes[place] = text.prompt, text.prefix
-            self.tokens_ST[place, :num_known], self.scores_ST[place, :num_known] = (
-                text.tokens_n,
-                text.scores_n,
-            )
-            self.known_S[place], self._prompt_lengths_S[place] = num_known, len(text.prompt)
-            self.read_S[place] = text.prefix.length - len(text.prompt)
-            self.go_on(place, branch.group)
+            self.prompts[place], self.prefixes[place] = branch.text.prompt, branch.text.prefix
+            self.ids[place] = branch.group.ids_N
+        self._fill_texts(torch.tensor(places), branches)
         if not self.constraints:
             return
         texts = [one.text for one in branches]
@@ -77,6 +71,22 @@ class Slots:
                 constraint.resume(slots_S, prompts, read)
             else:
                 constraint.replace(slots_S, prompts)
+
+    def _fill_texts(self, place_B: torch.Tensor, branches: Sequence[Branch]) -> None:
+        """Numbers one by one would cost more than the step that reads them."""
+        texts, groups = [branch.text for branch in branches], [branch.group for branch in branches]
+        known_B = torch.tensor([len(text.tokens_n) for text in texts])
+        prompts_B = torch.tensor([len(text.prompt) for text in texts])
+        place_X = place_B.repeat_interleave(known_B)
+        at_X = torch.arange(len(place_X)) - (known_B.cumsum(0) - known_B).repeat_interleave(known_B)
+        self.tokens_ST[place_X, at_X] = torch.cat([text.tokens_n for text in texts])
+        self.scores_ST[place_X, at_X] = torch.cat([text.scores_n for text in texts])
+        self.tokens_ST[place_B, known_B] = torch.tensor([group.token for group in groups])
+        self.scores_ST[place_B, known_B] = torch.tensor([group.score for group in groups])
+        self.known_S[place_B], self._prompt_lengths_S[place_B] = known_B + 1, prompts_B
+        self.read_S[place_B] = torch.tensor([text.prefix.length for text in texts]) - prompts_B
+        self.first_id_S[place_B] = torch.cat([group.ids_N[:1] for group in groups])
+        self.sizes_S[place_B] = torch.tensor([len(group.ids_N) for group in groups])
 
     def text(self, place: int, prefix: Prefix | None = None) -> Text:
         """What a slot's samples have in common; with another prefix than the known one."""
