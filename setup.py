@@ -39,7 +39,8 @@ setup(
         "notebook": ["pandas>=2"],  # frames for fairseq_plugin.Augmenter; lists of rows work without
         "parquet": ["pyarrow>=15,<26"],  # 26 wants numpy 2
         "peers": ["ctranslate2>=4.6"],  # of benchmarks/sampler.py
-        "ray": ["ray>=2.30"],
+        "peers-on-gpu": ["vllm>=0.10"],  # brings a torch of its own: for an environment of its own
+        "ray": ["ray[data]>=2.30"],
         "tensorboard": ["tensorboard"],
         "test": [
             "hypothesis",

@@ -11,7 +11,7 @@ sizes first and keeps its best. Accepted: ended by itself, not empty, no copy of
     python benchmarks/sampler.py --work WORK --linear     # seconds per sample and memory against samples
     python benchmarks/sampler.py --work WORK --device cuda --samples 800000   # ours, Hugging Face, vLLM
 
-ctranslate2 (pip install -e .[peers]) and vllm (pip install vllm, with a torch of its own) are extras; what is
+ctranslate2 (pip install -e .[peers]) and vllm ([peers-on-gpu], with a torch of its own) are extras; what is
 missing is left out, and said.
 """
 

@@ -14,7 +14,7 @@ as were learnt, as they are drawn. Every part is kept, and the same command goes
 import argparse
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -41,45 +41,79 @@ RESULT = Path(__file__).with_suffix("")
 SEED = 1
 BASE = "as it is"
 PREPARE, TRAIN = 0, 1  # stages
-VARIANTS = {  # the stage whose command gets flags more, or loses those behind a ~; the last of two counts
-    BASE: (TRAIN, ""),
-    "target first": (PREPARE, "--target-place first"),
-    "target last": (PREPARE, "--target-place last"),
-    "random order": (PREPARE, "--order random"),
-    "rare 1": (PREPARE, "--rare 1"),
-    "places alone, no values": (TRAIN, "--value-bumps 0"),
-    "8 and 4 bumps": (TRAIN, "--place-bumps 8 --value-bumps 4"),
-    "rows of their own, too": (TRAIN, "~--no-own-rows"),
-    "rows of their own alone": (TRAIN, "~--no-own-rows --place-bumps 0 --value-bumps 0"),
-    "no output bias": (TRAIN, "~--marginal-bias"),
-    "dropout 0.1": (TRAIN, "--dropout 0.1"),
-    "dropout 0.3": (TRAIN, "--dropout 0.3"),
-    "2 layers": (TRAIN, "--n-layer 2"),
-    "5 layers": (TRAIN, "--n-layer 5"),
-    "width 32": (TRAIN, "--n-embd 32"),
-    "width 128, rate 0.001": (TRAIN, "--n-embd 128 --lr 0.001"),
-    "inverse square root": (TRAIN, "--lr-scheduler inverse_sqrt"),
-    "validated by a twentieth": (PREPARE, "--held-out 0.05"),
-    "gamma 0.8": (TRAIN, "--gamma 0.8"),
-    "gamma 0.5": (TRAIN, "--gamma 0.5"),
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is other than ``synthesize.py`` has it.
+
+    Attributes:
+        flags: more words of a stage's command; the last of two counts.
+        stage: whose command it is.
+        without: a flag that it loses.
+        script: what runs in the stead of ``scripts/prepare_table.py``.
+        epochs: most of them, and the schedule with them.
+    """
+
+    flags: str = ""
+    stage: int = TRAIN
+    without: str = ""
+    script: str = ""
+    epochs: int | None = None
+
+    def command_of(self, stage_number, command):
+        """The words of a stage's command."""
+        if stage_number != self.stage:
+            return command
+        words = [word for word in command if word != self.without]
+        if self.script:
+            words[words.index("scripts/prepare_table.py")] = self.script
+        return *words, *self.flags.split()
+
+
+DIGITS = "benchmarks/table_digits.py"
+VARIANTS = {
+    BASE: Variant(),
+    "target first": Variant("--target-place first", PREPARE),
+    "target last": Variant("--target-place last", PREPARE),
+    "random order": Variant("--order random", PREPARE),
+    "rare 1": Variant("--rare 1", PREPARE),
+    "places alone, no values": Variant("--value-bumps 0"),
+    "8 and 4 bumps": Variant("--place-bumps 8 --value-bumps 4"),
+    "rows of their own, too": Variant(without="--no-own-rows"),
+    "rows of their own alone": Variant("--place-bumps 0 --value-bumps 0", without="--no-own-rows"),
+    "digits alone, no atoms": Variant(stage=PREPARE, script=DIGITS),
+    "loss over the whole vocabulary": Variant("--user-dir benchmarks/table_whole_vocabulary"),
+    "no output bias": Variant(without="--marginal-bias"),
+    "dropout 0.1": Variant("--dropout 0.1"),
+    "dropout 0.3": Variant("--dropout 0.3"),
+    "2 layers": Variant("--n-layer 2"),
+    "5 layers": Variant("--n-layer 5"),
+    "width 32": Variant("--n-embd 32"),
+    "width 128, rate 0.001": Variant("--n-embd 128 --lr 0.001"),
+    "inverse square root": Variant("--lr-scheduler inverse_sqrt"),
+    "30 epochs at most": Variant(epochs=30),
+    "120 epochs at most": Variant(epochs=120),
+    "patience 4": Variant("--patience 4"),
+    "validated by a twentieth": Variant("--held-out 0.05", PREPARE),
+    "gamma 0.8": Variant("--gamma 0.8"),
+    "gamma 0.5": Variant("--gamma 0.5"),
 }
 
 
 def measure(split, variant, args):
     """Log probabilities of the held-out rows, and what the judges say of new ones."""
-    stage_number, more = VARIANTS[variant]
+    changed = VARIANTS[variant]
     to = args.to / slug(split.name) / slug(variant)
     to.mkdir(parents=True, exist_ok=True)
     request = SynthesisRequest(
-        split.folder / "train.csv", to, target=split.target, held_out=0, seed=SEED, header="yes"
-    )
+        split.folder / "train.csv", to, target=split.target, held_out=0, seed=SEED, header="yes",
+        epochs=changed.epochs,
+    )  # fmt: skip
     stages, runner = SynthesisStages(request, hold_out(request)), Runner()
     for number, stage in enumerate(stages):
         stages.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        extra = more.split() if number == stage_number else []
-        lost = {word.removeprefix("~") for word in extra if word.startswith("~")}
-        command = [word for word in (*stage.command, *extra) if word not in lost and word[0] != "~"]
-        runner.run(replace(stage, command=tuple(command)))
+        runner.run(replace(stage, command=changed.command_of(number, stage.command)))
     model = TableModel.load(stages.checkpoint, stages.data)
     held_out = TableFile.open(split.folder / "held_out.csv", header="yes").rows()
     drawn = model.sample(len(split.train), SEED)

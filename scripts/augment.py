@@ -28,6 +28,7 @@ from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.pipeline.stages import Stages
 from fairseq_plugin.augment.report_inputs import read_verdict
 from fairseq_plugin.errors import UserError, plain_errors
+from fairseq_plugin.labelled.reading_flags import add_reading_flags, reading_options_of
 from fairseq_plugin.reports.display import visible
 from fairseq_plugin.stages.stage import Runner
 from fairseq_plugin.storage.lock import FolderLock
@@ -50,13 +51,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--valid",
         type=Path,
         metavar="FILE",
-        help="validation rows; without them a tenth of train is held out",
+        help="validation rows; without them --held-out of train is held out",
     )
     add("--test", type=Path, metavar="FILE", help="test rows")
-    add("--text-column", metavar="NAME|N", help="column of the sentence: a name, or a position from 0")
-    add("--label-column", metavar="NAME|N", help="column of the label: a name, or a position from 0")
-    add("--drop-unknown-labels", action="store_true",
-        help="leave out (and count) rows of valid and test whose label no row of train has")  # fmt: skip
     add("--from", dest="pretrained", type=Path, metavar="GPT2_FOLDER",
         help="start from this GPT-2 in Hugging Face's form, with its tokenizer")  # fmt: skip
     add("--data", type=Path, metavar="DIR", help="a prepared folder, instead of FILE")
@@ -78,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="processes that write sentences (default: 1); more machines: scripts/generate.py")  # fmt: skip
     add("--overwrite", action="store_true",
         help="where files or settings differ from those of an earlier run in --to, start again")  # fmt: skip
+    add_reading_flags(parser)
     add_output_flags(parser)
     add_filter_flags(parser)
     return parser
@@ -86,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
 def request_of(args: argparse.Namespace) -> AugmentRequest:
     """What the flags ask for."""
     own = {field.name: getattr(args, field.name) for field in fields(AugmentRequest) if field.name in args}
-    return AugmentRequest(**own, filters=filter_options_of(args))
+    return AugmentRequest(**own, reading=reading_options_of(args), filters=filter_options_of(args))
 
 
 @plain_errors()

@@ -21,6 +21,7 @@ from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_option
 from fairseq_plugin.augment.generations.collect import collect
 from fairseq_plugin.errors import plain_errors
 from fairseq_plugin.reports.display import percent, visible
+from fairseq_plugin.text.spreadsheet import add_spreadsheet_flag, marked_told
 from fairseq_plugin.text.table import isolated
 
 
@@ -38,11 +39,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--shuffle", action="store_true", help="shuffle the training file with the generation's seed"
     )
-    parser.add_argument(
-        "--spreadsheet-safe",
-        action="store_true",
-        help="put ' before texts that begin with = + - or @, which a spreadsheet would compute",
-    )
+    add_spreadsheet_flag(parser)
     parser.add_argument(
         "--train-log",
         help="fairseq-train's --log-file, for the report; else looked for beside the checkpoint",
@@ -73,8 +70,7 @@ def summary(record: SetRecord, destination: str | Path) -> list[str]:
     ]
     lines += record.notes
     for name, own in record.files.items():
-        marked = f", {own.marked:,} of them marked with ' for spreadsheets" if own.marked else ""
-        lines.append(f"{Path(destination) / name}: {own.rows:,} rows{marked}")
+        lines.append(f"{Path(destination) / name}: {own.rows:,} rows{marked_told(own.marked)}")
     if record.other_columns:
         lines.append(f"other columns of the source: {record.other_columns}")
     unverified = [str(run["folder"]) for run in record.runs if not run["verified"]]

@@ -14,12 +14,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fairseq_plugin.augment.filters.acceptance import LESS_CONFIDENT, SURPLUS
 from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_options_of
+from fairseq_plugin.augment.jobs.fastest_dtype import FASTEST, remembered_choice
 from fairseq_plugin.augment.jobs.flags import add_output_flags
 from fairseq_plugin.augment.jobs.generate import Generated, GenerateRequest, generate
 from fairseq_plugin.augment.jobs.job import Settings
@@ -30,6 +32,7 @@ from fairseq_plugin.jobs.executors import Executor, Processes, Rank, Ranks, This
 from fairseq_plugin.jobs.ray_executor import RayActors
 from fairseq_plugin.reports.display import percent, visible
 from fairseq_plugin.storage.lock import FolderLock
+from fairseq_plugin.text.spreadsheet import marked_told
 from fairseq_plugin.text.table import isolated
 
 EXECUTORS = ("local", "ranks", "ray")
@@ -60,10 +63,19 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("how samples are drawn, as fairseq-generate --sampling does").add_argument
     add("--seed", type=int, default=1, help="with a sample's number it decides its text (default: 1)")
     add("--temperature", type=float, default=1.0, help="default: 1")
-    add("--sampling-topk", type=int, default=-1, metavar="K", help="keep the K most probable tokens")
+    add(
+        "--top-k",
+        "--sampling-topk",
+        dest="sampling_topk",
+        type=int,
+        default=-1,
+        metavar="K",
+        help="keep the K most probable tokens",
+    )
     top_p = "keep the most probable tokens that together reach P, in (0, 1]"
-    add("--sampling-topp", type=float, default=-1.0, metavar="P", help=top_p)
-    add("--max-len-b", type=int, default=200, metavar="N", help="most tokens of a sentence (default: 200)")
+    add("--top-p", "--sampling-topp", dest="sampling_topp", type=float, default=-1.0, metavar="P", help=top_p)
+    add("--max-len", "--max-len-b", dest="max_len_b", type=int, default=200, metavar="N",
+        help="most tokens of a sentence (default: 200)")  # fmt: skip
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +125,7 @@ def request_of(args: argparse.Namespace) -> GenerateRequest:
         soft_labels=args.soft_labels,
         device=args.device,
         rows_per_file=args.rows_per_file,
+        spreadsheet_safe=args.spreadsheet_safe,
         allow_fewer=args.allow_fewer,
         rows_to=args.rows_to,
     )
@@ -138,8 +151,22 @@ def summary(found: Generated, rows_to: Path) -> list[str]:
         lines.append(found.shortage)
     if found.folder is None:
         return [*lines, f"all units are done; rank 0 writes the rows to {rows_to}"]
-    lines += [f"{found.folder / name}: {own.rows:,} rows" for name, own in record.files.items()]
+    lines += [
+        f"{found.folder / name}: {own.rows:,} rows{marked_told(own.marked)}"
+        for name, own in record.files.items()
+    ]
     return [*lines, "they were there already"] if found.was_there else lines
+
+
+def in_the_fastest_dtype(request: GenerateRequest, rank: Rank | None) -> GenerateRequest:
+    """The request in the dtype that ``--compute-dtype fastest`` finds, which is told."""
+    if rank is not None:
+        raise UserError(
+            f"--compute-dtype {FASTEST}: ranks may find different ones; give fp32, bf16 or int8 by its name"
+        )
+    choice = remembered_choice(request.to, request.checkpoint, request.data, request.device)
+    print(choice, flush=True)
+    return replace(request, settings=replace(request.settings, compute_dtype=choice.dtype))
 
 
 @plain_errors()
@@ -153,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bar = JobBar()
     try:
         with FolderLock(args.to / lock, what=args.to):
+            if args.compute_dtype == FASTEST:
+                request = in_the_fastest_dtype(request, rank)
             found = generate(request, executor, bar, writes=rank is None or rank.number == 0)
     finally:
         bar.close()

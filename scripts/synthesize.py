@@ -43,7 +43,8 @@ from fairseq_plugin.tables.model import MOST_TRIES, DrawnRows, TableModel
 from fairseq_plugin.tables.reading import TableFile
 from fairseq_plugin.tables.request import RARE
 from fairseq_plugin.tables.schema import LAST, PLACES
-from fairseq_plugin.tables.writing import write_table
+from fairseq_plugin.tables.writing import marked_rows, write_table
+from fairseq_plugin.text.spreadsheet import add_spreadsheet_flag, marked_told
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -82,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
         f"1: rows as they are drawn (default: {CHOOSE_FROM}; 1 with --where and for more than {MANY_ROWS:,} "
         "rows)")  # fmt: skip
     add("--workers", type=int, default=1, metavar="N", help="processes that draw rows (default: 1)")
+    add_spreadsheet_flag(parser)
     add("--overwrite", action="store_true", help="where an earlier run in --to had other data, start again")
     return parser
 
@@ -118,7 +120,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             if times > 1:
                 runner.say(f"\n== Choose {request.rows:,} of {len(drawn.rows):,} drawn rows")
                 drawn, chosen_from = chosen(drawn, request, stages, model, where, runner)
-            write_table(path, drawn.names, drawn.rows, path.suffix[1:])
+            rows, num_marked = marked_rows(drawn.rows) if request.spreadsheet_safe else (drawn.rows, 0)
+            write_table(path, drawn.names, rows, path.suffix[1:])
         if source.held_out is not None:
             runner.say("\n== The judges compare the new rows with held-out ones")
             inputs = inputs_of(request, stages, source.held_out, model, drawn)
@@ -129,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     met = "" if where is None else f", {accepted:.1%} of {num_drawn:,} drawn ones met --where"
     if drawn.num_redrawn:
         met += f", {drawn.num_redrawn:,} were drawn again: a text of fewer than {request.rare} rows"
+    met += marked_told(num_marked)
     if verdict is not None:  # before everything that looks like success
         print(f"\n{as_text(verdict)}")
     print(f"\nDone in {time.monotonic() - began:.0f} s: {path}, {len(drawn.rows):,} rows{met}")

@@ -167,6 +167,18 @@ def run_script():
 
 
 @pytest.fixture(scope="session")
+def speaks_for_itself():
+    """``speaks_for_itself(text)``: in what a person saw is nothing that the libraries say to one another."""
+
+    def check(text):
+        words = ("hydra", "userwarning", "deprecationwarning", "futurewarning", "info |", "traceback")
+        found = [line for line in text.split("\n") if any(word in line.lower() for word in words)]
+        assert found == []
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def one_line_error():
     """``one_line_error(done, "word", ...)``: non-zero status, no traceback, an error line with the words."""
 

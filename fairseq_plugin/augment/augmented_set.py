@@ -1,7 +1,6 @@
 """The folder that ``scripts/collect.py`` writes: its record, and how it is read again."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,14 +13,12 @@ from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled.rows import Row, SourceSpec, stream_rows
 from fairseq_plugin.reports.tally import Tally
 from fairseq_plugin.storage.sealed import is_sealed
+from fairseq_plugin.text.spreadsheet import unmark_formula
 
 RECORD = "manifest.json"
 REPORT = "report.html"
 FORMAT = "augmented"
 VERSION = 2  # 1 had no digest of its own
-
-_FORMULA = re.compile(r"'*[=+\-@]")  # what a spreadsheet computes, or would after one mark less
-_MARKED = re.compile(r"'+[=+\-@]")
 
 
 @dataclass(frozen=True)
@@ -194,16 +191,6 @@ class Synthetic:
     def manifest_sha256(self) -> str:
         """Of the prepared folder of that data."""
         return self.record.manifest_sha256
-
-
-def mark_formula(text: str) -> str:
-    """Put ``'`` before a text that a spreadsheet would compute; :func:`unmark_formula` takes it off again."""
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
-def unmark_formula(text: str) -> str:
-    """The inverse of :func:`mark_formula`, whatever the text began with."""
-    return text[1:] if _MARKED.match(text) else text
 
 
 def is_augmented_set(folder: str | Path) -> bool:

@@ -77,7 +77,9 @@ def int8_linear(
     most = _most()
     assert most, "ask why_not_int8 first"
     x_NI = x.reshape(-1, x.shape[-1])
-    scales_N1 = torch.linalg.vector_norm(x_NI, torch.inf, dim=1, keepdim=True).div_(most).clamp_(min=_TINY)
+    # Two passes, which torch vectorises, take a tenth of the time of the one norm, which it does not.
+    largest_N1 = torch.maximum(x_NI.amax(1, keepdim=True), x_NI.amin(1, keepdim=True).neg_())
+    scales_N1 = largest_N1.div_(most).clamp_(min=_TINY)
     x8_NI = (x_NI / scales_N1).round_().add_(most + 1).to(torch.uint8)
     y_NO = _product(x8_NI, most + 1, weight)
     y_NO = y_NO.mul_(scales_N1) if bias_O is None else torch.addcmul(bias_O, y_NO, scales_N1, out=y_NO)

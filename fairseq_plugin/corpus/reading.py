@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.text.not_utf8 import NotUtf8
 from fairseq_plugin.text.wide import refusal, wide_encoding
 
 BLOCK = 1 << 20  # bytes
@@ -26,13 +27,14 @@ class TextFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.size = 0
+        self._lines, self._line_start = 0, 0  # ended so far; where the line began that goes on
         self._hash = hashlib.sha256()
 
     def blocks(self) -> Iterator[str]:
         """Yield the text in blocks of about ``BLOCK`` bytes, no character cut.
 
         Raises:
-            UserError: the file cannot be read, or is not UTF-8 (with the byte's position, or named as
+            UserError: the file cannot be read, or is not UTF-8 (with line and byte, or named as
                 UTF-16 or UTF-32).
         """
         decoder = codecs.getincrementaldecoder("utf-8")()
@@ -52,11 +54,10 @@ class TextFile:
         try:
             text = decoder.decode(content, final=not content)
         except UnicodeDecodeError as error:
-            where = self.size - begun + error.start
-            raise UserError(
-                f"{self.path} is not UTF-8: byte {where} is 0x{error.object[error.start]:02x} "
-                f"({error.reason}); convert the file, such as with iconv -f latin1 -t utf-8"
-            ) from error
+            before = self.size - begun - self._line_start
+            raise UserError(NotUtf8.of(error, self._lines + 1, before).refusal(self.path)) from error
+        if (last := content.rfind(b"\n")) >= 0:
+            self._lines, self._line_start = self._lines + content.count(b"\n"), self.size + last + 1
         self.size += len(content)
         self._hash.update(content)
         if text:

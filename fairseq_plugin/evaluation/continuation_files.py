@@ -24,6 +24,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.storage.journal import read_journal
 from fairseq_plugin.storage.printed_samples import read_printed
 from fairseq_plugin.storage.sample_file import newest_sample_file
+from fairseq_plugin.text.not_utf8 import NotUtf8
 from fairseq_plugin.text.one_line import unescape
 
 KIND = "completions"  # what fairseq-generate with --task open_ended_generation calls its files
@@ -97,7 +98,7 @@ def _lines_of(path: Path) -> list[str]:
     try:
         content = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"--continuations {path} is not UTF-8: {error}") from error
+        raise UserError(NotUtf8.of(error).refusal(path, "--continuations")) from error
     return content.removesuffix("\n").split("\n") if content else []
 
 

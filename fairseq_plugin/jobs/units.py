@@ -37,9 +37,14 @@ class Unit:
         start = self.first * num_labels + self.label
         return range(start, start + self.count * num_labels, num_labels)
 
+    @property
+    def name(self) -> str:
+        """Of numbers alone: labels may be called anything, and their names be no file's."""
+        return f"label-{self.label:04d}-{self.first:010d}-{self.count}"
+
     def path(self, folder: Path) -> Path:
         """Its file."""
-        return folder / f"label-{self.label:04d}-{self.first:010d}-{self.count}.samples.jsonl"
+        return folder / f"{self.name}.samples.jsonl"
 
 
 def cut_into_units(label: int, first: int, count: int, size: int) -> list[Unit]:
@@ -52,8 +57,12 @@ def cut_into_units(label: int, first: int, count: int, size: int) -> list[Unit]:
 
 
 def share_of(units: Sequence[Unit], rank: int, num_ranks: int) -> list[Unit]:
-    """What one of several ranks makes: every ``num_ranks``-th unit."""
-    return list(units[rank::num_ranks])
+    """What one of several ranks makes: of units that follow each other, every ``num_ranks``-th.
+
+    By the unit alone, not by its place in the list: a rank that starts later finds units done and looks at
+    fewer, and all must agree on whose each of them is.
+    """
+    return [unit for unit in units if (unit.first // unit.count + unit.label) % num_ranks == rank]
 
 
 def write_unit(folder: Path, unit: Unit, job: str, lines: Iterable[SampleLine], seconds: float) -> None:

@@ -68,9 +68,20 @@ def encode_splits(
     if missing:
         raise UserError(
             f"no training row of label {missing[0][:60]!r} is left ({count_reasons(rejected['train'])}); "
-            "raise --max-tokens, choose another --codec, or mend the rows"
+            + _mend(rejected["train"])
         )
     return encoded
+
+
+def _mend(rejections: Iterable[Rejection]) -> str:
+    """What helps against these reasons: only flags that have to do with them."""
+    reasons = {rejection.reason for rejection in rejections}
+    flags = {
+        TOO_LONG: "raise --max-row-tokens",
+        TOO_LARGE: "raise --max-bytes",
+        INEXACT: "choose another --codec",
+    }
+    return ", ".join([*(told for reason, told in flags.items() if reason in reasons), "or mend the rows"])
 
 
 def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:

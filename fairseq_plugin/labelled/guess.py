@@ -57,12 +57,15 @@ def guess_source(
     hints = Hints(format, header, quoting, text_column, label_column, max_bytes)
     chosen = FORMATS.get(Path(path).suffix.lower()) if hints.format == "auto" else hints.format
     if chosen is None:
-        raise UserError(f"{path}: the file's ending tells no format; pass --format tsv, csv or jsonl")
+        raise UserError(f"{path}: the file's ending tells no format; pass --source-format tsv, csv or jsonl")
     quoted = chosen == "csv" if hints.quoting == "auto" else hints.quoting == "yes" and chosen != "jsonl"
     found = read_records(path, chosen, quoted, hints.max_bytes)
     # Of a table, the first rows tell all that is asked here; the type of JSON labels is that of all.
     records = list(found if chosen == "jsonl" else islice(found, LOOK_AT + 1))
     if not any(record.cells and record.cells != [""] for record in records):
+        damage = next((record.damage for record in records if record.damage is not None), None)
+        if damage is not None:
+            raise UserError(damage.refusal(path))
         large = next((record.problem for record in records if record.too_large), None)
         raise UserError(f"{path} holds no rows" + (f" (--max-bytes: one has {large})" if large else ""))
     if chosen == "jsonl":
@@ -165,7 +168,9 @@ def choose_columns(
         UserError: an unknown column, or a choice that only the user can make.
     """
     if len(columns) < 2:
-        raise UserError(f"{path} has {len(columns)} column; text and label are two (is --format right?)")
+        raise UserError(
+            f"{path} has {len(columns)} column; text and label are two (is --source-format right?)"
+        )
     text = _position(columns, first, hints.text_column, TEXT_NAMES, "--text-column", path)
     label = _position(columns, first, hints.label_column, LABEL_NAMES, "--label-column", path)
     if len(columns) == 2:  # one known tells the other

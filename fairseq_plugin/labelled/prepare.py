@@ -7,7 +7,7 @@ lines under its reason.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def _read(request: Request) -> Source:
     spec.keep_whitespace = request.keep_whitespace
     rows, rejected, files = _read_splits(request, spec)
     check_variety(rows["train"])
-    notes = [note]
+    notes = [note, *_not_utf8(request.paths, rejected)]
     if request.valid is None:
         train, valid = hold_out(rows["train"], request.held_out, request.seed)
         rows = {"train": train, "valid": valid, **{name: rows[name] for name in rows if name != "train"}}
@@ -136,10 +136,22 @@ def _read_splits(
         rows[split], rejected[split] = clean_rows(found, refused, spec.keep_whitespace)
         if not rows[split]:
             why = f" ({count_reasons(rejected[split])})" if rejected[split] else ""
+            if broken := next(iter(_not_utf8(paths, {split: rejected[split]})), ""):
+                raise UserError(broken.removeprefix("WARNING: "))
             raise UserError(
                 f"{paths[split]} holds no usable row{why}; read as: {describe(paths[split], spec)}"
             )
     return rows, rejected, files
+
+
+def _not_utf8(paths: Mapping[str, str], rejected: Mapping[str, Sequence[Rejection]]) -> Iterator[str]:
+    """A line on each file with rows that are not UTF-8: rarely a few bad rows, mostly another encoding."""
+    for split, refused in rejected.items():
+        found = [rejection.damage for rejection in refused if rejection.damage is not None]
+        if found and split in paths:
+            # One that looks otherwise tells more than many that might be either.
+            first = next((damage for damage in found if not damage.is_western), found[0])
+            yield f"WARNING: {len(found):,} rows left out: {first.refusal(paths[split])}"
 
 
 def _encode(request: Request, source: Source, codec: Codec) -> tuple[Manifest, dict[str, Encoded]]:

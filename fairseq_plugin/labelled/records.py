@@ -8,11 +8,12 @@ Files are read line by line: memory is that of the longest record.
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.text.not_utf8 import NotUtf8
 from fairseq_plugin.text.wide import LOOK_AT, refusal, wide_encoding
 
 DELIMITERS = {"tsv": "\t", "csv": ","}
@@ -29,6 +30,7 @@ class Record:
         problem: why it cannot be read, or "".
         size: bytes in the file, line ends included.
         too_large: it was not read, for it has more bytes than are allowed.
+        damage: the first byte that is not UTF-8.
     """
 
     line: int
@@ -36,6 +38,7 @@ class Record:
     problem: str = ""
     size: int = 0
     too_large: bool = False
+    damage: NotUtf8 | None = None
 
 
 def read_records(
@@ -71,13 +74,13 @@ def read_records(
 class Lines:
     """The lines of a UTF-8 file, without ``\\n`` but with any ``\\r``; a byte order mark is dropped.
 
-    Bytes that are not UTF-8 become lone surrogates, so that one bad row does not hide the others;
-    :func:`_checked` finds them.
+    Bytes that are not UTF-8 become lone surrogates, so that one bad row does not hide the others.
 
     Attributes:
         path: the file.
         number: of the last line read, from 1.
         size: bytes read so far.
+        damage: the first byte that is not UTF-8 since it was last set to None.
     """
 
     def __init__(self, stream: IO[bytes], path: str | os.PathLike[str]) -> None:
@@ -87,6 +90,8 @@ class Lines:
             path: for messages.
         """
         self.path, self.number, self.size = Path(path), 0, 0
+        self.damage: NotUtf8 | None = None
+        self._has_utf8 = False  # a line with more than ASCII
         self._stream = stream
         self._start = stream.readline()
         self._second = stream.readline(LOOK_AT)  # a first line may be shorter than a wide character
@@ -105,7 +110,15 @@ class Lines:
         self.size += len(line)
         if self.number == 1:
             line = line.removeprefix(BOM)
-        return line.removesuffix(b"\n").decode("utf-8", errors="surrogateescape")
+        line = line.removesuffix(b"\n")
+        try:
+            text = line.decode("utf-8")
+            self._has_utf8 = self._has_utf8 or not text.isascii()
+            return text
+        except UnicodeDecodeError as error:
+            found = NotUtf8.of(error, self.number)
+            self.damage = self.damage or replace(found, is_western=found.is_western and not self._has_utf8)
+            return line.decode("utf-8", errors="surrogateescape")
 
     def _next_bytes(self) -> bytes:
         if self._start:
@@ -133,24 +146,18 @@ def _record(
                 f"{lines.path} line {number}: a double quote opens here and never closes, so nothing "
                 f"after it can be read; mend it{otherwise}"
             )
+    damage, lines.damage = lines.damage, None
     if max_bytes is not None and size > max_bytes:
         return Record(number, None, f"{size:,} bytes", size, too_large=True)
+    if problem:
+        return Record(number, None, problem, size)
+    if damage is not None:
+        return Record(number, None, f"not valid UTF-8: {damage}", size, damage=damage)
     if file_format == "jsonl":
         return _json_record(number, line, size)
     if cells is None:
         cells = line.removesuffix("\r").split(DELIMITERS[file_format])
-    return _checked(number, cells, problem, size)
-
-
-def _checked(line: int, cells: list[str], problem: str, size: int) -> Record:
-    """A record, refused when a cell holds bytes that are not UTF-8."""
-    if problem:
-        return Record(line, None, problem, size)
-    try:
-        "".join(cells).encode("utf-8")
-    except UnicodeEncodeError:
-        return Record(line, None, "not valid UTF-8", size)
-    return Record(line, cells, size=size)
+    return Record(number, cells, size=size)
 
 
 def _json_record(number: int, line: str, size: int) -> Record:
@@ -158,10 +165,7 @@ def _json_record(number: int, line: str, size: int) -> Record:
     if not line.strip():
         return Record(number, {}, size=size)
     try:
-        line.encode("utf-8")
         value = json.loads(line)
-    except UnicodeEncodeError:
-        return Record(number, None, "not valid UTF-8", size)
     except (ValueError, RecursionError) as error:
         return Record(number, None, f"not JSON: {error}", size)
     if not isinstance(value, dict):

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.labelled.source import MAX_BYTES
 from fairseq_plugin.storage.codec_choice import CodecChoice
-
-MAX_BYTES = 100_000
 
 
 @dataclass
@@ -68,7 +67,7 @@ class Request:
         """
         if self.max_tokens < 3:
             raise UserError(
-                f"--max-tokens {self.max_tokens}: an example needs at least 3 tokens (label, sentence, end)"
+                f"--max-row-tokens {self.max_tokens}: a row needs at least 3 tokens (label, sentence, end)"
             )
         if self.max_bytes < 1:
             raise UserError(f"--max-bytes {self.max_bytes} must be at least 1")

@@ -134,6 +134,8 @@ def shared_suffix(rows: Sequence[Row]) -> str:
 
 def header_names(record: Record, path: str | os.PathLike[str]) -> list[str]:
     """Column names from a header record."""
+    if record.damage is not None:
+        raise UserError(record.damage.refusal(path))
     if not isinstance(record.cells, list):
         raise UserError(f"{path} line 1: the header cannot be read ({record.problem})")
     return [cell.strip() for cell in record.cells]
@@ -144,7 +146,7 @@ def _unread(record: Record) -> Rejection | None:
     if record.too_large:
         return Rejection(record.line, TOO_LARGE, record.problem)
     if record.cells is None:
-        return Rejection(record.line, MALFORMED, record.problem)
+        return Rejection(record.line, MALFORMED, record.problem, record.damage)
     return Rejection(record.line, EMPTY) if record.cells in ({}, [""]) else None
 
 

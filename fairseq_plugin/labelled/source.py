@@ -3,9 +3,12 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from fairseq_plugin.text.not_utf8 import NotUtf8
+
 # Why a row is not used.
 EMPTY, MALFORMED, TOO_LARGE, TOO_LONG, INEXACT = "empty", "malformed", "too_large", "too_long", "inexact"
 UNKNOWN_LABEL = "unknown_label"
+MAX_BYTES = 100_000  # of a row, unless a flag says otherwise
 
 # A record's cells: by position (TSV, CSV) or by key (JSONL).
 Cells = list[str] | dict[str, Any]
@@ -30,11 +33,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A row that is not used: ``reason`` is one of the six above."""
+    """A row that is not used.
+
+    Attributes:
+        line: from 1.
+        reason: one of the six above.
+        detail: for a person.
+        damage: its first byte that is not UTF-8.
+    """
 
     line: int
     reason: str
     detail: str = ""
+    damage: NotUtf8 | None = None
 
 
 @dataclass

@@ -22,7 +22,7 @@ from fairseq_plugin.text.words import folded_key
 SHOWN_LINES = 5
 REASONS = {
     EMPTY: "empty sentence",
-    TOO_LONG: "longer than --max-tokens",
+    TOO_LONG: "longer than --max-row-tokens",
     TOO_LARGE: "larger than --max-bytes",
     MALFORMED: "malformed",
     INEXACT: "altered by the tokenizer",

@@ -98,3 +98,9 @@ def ratio(value: float | None) -> str:
 def percent(value: float | None, digits: int = 1) -> str:
     """A share as a percentage; a dash for None."""
     return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"  # no line break before the sign
+
+
+def percent_range(lowest: float, highest: float) -> str:
+    """From one share to another, as percentages on one line; one alone where both read alike."""
+    first, last = percent(lowest), percent(highest)
+    return last if first == last else f"{first[:-2]}\u2013{last}"

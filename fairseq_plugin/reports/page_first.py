@@ -5,7 +5,7 @@ Nothing here rewards gibberish: text of random words is new, and varied, and wor
 
 from collections.abc import Sequence
 
-from fairseq_plugin.reports.display import escape, number, percent
+from fairseq_plugin.reports.display import escape, number, percent, percent_range
 from fairseq_plugin.reports.facts import Lengths, Neighbours, Pair
 from fairseq_plugin.reports.opinions import Fidelity, LabelFidelity, Verdict
 from fairseq_plugin.reports.page_parts import (
@@ -76,7 +76,9 @@ def compared(verdict: Verdict | None) -> str:
             escape(arm.name),
             f"{arm.rows:,}",
             percent(arm.accuracy),
-            f"{percent(arm.lowest)} – {percent(arm.highest)}",
+            percent_range(arm.lowest, arm.highest).replace(
+                "\u2013", "\u2013\u2060"
+            ),  # a word joiner: no line break
             percent(arm.by_label),
         ]
         for arm in verdict.arms

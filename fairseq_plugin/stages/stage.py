@@ -5,6 +5,7 @@ stage is not run again; one that was killed has no mark, and its command goes on
 """
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write, sha256
+from fairseq_plugin.stages.tied_child import tied
 from fairseq_plugin.storage.sealed import KEY, read_sealed, write_sealed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +45,22 @@ class Everything:
     def see(self, line: str) -> str | None:
         """The line itself."""
         return line
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A watcher that shows what follows a pattern in a line, after a name."""
+
+    pattern: str
+    name: str = ""
+
+    def see(self, line: str) -> str | None:
+        """What follows."""
+        found = re.search(f"({self.pattern})(.*)", line)
+        return f"{self.name}{found[2]}".strip() if found else None
 
     def close(self) -> None:
         """Nothing to close."""
@@ -156,7 +174,7 @@ class Runner:
     def _run_aloud(self, stage: Stage) -> int:
         is_silent = self.stream is None
         done = subprocess.run(
-            stage.command, cwd=ROOT, env=_environment(stage.modules), stdin=subprocess.DEVNULL,
+            tied(stage.command), cwd=ROOT, env=_environment(stage.modules), stdin=subprocess.DEVNULL,
             capture_output=is_silent, text=True,
         )  # fmt: skip
         if is_silent and done.returncode not in stage.statuses:
@@ -170,7 +188,7 @@ class Runner:
         watcher = stage.watcher() if stage.watcher is not None else None
         with atomic_write(stage.log) as log:
             process = subprocess.Popen(
-                stage.command, cwd=ROOT, env=_environment(stage.modules), stdin=subprocess.DEVNULL,
+                tied(stage.command), cwd=ROOT, env=_environment(stage.modules), stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
             )  # fmt: skip
             assert process.stdout is not None
@@ -194,8 +212,8 @@ class Runner:
             return what + ": see above"
         lines = stage.log.read_text("utf-8", errors="replace").split("\n")
         for line in lines:
-            if line.startswith("error: "):
-                return line.removeprefix("error: ")
+            if line.startswith("error: "):  # no pipeline has --save-dir: what follows it is enough
+                return line.removeprefix("error: ").removeprefix("--save-dir ")
         told = "\n".join(lines[-_LAST_LINES:])
         return f"{what}; everything it said is in {stage.log}; its last words:\n{told}"
 

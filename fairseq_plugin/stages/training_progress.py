@@ -62,7 +62,10 @@ class TrainingProgress:
         perplexity = _number(record.get("valid_ppl")) or math.nan
         accuracy = _number(record.get("valid_accuracy"))
         loss = _number(record.get("valid_loss")) or math.nan
-        is_best, self._best = loss < self._best, min(loss, self._best)
+        # fairseq states the best so far, this one included, as its checkpoint knows it: since before a kill.
+        stated = _number(record.get("valid_best_loss"))
+        best = self._best if stated is None or stated >= loss else min(stated, self._best)
+        is_best, self._best = loss < best, min(loss, best)
         epoch = int(_number(record.get("epoch")) or 0)
         shown = "" if accuracy is None else f", next-token accuracy {accuracy:.4f}"
         update = int(_number(record.get("valid_num_updates")) or 0)

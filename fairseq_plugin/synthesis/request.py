@@ -45,6 +45,7 @@ class SynthesisRequest:
         choose_from: so many times more rows are drawn, and those chosen that look most like training rows
             (:mod:`.selection`), >= 1; 1: the rows as they are drawn; None: see :meth:`times`.
         workers: processes that draw rows, >= 1.
+        spreadsheet_safe: put a mark before cells that a spreadsheet would compute; numbers stay numbers.
         overwrite: where an earlier run in ``to`` was of other data, start again.
     """
 
@@ -69,6 +70,7 @@ class SynthesisRequest:
     most_tries: float = MOST_TRIES
     choose_from: int | None = None
     workers: int = 1
+    spreadsheet_safe: bool = False
     overwrite: bool = False
 
     def times(self, num_learnt: int) -> int:

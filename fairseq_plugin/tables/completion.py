@@ -16,7 +16,7 @@ order that is always so. Otherwise, with a fixed order:
 Legend: K candidates of one row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,20 +28,25 @@ from fairseq_plugin.sampling.keyed_random import keyed_choice
 from fairseq_plugin.storage.dictionary import EOS
 from fairseq_plugin.tables.code.rows import FIXED, RowCode
 from fairseq_plugin.tables.drawing import RowDrawing
+from fairseq_plugin.tables.particles import (
+    NUM_PARTICLES,
+    Candidates,
+    Encoded,
+    Particles,
+    particles_of,
+    relative,
+)
 from fairseq_plugin.tables.schema import CATEGORIES, NUMBERS
-from fairseq_plugin.tables.scoring import log_ratios, nats_of
-from fairseq_plugin.tables.walk import Walker, only_rows, rows_by
+from fairseq_plugin.tables.scoring import nats_of
+from fairseq_plugin.tables.walk import Walker, only_rows
 
 MOST_VALUES = 1000
-NUM_PARTICLES = 128
 _CHOICE = 1 << 40  # the step of the number by which a candidate is chosen: no row has so many symbols
-_ROWS_AT_ONCE = 4096  # of all candidates of :meth:`Completer.probabilities`
+_ROWS_AT_ONCE = 4096  # of all candidates
+_PARTICLE_ROWS = _ROWS_AT_ONCE // NUM_PARTICLES
 SHOW_AFTER = 5  # seconds, of a bar
 
 Given = Mapping[int, str]  # cells by the column's place in the schema
-Encoded = Mapping[int, Sequence[int]]  # their symbols by the column's number in the code
-# Whole rows, and what they weigh: (K,) float64, the largest 1.
-Candidates = tuple[list[list[int]], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Completer:
     def __init__(self, code: RowCode, gpt2: GPT2, present: bool = False) -> None:
         self._code, self._gpt2, self._present = code, gpt2, present
         self._draw, self._walker = RowDrawing(code, gpt2), Walker(code, gpt2.wte.weight.device)
+        self._particles = Particles(code, gpt2, self._draw, present)
         self._rows = only_rows(code, present)
 
     def complete(self, rows: Sequence[Given], numbers: Sequence[int], seed: int, what: str) -> Completed:
@@ -102,27 +108,27 @@ class Completer:
         """
         prompts: dict[tuple[int, ...], list[int]] = {}
         later: list[tuple[int, Encoded]] = []
-        whole: dict[int, list[int]] = {}
+        found: dict[int, list[int]] = {}
         for at, row in enumerate(rows):
             given = self._encoded(row, what.format(at))
             if len(given) == len(self._code.order):
-                whole[numbers[at]] = self._item(given, range(len(given)))
+                found[numbers[at]] = self._item(given, range(len(given)))
             elif self._comes_first(given):
                 prompts.setdefault(self._beginning(given), []).append(numbers[at])
             else:
-                later.append((at, given))
-        found = whole | self._draw(list(prompts.items()), seed, constraint=self._rows)
-        symbols = [found.get(number, []) for number in numbers]
+                later.append((numbers[at], given))
+        found |= self._draw(list(prompts.items()), seed, constraint=self._rows)
         shares: list[float] = []
-        for at, given in tqdm(later, "completing rows", disable=None, delay=SHOW_AFTER):
-            listed = self._listed(given)
-            items, weights_K = listed or self._drawn(given, numbers[at], seed)
-            (chosen,) = keyed_choice(weights_K.cpu(), seed, torch.tensor([numbers[at]]), _CHOICE)
-            symbols[at] = items[chosen]
-            if listed is None:
-                shares.append(float(weights_K.sum() ** 2 / (weights_K**2).sum()) / len(weights_K))
+        with tqdm(total=len(later), desc="completing rows", disable=None, delay=SHOW_AFTER) as bar:
+            for number, (items, weights_K), is_exact in self._candidates(later, seed):
+                (chosen,) = keyed_choice(weights_K.cpu(), seed, torch.tensor([number]), _CHOICE)
+                found[number] = items[chosen]
+                if not is_exact:
+                    shares.append(float(weights_K.sum() ** 2 / (weights_K**2).sum()) / len(weights_K))
+                bar.update()
         effective = sum(shares) / len(shares) if shares else 1.0
-        return Completed(symbols, effective, self._draw.num_redrawn)
+        num_redrawn = self._draw.num_redrawn + self._particles.num_redrawn
+        return Completed([found[number] for number in numbers], effective, num_redrawn)
 
     def probabilities(self, rows: Sequence[Given], place: int, what: str) -> tuple[list[str], torch.Tensor]:
         """The probability of each value of a column, given all others.
@@ -152,19 +158,24 @@ class Completer:
             nats += nats_of(self._gpt2, self._walker, items, order)
         return values, (-torch.tensor(nats, dtype=torch.float64)).view(len(rows), len(values)).softmax(1)
 
-    def mean(self, row: Given, place: int, number: int, seed: int, what: str) -> float:
-        """The expected units of a number of a row, by particles.
+    def means(self, rows: Sequence[Given], place: int, seed: int, what: str) -> Iterator[float]:
+        """The expected units of a column of numbers, by particles.
 
         Args:
-            row: the given cells.
-            place: of the column; it is not given.
-            number, seed: key the draws.
-            what: names the row in messages.
+            rows: cells of all modelled columns but this one.
+            place: of the column in the schema.
+            seed: with a row's number from 0 on it keys the draws.
+            what: names a row in messages, such as ``"row {}"``.
         """
-        given, column = self._encoded(row, what), self._code.schema.columns[place]
-        items, weights_K = self._drawn(given, number, seed)
-        units_K = [column.units(str(self._code.decode(item)[place])) for item in items]
-        return float(weights_K @ torch.tensor(units_K, dtype=torch.float64) / weights_K.sum())
+        column = self._code.schema.columns[place]
+        for at in range(0, len(rows), _PARTICLE_ROWS):
+            some = [
+                (number, self._encoded(row, what.format(number)))
+                for number, row in enumerate(rows[at : at + _PARTICLE_ROWS], at)
+            ]
+            for items, weights_K in self._drawn(some, seed):
+                units_K = [column.units(str(self._code.decode(item)[place])) for item in items]
+                yield float(weights_K @ torch.tensor(units_K, dtype=torch.float64) / weights_K.sum())
 
     # -- given cells ---------------------------------------------------------------------------------------
 
@@ -213,22 +224,29 @@ class Completer:
         order = range(len(self._code.order))
         encoded = [self._code.encode_cell(number, value) for value in values]
         items = [self._item({**given, number: symbols}, order) for symbols in encoded]
-        return items, _relative(-torch.tensor(nats_of(self._gpt2, self._walker, items), dtype=torch.float64))
+        num_read = sum(len(given[before]) for before in range(number))
+        nats = nats_of(self._gpt2, self._walker, items, num_read=num_read)
+        return items, relative(-torch.tensor(nats, dtype=torch.float64))
 
-    def _drawn(self, given: Encoded, number: int, seed: int) -> Candidates:
-        """Particles."""
-        ids = range(number * NUM_PARTICLES, (number + 1) * NUM_PARTICLES)
-        group = self._beginning(given), ids
-        if self._comes_first(given):  # all that is given is read: they weigh the same
-            drawn = self._draw([group], seed, constraint=self._rows, num_slots=NUM_PARTICLES)
-            return [drawn[one] for one in ids], torch.ones(len(ids), dtype=torch.float64)
-        drawn_by = Walker(self._code, self._gpt2.wte.weight.device, True, self._present, given)
-        constraint = rows_by(drawn_by, self._code)
-        drawn = self._draw([group], seed, constraint=constraint, num_slots=NUM_PARTICLES, given=given)
-        items = [drawn[one] for one in ids]
-        return items, _relative(log_ratios(self._gpt2, self._walker, drawn_by, items))
+    def _candidates(
+        self, rows: Sequence[tuple[int, Encoded]], seed: int
+    ) -> Iterator[tuple[int, Candidates, bool]]:
+        """Of rows by their numbers, in any order: candidates, and whether these are all that is possible."""
+        for at in range(0, len(rows), _PARTICLE_ROWS):
+            left = []
+            for number, given in rows[at : at + _PARTICLE_ROWS]:
+                if (listed := self._listed(given)) is not None:
+                    yield number, listed, True
+                else:
+                    left.append((number, given))
+            for (number, _), drawn in zip(left, self._particles(left, seed), strict=True):
+                yield number, drawn, False
 
-
-def _relative(log_weights_K: torch.Tensor) -> torch.Tensor:
-    """Weights of which the largest is 1."""
-    return (log_weights_K - log_weights_K.max()).exp()
+    def _drawn(self, rows: Sequence[tuple[int, Encoded]], seed: int) -> list[Candidates]:
+        """Particles; where all that is given is read before they are drawn, they weigh the same."""
+        if not all(self._comes_first(given) for _, given in rows):
+            return self._particles(rows, seed)
+        groups = [(self._beginning(given), particles_of(number)) for number, given in rows]
+        drawn = self._draw(groups, seed, constraint=self._rows)
+        equal_K = torch.ones(NUM_PARTICLES, dtype=torch.float64)
+        return [([drawn[one] for one in ids], equal_K) for _, ids in groups]

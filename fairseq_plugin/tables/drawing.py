@@ -107,8 +107,6 @@ class RowDrawing:
         seed: int,
         temperature: float = 1.0,
         constraint: ConstraintMaker | None = None,
-        num_slots: int | None = None,
-        given: Collection[int] = (),
     ) -> dict[int, list[int]]:
         """The symbols of rows by their numbers, with their ends; none repeats a rare text.
 
@@ -116,21 +114,19 @@ class RowDrawing:
             groups: (prompt, numbers of rows) each.
             seed: in [0, 2^64).
             temperature, constraint: see :meth:`request`.
-            num_slots: rows at once; default: by the network's size.
-            given: numbers of further columns, whose cells the constraint gives.
 
         Raises:
             UserError: see :func:`draw_again`.
         """
-        once = partial(self._once, temperature=temperature, constraint=constraint, num_slots=num_slots)
-        return self._redrawn(once(groups, seed), groups, seed, once, given)
+        once = partial(self.once, temperature=temperature, constraint=constraint)
+        return self._redrawn(once(groups, seed), groups, seed, once)
 
     def without_rare_texts(
         self, found: dict[int, list[int]], groups: Groups, seed: int
     ) -> dict[int, list[int]]:
         """Rows that a call drew, or a job by the same :meth:`request`; those that repeat a rare text are
         drawn again."""
-        return self._redrawn(found, groups, seed, self._once, ())
+        return self._redrawn(found, groups, seed, self.once)
 
     def _redrawn(
         self,
@@ -138,11 +134,10 @@ class RowDrawing:
         groups: Groups,
         seed: int,
         once: Callable[[Groups, int], dict[int, list[int]]],
-        given: Collection[int],
     ) -> dict[int, list[int]]:
         if not len(self._code.rare_texts):
             return found
-        given_in = [{*given, *(number for number, _ in self._code.cells_of(one[1:]))} for one, _ in groups]
+        given_in = [{number for number, _ in self._code.cells_of(one[1:])} for one, _ in groups]
         group_of = {number: at for at, (_, numbers) in enumerate(groups) for number in numbers}
 
         def draw(numbers: list[int], new_seed: int) -> dict[int, list[int]]:
@@ -160,21 +155,21 @@ class RowDrawing:
         )
         return found
 
-    def _once(
+    def once(
         self,
         groups: Groups,
         seed: int,
         temperature: float = 1.0,
         constraint: ConstraintMaker | None = None,
-        num_slots: int | None = None,
     ) -> dict[int, list[int]]:
+        """:meth:`__call__`, but rows that repeat a rare text are among them."""
         by_length: dict[int, list[tuple[Sequence[int], Sequence[int]]]] = {}
         for prompt, numbers in groups:
             by_length.setdefault(len(prompt), []).append((prompt, numbers))
         found: dict[int, list[int]] = {}
         for length, some in by_length.items():  # each has the room that its rows need
             request = self.request(length, seed, temperature, constraint)
-            for one in SamplePool(self._gpt2, request, length, num_slots).run(some):
+            for one in SamplePool(self._gpt2, request, length).run(some):
                 new = one.continuation.tokens.tolist()
                 found[one.sample_id] = [*one.prompt[1:], *new, *([] if new[-1:] == [EOS] else [EOS])]
         return found

@@ -39,8 +39,8 @@ def predict(
     given = [given_cells(code, [*row[:place], None, *row[place + 1 :]]) for row in rows]
     completer = Completer(code, model.gpt2, present=True)
     if values_of(code, place) is None:
-        numbered = tqdm(list(enumerate(given)), "predicting", disable=None, delay=SHOW_AFTER)
-        means = [completer.mean(row, place, number, seed, f"row {number}") for number, row in numbered]
+        found = completer.means(given, place, seed, "row {}")
+        means = list(tqdm(found, "predicting", len(given), disable=None, delay=SHOW_AFTER))
     else:
         values, probability_NV = completer.probabilities(given, place, "row {}")
         if column.type in CATEGORIES:

@@ -72,13 +72,14 @@ def prepare_table(request: TableRequest) -> PreparedTable:
     if vocabulary is not None:
         schema = with_token_bounds(schema, table, vocabulary)
     code = _code(schema, profiles, request, vocabulary)
-    manifests: list[TableManifest] = []
+    filled: list[tuple[TableManifest, int]] = []
     unchanged = publish_prepared(
         place,
         request.overwrite,
-        lambda building: manifests.append(_fill(building, request, table, code, profiles[0].rows)),
+        lambda building: filled.append(_fill(building, request, table, code, profiles[0].rows)),
     )
-    return PreparedTable(manifests[0], schema, reasons, unchanged, len(code.rare_texts))
+    manifest, num_rare_texts = filled[0]
+    return PreparedTable(manifest, schema, reasons, unchanged, num_rare_texts)
 
 
 def _profile(table: TableFile) -> list[Profile]:
@@ -123,8 +124,8 @@ def _code(
 
 def _fill(
     building: Path, request: TableRequest, table: TableFile, code: RowCode, num_rows: int
-) -> TableManifest:
-    """Encode everything into a folder; the manifest that was written."""
+) -> tuple[TableManifest, int]:
+    """Encode everything into a folder; the manifest that was written, and how many texts are rare."""
     counts = np.zeros(code.num_symbols, dtype=np.int64)
     splits: dict[str, SplitCounts] = {}
     sources = {"train": _source(table, num_rows)}
@@ -171,7 +172,7 @@ def _fill(
         files={path.name: sha256(path) for path in sorted(building.iterdir())},
     )
     manifest.save(building)
-    return manifest
+    return manifest, texts.num_rarer_than(request.rare)
 
 
 def _source(table: TableFile, num_rows: int) -> SourceTable:

@@ -81,6 +81,8 @@ class TableFile:
                 )
             return cls(path, kind, found)
         first = next(_records(path, kind), None)
+        if first is not None and first.damage is not None:
+            raise UserError(first.damage.refusal(path))
         if first is None or first.cells in (None, [""]):
             problem = f": {first.problem}" if first is not None and first.problem else ""
             raise UserError(f"{path} holds no table: its first line is empty or cannot be read{problem}")
@@ -164,6 +166,8 @@ def _records(path: Path, kind: str) -> Iterator[Record]:
 
 
 def _cells(record: Record, path: Path) -> Row:
+    if record.damage is not None:
+        raise UserError(record.damage.refusal(path))
     if not isinstance(record.cells, list):
         raise UserError(f"{path} line {record.line}: {record.problem}; mend the line")
     return record.cells

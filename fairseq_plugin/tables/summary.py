@@ -56,7 +56,7 @@ def _rest(prepared: PreparedTable, folder: str) -> Iterator[str]:
     if prepared.num_rare_texts:
         yield (
             f"{prepared.num_rare_texts:,} texts are in fewer than --rare {manifest.rare} rows: a new row "
-            "that repeats one whole is drawn again"
+            "that repeats the words of one is drawn again"
         )
     if "valid" not in manifest.splits:
         yield "no valid split (one row): fairseq-train needs --disable-validation with this folder"

@@ -1,6 +1,7 @@
 """Many rows through the automaton at once: which symbols may come next, symbol by symbol.
 
-Legend: B rows of a batch, S slots of a decoder, T symbols of a row, C columns of the code's order.
+Legend: B rows of a batch, S slots of a decoder (or states), T symbols of a row, V all symbols, C columns of
+the code's order, R different ranges of symbols.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from fairseq_plugin.sampling.constraints import ConstraintMaker, Prompts
 from fairseq_plugin.storage.dictionary import EOS
 from fairseq_plugin.tables.code.automaton import DONE
 from fairseq_plugin.tables.code.rows import RowCode
+
+_MOST_FORBIDDEN = 1 << 26  # bytes of a table of what is forbidden
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Walker:
         device: of the tensors.
         drawing: leave out what is read and never drawn (rare values).
         present: leave out missing cells as well.
-        given: symbols of cells that are given, ``{number of the column: symbols}``; fixed order.
+        last: the row ends after this column (a number in the code's order; fixed order); None: after all.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Walker:
         device: torch.device | str = "cpu",
         drawing: bool = False,
         present: bool = False,
-        given: Mapping[int, Sequence[int]] | None = None,
+        last: int | None = None,
     ) -> None:
         automaton = code.automaton
         low_S, shown_S = torch.as_tensor(automaton.low_S), torch.as_tensor(automaton.shown_S)
@@ -66,23 +69,13 @@ class Walker:
         self._over = len(low_S)
         # After the last column comes the row's end.
         self._start_C = torch.as_tensor([*code.start_C.tolist(), code.end_state]).to(device)
-        for number, symbols in (given or {}).items():
-            self._start_C[number] = self._chain(symbols)
+        if last is not None:
+            self._start_C[last + 1] = code.end_state
+        ends_S2 = torch.stack([self._low_S + self._hidden_S, self._low_S + self._count_S], 1)
+        self._ends_R2, self._range_of_S = ends_S2.unique(dim=0, return_inverse=True)
+        self._outside_RV: torch.Tensor | None = None  # made when it is needed
         self.num_columns = len(code.start_C)
         self.order_C = torch.arange(self.num_columns + 1, device=device)
-
-    def _chain(self, symbols: Sequence[int]) -> int:
-        """The first of new states, each of which allows one symbol after the other."""
-        device, first = self._low_S.device, len(self._low_S)
-        symbols_N = torch.tensor(symbols, device=device)
-        edge_N = len(self._next_E) + torch.arange(len(symbols), device=device)
-        following = [*range(first + 1, first + len(symbols)), DONE]
-        self._low_S = torch.cat([self._low_S, symbols_N])
-        self._count_S = torch.cat([self._count_S, torch.ones_like(symbols_N)])
-        self._hidden_S = torch.cat([self._hidden_S, torch.zeros_like(symbols_N)])
-        self._edge_S = torch.cat([self._edge_S, edge_N - self._offset_V[symbols_N]])
-        self._next_E = torch.cat([self._next_E, torch.tensor(following, device=device)])
-        return first
 
     def ranges(self, target_BT: torch.Tensor, order_BC: torch.Tensor | None = None) -> Ranges:
         """What is allowed at each position of whole rows.
@@ -135,13 +128,20 @@ class Walker:
 
     def forbid(self, logits_SV: torch.Tensor, state_S: torch.Tensor) -> None:
         """Set the logits of what is not allowed to -inf, in place."""
-        low_S1 = self._low_S[state_S].unsqueeze(1)
-        first_S1, end_S1 = (
-            low_S1 + self._hidden_S[state_S].unsqueeze(1),
-            low_S1 + self._count_S[state_S].unsqueeze(1),
-        )
-        symbols_V = torch.arange(logits_SV.shape[1], device=logits_SV.device)
-        logits_SV.masked_fill_((symbols_V < first_S1) | (symbols_V >= end_S1), -torch.inf)
+        range_S, num_symbols = self._range_of_S[state_S], logits_SV.shape[1]
+        if len(self._ends_R2) * num_symbols > _MOST_FORBIDDEN:
+            outside_SV = _outside(self._ends_R2[range_S], num_symbols)
+        else:  # looked up: twice as fast as to compare
+            if self._outside_RV is None or self._outside_RV.shape[1] != num_symbols:
+                self._outside_RV = _outside(self._ends_R2, num_symbols)
+            outside_SV = self._outside_RV[range_S]
+        logits_SV.masked_fill_(outside_SV, -torch.inf)
+
+
+def _outside(ends_N2: torch.Tensor, num_symbols: int) -> torch.Tensor:
+    """Which symbols are outside of ranges, each with its first symbol and the one after its last."""
+    symbols_V = torch.arange(num_symbols, device=ends_N2.device)
+    return (symbols_V < ends_N2[:, :1]) | (symbols_V >= ends_N2[:, 1:])
 
 
 class AllowedNext:
@@ -204,30 +204,22 @@ class AllowedNext:
         return [*found, *(column for column in range(self._walker.num_columns) if column not in found)]
 
 
-def only_rows(
-    code: RowCode, present: bool = False, given: Mapping[int, Sequence[int]] | None = None
-) -> ConstraintMaker:
+def only_rows(code: RowCode, present: bool = False, last: int | None = None) -> ConstraintMaker:
     """The constraint of a decoding request under which every text is a row of this code.
 
     Args:
         code: of the rows.
-        present, given: see :class:`Walker`.
+        present, last: see :class:`Walker`.
     """
     walkers: dict[torch.device, Walker] = {}
     column_of_marker = _column_of_marker(code)
 
     def make(prompts: Prompts, device: torch.device) -> AllowedNext:
         if device not in walkers:
-            walkers[device] = Walker(code, device, drawing=True, present=present, given=given)
+            walkers[device] = Walker(code, device, drawing=True, present=present, last=last)
         return AllowedNext(walkers[device], prompts, column_of_marker)
 
     return make
-
-
-def rows_by(walker: Walker, code: RowCode) -> ConstraintMaker:
-    """The same by a walker that is there, on its device."""
-    column_of_marker = _column_of_marker(code)
-    return lambda prompts, device: AllowedNext(walker, prompts, column_of_marker)
 
 
 def _column_of_marker(code: RowCode) -> dict[int, int]:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import atomic_write
 from fairseq_plugin.labelled.records import DELIMITERS
+from fairseq_plugin.tables.numbers import parse_written
 from fairseq_plugin.text.base import is_unicode
+from fairseq_plugin.text.spreadsheet import mark_formula
 
 
 def line_of(cells: Sequence[str], delimiter: str) -> str:
@@ -22,6 +24,16 @@ def line_of(cells: Sequence[str], delimiter: str) -> str:
         '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in special) else cell
         for cell in cells
     )
+
+
+def marked_rows(rows: Sequence[Sequence[str]]) -> tuple[list[list[str]], int]:
+    """Rows with a mark before each cell that a spreadsheet would compute, and how many: -5 is a number.
+
+    >>> marked_rows([["-5", "=A1", "a"]])
+    ([['-5', "'=A1", 'a']], 1)
+    """
+    marked = [[cell if parse_written(cell) else mark_formula(cell) for cell in row] for row in rows]
+    return marked, sum(new != cell for own, row in zip(marked, rows) for new, cell in zip(own, row))
 
 
 def write_table(

@@ -218,7 +218,7 @@ class ConditionalAugmentationTask(WholeExamples, VerifiedCheckpoints, FairseqTas
     def does_not_fit(self, longest: int, positions: int) -> str:
         return (
             f"the longest example has {longest} tokens but the model has {positions} positions: "
-            f"raise --n-positions, or prepare the data again with --max-tokens {positions}"
+            f"raise --n-positions, or prepare the data again with --max-row-tokens {positions}"
         )
 
     @plain_errors()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fairseq_plugin.augment.label_counts import MAX_ID, MAX_SAMPLES
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.text.not_utf8 import NotUtf8
 from fairseq_plugin.text.one_line import unescape
 
 # A list, or an array (prompts, tokens).
@@ -119,7 +120,7 @@ def read_prompts(
             text = unescape(line.removesuffix(b"\r").decode("utf-8"))
             found.append((text, encode(text)))
         except UnicodeDecodeError as error:
-            raise UserError(f"{flag} {path}, line {number} is not UTF-8; save the file as UTF-8") from error
+            raise UserError(NotUtf8.of(error, number).refusal(path, flag)) from error
         except UserError as error:
             raise UserError(f"{flag} {path}, line {number}: {error}") from error
     return found

@@ -86,7 +86,7 @@ def test_bytes_that_are_not_utf8_are_found_where_they_stand(tmp_path, where, wro
     write(tmp_path, "train.txt", content)
     refused(
         tmp_path,
-        rf"train.txt is not UTF-8: byte {where} is 0x{wrong[0]:02x} .*iconv",
+        rf"is not UTF-8: line {where // 11 + 1}, byte {where % 11 + 1} is 0x{wrong[0]:02x}; .*iconv",
         documents="file",
         vocab_size=256,
     )
@@ -94,7 +94,7 @@ def test_bytes_that_are_not_utf8_are_found_where_they_stand(tmp_path, where, wro
 
 def test_a_character_that_the_files_end_cuts(tmp_path):
     write(tmp_path, "train.txt", "word é".encode()[:-1])
-    refused(tmp_path, "train.txt is not UTF-8: byte 5 is 0xc3", vocab_size=256)
+    refused(tmp_path, "train.txt is not UTF-8: line 1, byte 6 is 0xc3", vocab_size=256)
 
 
 def test_a_tokenizer_that_would_alter_the_text(tmp_path):

@@ -2,21 +2,23 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import psutil
 import pytest
-import torch
 
-from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate
+from fairseq_plugin.augment.jobs.generate import generate
 from fairseq_plugin.errors import CannotWriteError
 from fairseq_plugin.jobs.executors import ThisProcess
 from fairseq_plugin.storage.lock import FolderLock
 from scripts import generate as script
 from tests.augment.conftest import parts  # noqa: F401  (a fixture)
+from tests.augment.forks import in_fork
 from tests.conftest import ROOT, child_environment
 
 
@@ -47,33 +49,56 @@ def expected_of(words, folder):
     return files(folder)
 
 
-def in_child(request: GenerateRequest) -> int:
-    """The process id of a fork that runs a job to its end."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            torch.set_num_threads(1)  # threads do not survive a fork
-            generate(request, ThisProcess())
-            status = 0
-        finally:
-            os._exit(status)
-    return pid
+def killed(words, is_time) -> bool:
+    """Start the command, and kill it when it is time.
+
+    Returns:
+        Whether that hit a running process; False: it had ended, without an error.
+    """
+    pid = in_fork(partial(script.main, words))
+    while not is_time():
+        if (ended := os.waitpid(pid, os.WNOHANG))[0]:
+            assert ended[1] == 0
+            return False
+        time.sleep(0.0005)
+    os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    assert status in (0, signal.SIGKILL)
+    return status == signal.SIGKILL
+
+
+def after_seconds(seconds):
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end
+
+
+def after_units(job, number):
+    """Once so many units have been made since now."""
+    before = set(job.glob("units/*.jsonl"))
+    return lambda: len(set(job.glob("units/*.jsonl")) - before) >= number
 
 
 def test_after_ten_kills_at_random_moments_the_same_bytes_are_there(words, tmp_path):
-    expected, request, chance = expected_of(words, tmp_path / "whole"), request_of(words), random.Random(7)
-    kills = 0
-    for _ in range(10):
-        pid = in_child(request)
-        time.sleep(chance.uniform(0.02, 0.5))
-        os.kill(pid, signal.SIGKILL)
-        kills += os.waitpid(pid, 0)[1] == signal.SIGKILL
-    assert kills >= 3  # of the others, some had finished
-    found = generate(request, ThisProcess())
-    assert files(tmp_path / "job") == expected
-    left = [path.name for path in (tmp_path / "job").rglob("*") if "tmp" in path.name]
-    assert found.record.counts.total.kept == 47 and left == []
+    """Half of them after a random time, half once a random number of units is made."""
+    job, chance = tmp_path / "job", random.Random(7)
+    began = time.monotonic()
+    expected = expected_of(words, tmp_path / "whole")
+    whole, took = len(list(tmp_path.glob("whole/units/*.jsonl"))), time.monotonic() - began
+    hits = []  # by how many units there were
+    while len(hits) < 10:
+        if len(hits) % 2:
+            is_time = after_units(job, chance.randint(1, 4))
+        else:
+            is_time = after_seconds(chance.uniform(0, took))
+        if killed(words, is_time):
+            hits.append(len(list(job.glob("units/*.jsonl"))))
+        else:  # too late: what it has made is right, and the next job begins from nothing
+            assert files(job) == expected
+            shutil.rmtree(job)
+    assert any(0 < number < whole for number in hits), hits  # in the middle of a job
+    script.main(words)
+    assert files(job) == expected
+    assert [path.name for path in job.rglob("*") if "tmp" in path.name] == []
 
 
 @pytest.mark.slow
@@ -158,7 +183,7 @@ def test_a_full_disk_is_one_line_and_the_job_goes_on_when_there_is_room(words, s
         (["--workers", "0"], "--workers 0"),
         (["--executor", "ranks"], "--executor ranks: RANK|--executor ranks: SLURM_PROCID"),
         (["--most-tries", "0"], "--most-tries 0"),
-        (["--sampling-topp", "2"], "--sampling-topp"),
+        (["--sampling-topp", "2"], "--top-p"),
         (["--data", "no/such"], "no/such"),
         (["--path", "no/such.pt"], "no/such.pt"),
     ],

@@ -35,8 +35,18 @@ def test_units_hold_the_ids_of_a_generation_once_each(size):
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 5, 8])
 def test_every_unit_is_the_share_of_one_rank(num_ranks):
     units = cut_into_units(0, 0, 23, 2)
-    shares = (share_of(units, rank, num_ranks) for rank in range(num_ranks))
+    shares = [share_of(units, rank, num_ranks) for rank in range(num_ranks)]
     assert sorted(itertools.chain.from_iterable(shares)) == units
+    sizes = [len(share) for share in shares]
+    assert max(sizes) - min(sizes) <= 2  # the last unit is shorter, and anyone's
+
+
+def test_ranks_that_find_different_units_done_agree_on_whose_each_is():
+    units = [unit for label in range(2) for unit in cut_into_units(label, 40, 23, 2)]
+    for rank in range(3):
+        assert share_of(units[5:], rank, 3) == [
+            unit for unit in share_of(units, rank, 3) if unit in units[5:]
+        ]
 
 
 def test_a_unit_reads_back_equal(tmp_path):

@@ -185,7 +185,7 @@ def test_columns_are_found(tmp_path, name, content, arguments, expected):
 
 
 UNCLEAR = [
-    ("x.txt", "a\tb\n", {}, "--format"),
+    ("x.txt", "a\tb\n", {}, "--source-format"),
     ("x.tsv", "", {}, "holds no rows"),
     ("x.tsv", "\n\n", {}, "holds no rows"),
     ("x.tsv", "sentence\tlabel\n", {}, "no rows"),

@@ -174,7 +174,7 @@ def test_a_least_length_beyond_the_limit(generate, tmp_path, one_line_error):
 @pytest.mark.slow
 def test_rows_longer_than_the_positions(train, reviews, tmp_path, one_line_error):
     done = train(reviews.folder, tmp_path, "--n-positions", 8, check=False)
-    one_line_error(done, "--n-positions", "--max-tokens")
+    one_line_error(done, "--n-positions", "--max-row-tokens")
 
 
 def test_a_process_that_trains_alone_is_refused(train, reviews, tmp_path, one_line_error):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairseq_plugin.reports.display import visible
+from fairseq_plugin.reports.display import percent_range, visible
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,8 @@ def test_a_joiner_that_belongs_to_the_spelling_stays(text):
 )
 def test_what_hides_or_rearranges_is_shown(text, shown):
     assert visible(text) == shown
+
+
+def test_a_range_is_one_word_and_one_figure_where_both_ends_read_alike():
+    assert percent_range(0.6272, 0.6671) == "62.7\u201366.7\u00a0%"
+    assert percent_range(0.6531, 0.6532) == "65.3\u00a0%"

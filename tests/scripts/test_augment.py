@@ -1,10 +1,15 @@
 """augment.py: one command from a labelled file to a new set and the verdict on it; again, to go on."""
 
+import json
 import subprocess
 import sys
 
 import pytest
+import torch
 
+from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.labelled.prepare import Request, prepare
+from tests.augment.made_job import train_model
 from tests.conftest import ROOT
 
 VERDICTS = {0: ("Use this", "Not checked"), 3: ("Do not use this",), 4: ("No gain",)}
@@ -105,3 +110,31 @@ def test_without_a_place_to_write_the_path_is_named(source, tmp_path):
     done = augment(source("one"), "--to", tmp_path / "file" / "out")
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: --to {tmp_path / 'file' / 'out'}: ")
+
+
+@pytest.mark.slow
+def test_a_gpt2_in_hugging_faces_form_is_where_the_training_starts_and_the_verdict_is_reached(
+    tmp_path, run_script
+):
+    path = tmp_path / "my.tsv"
+    rows = [f"row {n} is {word} of a kind\t{word}\n" for n in range(40) for word in ("one", "two")]
+    path.write_text("sentence\tlabel\n" + "".join(rows))
+    prepare(Request(str(path), str(tmp_path / "known"), codec="bytes", vocab_size=300))
+    checkpoint = train_model(tmp_path / "known", tmp_path / "known.pt", num_updates=80)
+    gpt2 = tmp_path / "small"
+    run_script("convert_gpt2.py", "export", checkpoint, "--data", tmp_path / "known", "--to", gpt2)
+
+    to = tmp_path / "out"
+    done = augment(path, "--from", gpt2, "--to", to, "--per-label", 3, "--epochs", 2, "--max-len", 30,
+                   "--near-duplicates", "off", "--invented-words", "off", "--keep-copies", "train", "valid",
+                   "--most-tries", 200, "--allow-fewer")  # fmt: skip
+    assert done.returncode in VERDICTS, done.stdout[-2000:] + done.stderr[-2000:]
+    assert any(line.startswith(VERDICTS[done.returncode]) for line in done.stdout.split("\n"))
+    assert "WARNING: a typical label" not in done.stdout  # that is of models from scratch
+    assert Manifest.load(to / "data-from-small").codec == "gpt2"
+    (run,) = to.glob("gamma-*-from-small")
+    trained = torch.load(run / "checkpoints" / "checkpoint_best.pt", weights_only=True)
+    assert trained["cfg"]["model"]["n_embd"] == json.loads((gpt2 / "config.json").read_text())["n_embd"]
+    assert (run / "augmented" / "train.tsv").is_file() and (run / "augmented" / "report.html").is_file()
+    log = (run / "checkpoints" / "train.log").read_text()
+    assert '"valid_best_loss"' in log  # what the line of a validation goes by after a kill

@@ -20,7 +20,7 @@ def text(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path):
+def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path, speaks_for_itself):
     words = (
         text,
         "--to",
@@ -36,6 +36,7 @@ def test_a_text_becomes_a_style_and_again_goes_on(ready, shell, text, tmp_path):
     # Seconds of training are not worth much, on a slow machine nothing: then it says so.
     status = 3 if "\nNot worth using: the model has learnt hardly any context" in done.stdout else 0
     assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
+    speaks_for_itself(done.stdout + done.stderr)
     out = tmp_path / "out"
     names = {path.name for path in out.iterdir()}
     assert {"training.png", "training.svg", "samples.md", "report.html", "recipe", "steps"} <= names

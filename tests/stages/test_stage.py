@@ -124,3 +124,9 @@ def test_ctrl_c_says_that_the_same_command_goes_on_and_ends_without_a_traceback(
     assert stream.getvalue().endswith("interrupted; the same command goes on from here\n")
     with pytest.raises(KeyboardInterrupt):  # of a notebook
         Runner(None).run(stage(tmp_path, "print(1, flush=True); input()", watcher=Interrupted))
+
+
+def test_a_flag_of_the_stock_command_that_no_pipeline_has_is_not_named(tmp_path):
+    code = "import sys; sys.exit('error: --save-dir runs/x is in use by process 5')"
+    with pytest.raises(UserError, match="^runs/x is in use by process 5$"):
+        run(stage(tmp_path, code))

@@ -26,6 +26,13 @@ def test_a_validation_is_one_line_and_says_when_it_is_not_better(progress):
     assert progress.see(valid(3, 2)) == "epoch 3: validation perplexity 4.00"
 
 
+def test_a_training_that_goes_on_after_a_kill_remembers_the_best_before_it(progress):
+    """As fairseq logs it: ``valid_best_loss`` is the smaller of this loss and the best that it has saved."""
+    assert progress.see(valid(5, 3, valid_best_loss=2.5)).endswith("8.00 (not better)")
+    assert progress.see(valid(6, 2.75, valid_best_loss=2.5)).endswith("(not better)")
+    assert not progress.see(valid(7, 2, valid_best_loss=2)).endswith("(not better)")
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -191,11 +191,12 @@ def test_what_cannot_be_learnt_is_named():
         Table(pretrained="none").fit(made_frame(5))
 
 
-def test_one_command_writes_the_rows_and_passes_over_what_is_done(tmp_path, run_script):
+def test_one_command_writes_the_rows_and_passes_over_what_is_done(tmp_path, run_script, speaks_for_itself):
     write_table(tmp_path / "t.csv", MIXED, mixed_rows(120), "csv")
     words = ("synthesize.py", tmp_path / "t.csv", "--to", tmp_path / "out", "--rows", 30, "--rare", 2,
              "--type", "note=drop", "--epochs", 1, "--where", "price >= 100")  # fmt: skip
-    run_script(*words)
+    made = run_script(*words)
+    speaks_for_itself(made.stdout + made.stderr)
     first = (tmp_path / "out" / "rows.csv").read_bytes()
     again = run_script(*words)
     assert again.stdout.count("already done") == 2 and "no report: only" in again.stdout

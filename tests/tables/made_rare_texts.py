@@ -1,6 +1,8 @@
 """A table of rare texts that a network which has learnt nothing draws often."""
 
 import random
+import re
+import unicodedata
 from collections import Counter
 
 from fairseq_plugin.tables.code.rows import FIXED
@@ -34,6 +36,13 @@ def prepared_in(folder, order=FIXED, rare=5, **more):
 
 
 def num_rare_cells(rows, rare=5):
-    """Cells of each column but the last that fewer rows of the table have."""
-    counts = [Counter(cells) for cells in zip(*made_rows())]
-    return [sum(0 < counts[at][row[at]] < rare for row in rows if row[at]) for at in range(len(NAMES) - 1)]
+    """Cells of each column but the last whose words fewer rows of the table have."""
+    counts = [Counter(map(words, cells)) for cells in zip(*made_rows())]
+    return [
+        sum(0 < counts[at][words(row[at])] < rare for row in rows if row[at]) for at in range(len(NAMES) - 1)
+    ]
+
+
+def words(cell):
+    """A cell without capitals, blanks and marks; none of the table's own cells has any."""
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", cell).casefold()))

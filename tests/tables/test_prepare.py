@@ -163,7 +163,7 @@ def test_numbers_with_blanks_around_them_come_back_without(tmp_path):
         ("a,b\n,5\n,5\n", "no column is left to learn: 'a' is constant, 'b' is constant"),
         ("a,b\n1,2\n3\n", "line 3: 1 cells where there are 2"),
         ('a,b\n1,"2\n', "line 2.*never closes"),
-        ("a,b\nx,\xff\n", "line 2: not valid UTF-8"),
+        ("a,b\nx,\xff\n", "is not UTF-8: line 2, byte 3 is 0xff; save it as UTF-8"),
     ],
 )
 def test_a_table_that_cannot_be_read_names_the_place(tmp_path, content, words):

@@ -1,4 +1,4 @@
-"""No drawn row has a category or a text that few rows of the table have, unless it was asked for."""
+"""No drawn row has a category or the words of a text that few rows have, unless it was asked for."""
 
 from collections import Counter
 
@@ -10,11 +10,12 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.jobs.executors import ThisProcess
 from fairseq_plugin.synthesis.row_job import RowJob
 from fairseq_plugin.tables import drawing
-from fairseq_plugin.tables.code.rare_texts import NAME
+from fairseq_plugin.tables.code.rare_texts import NAME, TextCounts
 from fairseq_plugin.tables.code.rows import FIXED, RANDOM
 from fairseq_plugin.tables.conditions import parse_condition
 from fairseq_plugin.tables.manifest import TableManifest, load_code
 from fairseq_plugin.tables.model import TableModel
+from fairseq_plugin.tables.schema import TEXT, Column, Schema
 from fairseq_plugin.tables.starts import sample_from
 from fairseq_plugin.tables.summary import format_summary
 from tests.tables.made_gpt2 import made_gpt2
@@ -103,7 +104,20 @@ def test_the_summary_counts_rare_texts_and_the_folder_keeps_their_digests(tmp_pa
     num_rare = sum(count < 5 for column in counts[1:3] for count in column.values())
     assert prepared.num_rare_texts == num_rare == 2 * len(LETTERS) - 2
     assert f"{num_rare} texts are in fewer than --rare 5 rows" in format_summary(prepared, "data")
-    assert (data / NAME).stat().st_size == 8 * num_rare
+    assert (data / NAME).stat().st_size == 8 * 2 * num_rare  # texts, and their words
+
+
+def test_a_rare_text_is_known_again_in_other_capitals_blanks_and_marks():
+    schema = Schema((Column("note", TEXT, max_bytes=40), Column("reply", TEXT, max_bytes=40)))
+    counts = TextCounts(schema)
+    counts.add([["Ann lives in Rome.", "fine"]] + [["All is well.", "fine"]] * 5 + [["ALL IS WELL", "Zoë"]])
+    rare = counts.rarer_than(5)
+    for text in ("Ann lives in Rome.", "ann  lives in ROME", "«Ann lives, in Rome»", "ALL IS WELL"):
+        assert rare.holds("note", text) and not rare.holds("reply", text)
+    assert rare.holds("reply", "zoe\u0308") and rare.holds("reply", "ZOË!")
+    for text in ("All is well.", "all is well", "Ann lives in Rom.", "Ann lives", "", "..."):
+        assert not rare.holds("note", text)
+    assert counts.num_rarer_than(5) == 3
 
 
 def test_a_model_that_knows_nothing_but_rare_texts_is_refused(model, monkeypatch):

@@ -58,6 +58,7 @@ class GenerateRequest:
         soft_labels: whether each row tells the probability of every label.
         device: where labels are judged.
         rows_per_file: most rows of one file.
+        spreadsheet_safe: put a mark before texts that a spreadsheet would compute.
         allow_fewer: whether a set is written although labels fell short.
     """
 
@@ -74,6 +75,7 @@ class GenerateRequest:
     soft_labels: bool = False
     device: str = "cpu"
     rows_per_file: int = 1_000_000
+    spreadsheet_safe: bool = False
     allow_fewer: bool = False
     rows_to: Path | None = None
 
@@ -225,7 +227,9 @@ def _record(request: GenerateRequest, rows: NewRows, filled: Filled, asked: Sequ
         "seconds": filled.seconds,
         "started": None,
     }
-    options = Options(**vars(request.filters), binary=False, report=False)
+    options = Options(
+        **vars(request.filters), binary=False, report=False, spreadsheet_safe=request.spreadsheet_safe
+    )
     return SetRecord(
         data_name=rows.manifest.data_name(request.data),
         manifest_sha256=made_with.manifest_sha256,
@@ -268,7 +272,7 @@ def _write(
             accepted = rows.accepted(rejected.passing(rows.judged(units)))
             files = write_parts(
                 folder, "train", accepted, num_rows, rows.spec, rows.job.made_with.labels,
-                request.rows_per_file,
+                request.rows_per_file, request.spreadsheet_safe,
             )  # fmt: skip
             now = datetime.now(UTC).isoformat(timespec="seconds")
             took = {"collected": now, "collect_seconds": round(time.monotonic() - began, 3)}

@@ -33,11 +33,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.max_len_b < 1:
-            raise UserError(f"--max-len-b {self.max_len_b}: at least one new token is needed")
+            raise UserError(f"--max-len {self.max_len_b}: at least one new token is needed")
         if not 0 <= self.seed < 2**32:  # what fairseq's own commands take
             raise UserError(f"--seed {self.seed}: give a seed from 0 to {2**32 - 1:,}")
         if not (self.sampling_topk == -1 or self.sampling_topk > 0):
-            raise UserError(f"--sampling-topk {self.sampling_topk} must be positive; -1 turns it off")
+            raise UserError(f"--top-k {self.sampling_topk} must be positive; -1 turns it off")
         self.method()
 
     def method(self) -> Sampling:
@@ -46,7 +46,7 @@ class Settings:
         try:
             return Sampling(self.temperature, max(self.sampling_topk, 0), top_p)
         except ValueError as error:
-            raise UserError(f"--temperature, --sampling-topk, --sampling-topp: {error}") from error
+            raise UserError(f"--temperature, --top-k, --top-p: {error}") from error
 
     def to_json(self) -> dict[str, object]:
         """As the record of a ``fairseq-generate --sampling`` states it; the seed is told apart there."""

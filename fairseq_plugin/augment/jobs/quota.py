@@ -12,8 +12,8 @@ _HEADROOM = 1.05  # more than the accept share asks for, so that few labels need
 _MOST_GROWTH = 4  # times what there is: an accept share of few samples is not to be trusted with more
 # What to change where most samples are rejected for this reason.
 _MENDS = {
-    "not_ended": "raise --max-len-b",
-    "duplicate": "ask for fewer, or raise --temperature or --sampling-topp",
+    "not_ended": "raise --max-len",
+    "duplicate": "ask for fewer, or raise --temperature or --top-p",
     "copy_of_train": "raise --temperature, or train less: the model knows train by heart",
     "conflict": "train longer: the model does not tell the labels apart",
     "doubtful_label": "train longer, or lower --judge-threshold",

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fairseq_plugin.augment.augmented_set import WrittenFile, mark_formula
+from fairseq_plugin.augment.augmented_set import WrittenFile
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.files import sha256
 from fairseq_plugin.labelled import parquet
 from fairseq_plugin.labelled.rows import Row, SourceSpec, stream_rows, write_rows
+from fairseq_plugin.text.spreadsheet import mark_formula
 
 FORMATS = ("tsv", "csv", "jsonl", parquet.FORMAT)
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fairseq_plugin.augment.filters.user_function import load_function
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.reports.display import short
+from fairseq_plugin.text.not_utf8 import NotUtf8
 
 FLAG = "--teacher"
 
@@ -43,11 +44,13 @@ class FileTeacher:
 
 def _read_scores(path: Path, labels: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     scores: dict[str, NDArray[np.float64]] = {}
+    number = 1
     try:
-        with open(path, encoding="utf-8", newline="\n") as stream:
-            columns = stream.readline().rstrip("\r\n").split("\t")
+        with open(path, "rb") as stream:
+            columns = stream.readline().decode("utf-8").rstrip("\r\n").split("\t")
             places = _places(columns, labels, path)
-            for number, line in enumerate(stream, start=2):
+            for number, content in enumerate(stream, start=2):
+                line = content.decode("utf-8")
                 cells, where = line.rstrip("\r\n").split("\t"), f"{FLAG} {path}, line {number}"
                 if len(cells) != len(columns):
                     raise UserError(f"{where}: {len(cells)} cells under {len(columns)} columns")
@@ -58,7 +61,7 @@ def _read_scores(path: Path, labels: Sequence[str]) -> dict[str, NDArray[np.floa
     except OSError as error:
         raise UserError(f"{FLAG} {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{FLAG} {path} is not UTF-8: {error.reason}") from error
+        raise UserError(NotUtf8.of(error, number).refusal(path, FLAG)) from error
     return scores
 
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 from fairseq_plugin.augment.filters.options import FilterOptions
 
-# --max-tokens is preparation's, too, and that is no argument.
+# --max-tokens is the training's, too, and that is no argument.
 _FILTERS = {field.name for field in fields(FilterOptions)} - {"max_tokens"}
 ARGUMENTS = {
     "gamma": "gamma",

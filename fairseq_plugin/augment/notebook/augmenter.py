@@ -37,6 +37,7 @@ from fairseq_plugin.augment.verdict.quick import QuickVerdict, describe, judge_r
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.labelled.reading_flags import ReadingOptions
 from fairseq_plugin.python_names import arguments_named, in_python
 from fairseq_plugin.storage.lock import FolderLock
 
@@ -90,8 +91,7 @@ class Augmenter:
         self._request = AugmentRequest(
             to=to,
             source=to / "rows.jsonl",
-            text_column="text",
-            label_column="label",
+            reading=ReadingOptions(text_column="text", label_column="label"),
             pretrained=None if pretrained is None else Path(pretrained).absolute(),
             gamma=gamma,
             seed=seed,
@@ -236,7 +236,8 @@ class Augmenter:
             ``label_probability``, of the label given the text by Bayes' rule, in [0, 1].
 
         Warns:
-            UserWarning: texts without them (NaN): missing, changed by the tokenizer, or too long.
+            UserWarning: texts without them (NaN): missing or blank (:meth:`fit` leaves these out), changed by
+                the tokenizer, or too long.
 
         Raises:
             UserError: other columns, or a label that the model does not know.
@@ -248,7 +249,7 @@ class Augmenter:
         if unscored := sum(math.isnan(own[0]) for own in values):
             warnings.warn(
                 f"{unscored:,} of {len(values):,} rows have no log probability (NaN): no text or label, a "
-                "text that the tokenizer would change, or one too long for the model",
+                "blank text, one that the tokenizer would change, or one too long for the model",
                 stacklevel=2,
             )
         if is_frame(rows):

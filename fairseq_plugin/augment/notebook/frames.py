@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MORE = (LOG_PROBABILITY, LABEL_PROBABILITY)  # names of the columns that follow the user's own
 
+_EXACT = 2**53  # floats below are those whole numbers and no other
+
 LabelValue = str | bool | int | float
 Rows = Sequence[tuple[str, LabelValue]] | Sequence[Mapping[Any, Any]]
 
@@ -190,6 +192,8 @@ def _said(column: str | int | None) -> str | None:
 def label_value(value: object) -> LabelValue | None:
     """A label as JSON holds it; None for one that is missing.
 
+    1.0 is 1: pandas makes floats of whole numbers wherever one of a column is missing.
+
     Raises:
         UserError: it is no text, number or boolean.
     """
@@ -197,6 +201,8 @@ def label_value(value: object) -> LabelValue | None:
         value = value.item()
     if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
         return None
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
     if not isinstance(value, (str, bool, int, float)):
         raise UserError(f"the label {value!r} is a {type(value).__name__}; give texts, numbers or booleans")
     return value

@@ -58,7 +58,8 @@ class Trained:
 
     @functools.cached_property
     def _names(self) -> dict[tuple[type, LabelValue | None], str]:
-        return {(type(value), value): name for name, value in self.labels.items()}  # True is not 1 here
+        known = [(label_value(value), name) for name, value in self.labels.items()]  # saved ones may hold 1.0
+        return {(type(value), value): name for value, name in known}  # True is not 1 here
 
     def asked(self, n: int | Mapping[LabelValue, int], labels: Sequence[LabelValue] | None) -> dict[str, int]:
         """How many new rows of each label, by name.
@@ -86,10 +87,10 @@ class Trained:
         return names
 
     def examples(self, table: Table) -> list[tuple[int, str] | None]:
-        """Label index and text of each row, as preparation keeps it; None where one of them is missing."""
+        """Label index and text of each row, as preparation keeps it; None where one is missing or blank."""
         manifest, examples = Manifest.load(self.data), []
         for text, label in zip(table.texts, table.labels, strict=True):
-            if text is None or label is None:
+            if text is None or label is None or not text.strip():
                 examples.append(None)
                 continue
             kept = text if manifest.source.keep_whitespace else text.strip()

@@ -10,6 +10,7 @@ from fairseq_plugin.augment.jobs.quota import MOST_TRIES, Limits
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled import parquet
 from fairseq_plugin.labelled.guess import FORMATS
+from fairseq_plugin.labelled.reading_flags import ReadingOptions
 
 _SPLITS = {"train": ("train",), "valid": ("valid", "dev"), "test": ("test",)}
 
@@ -24,8 +25,7 @@ class AugmentRequest:
         to: folder for everything that is written.
         per_label: new sentences, as ``--samples-per-label`` reads it.
         valid, test: files beside ``source``; they take the place of a folder's.
-        text_column, label_column: a name, or a position from 0; None: guessed.
-        drop_unknown_labels: leave out rows of valid and test whose label train lacks.
+        reading: how ``source`` is read.
         pretrained: folder of a GPT-2 to start from; None: from scratch.
         data: a prepared folder, instead of ``source``.
         path: a trained checkpoint, instead of training.
@@ -34,6 +34,7 @@ class AugmentRequest:
         epochs: most passes over the training set; None: by the size of the set.
         temperature, top_k, top_p: of sampling; no top_k: every token may come.
         max_len: most tokens of a sentence.
+        spreadsheet_safe: put a mark before new texts that a spreadsheet would compute.
         form: of the new set's files; None: the source's own.
         scores: columns more: each sentence's log probability, and the probability of its label.
         soft_labels: columns more: the probability of every label.
@@ -51,9 +52,7 @@ class AugmentRequest:
     per_label: str = "500"
     valid: Path | None = None
     test: Path | None = None
-    text_column: str | None = None
-    label_column: str | None = None
-    drop_unknown_labels: bool = False
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
     pretrained: Path | None = None
     data: Path | None = None
     path: Path | None = None
@@ -64,6 +63,7 @@ class AugmentRequest:
     top_k: int | None = None
     top_p: float = 0.95
     max_len: int = 100
+    spreadsheet_safe: bool = False
     form: str | None = None
     scores: bool = False
     soft_labels: bool = False
@@ -82,6 +82,8 @@ class AugmentRequest:
         """
         if (self.source is None) == (self.data is None):
             raise UserError("give a labelled file or folder, or else --data with a prepared folder")
+        if self.data is not None and (unused := self.reading.words()):
+            raise UserError(f"--data {self.data} is prepared: leave out {' '.join(unused)}, or give the file")
         if self.path is not None and self.data is None:
             raise UserError(f"--path {self.path} needs --data, the prepared folder that it was trained on")
         self._check_numbers()
@@ -136,10 +138,10 @@ class AugmentRequest:
                 names = ", ".join(f"train{ending}" for ending in FORMATS)
                 raise UserError(f"{self.source} holds none of {names}; name the file itself")
         elif self.source.is_file():
-            if self.source.suffix.lower() not in FORMATS:
+            if self.source.suffix.lower() not in FORMATS and self.reading.source_format == "auto":
                 raise UserError(
-                    f"{self.source}: its ending is none of {', '.join(FORMATS)}; rename it, or prepare it "
-                    "with scripts/prepare_labelled.py --format, and give that folder as --data"
+                    f"{self.source}: its ending is none of {', '.join(FORMATS)}; rename it, or give "
+                    "--source-format tsv, csv or jsonl"
                 )
             found = {"train": self.source}
         else:

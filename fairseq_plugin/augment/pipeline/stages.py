@@ -12,7 +12,6 @@ Everything is below ``to``::
         steps/                marks of finished stages, and what each command said
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,14 +26,17 @@ from fairseq_plugin.augment.pipeline.earlier_run import begin_run, check_source
 from fairseq_plugin.augment.pipeline.plan import BATCH_TOKENS, BATCHES_PER_UPDATE, Plan, plan, vocabulary
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.augment.verdict.quick import EXIT_STATUS
+from fairseq_plugin.errors import UserError
 from fairseq_plugin.jobs.folder import digest_of
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.stages.stage import Stage, Watcher, flags, python, short, stock
+from fairseq_plugin.pretrained.hf_config import read_config
+from fairseq_plugin.stages.stage import Picked, Stage, Watcher, flags, python, short, stock
 from fairseq_plugin.stages.training_progress import TrainingProgress
 from fairseq_plugin.storage.manifest import NAME as MANIFEST
 
 TASK = ("--user-dir", "fairseq_plugin", "--task", "conditional_augmentation")
-_MAX_TOKENS = 256  # of a row, for a model from scratch: gpt2_tiny has so many positions
+_POSITIONS = 256  # of a model from scratch (gpt2_tiny), unless longer rows are asked for
+_EVAL_TOKENS = 4096  # of a batch, padding included
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,11 @@ class Stages:
         return plan(tokens, counts, self.request.pretrained is not None, self.request.epochs)
 
     @property
+    def longest(self) -> int:
+        """Tokens of the longest row, which a batch must hold."""
+        return max(split.longest for split in Manifest.load(self.data).splits.values())
+
+    @property
     def has_several_labels(self) -> bool:
         """Whether there is anything to judge about labels."""
         return len(Manifest.load(self.data).labels) > 1
@@ -140,11 +147,17 @@ class Stages:
     def prepare(self) -> Stage:
         """The source in fairseq's form."""
         request, files = self.request, self.request.files()
+        longest = request.reading.max_row_tokens or _POSITIONS
         if request.pretrained is not None:
+            positions = read_config(request.pretrained).n_positions
+            longest = request.reading.max_row_tokens or positions
+            if longest > positions:
+                raise UserError(
+                    f"--max-row-tokens {longest}: {request.pretrained} has {positions} positions; give fewer"
+                )
             codec = flags(codec="gpt2", gpt2_bpe=short(request.pretrained))
         else:
-            size = vocabulary(files["train"].stat().st_size)
-            codec = flags(codec="bytes", vocab_size=size, max_tokens=_MAX_TOKENS)
+            codec = flags(codec="bytes", vocab_size=vocabulary(files["train"].stat().st_size))
         paths = {split: short(path) for split, path in files.items()}
         return Stage(
             "Prepare it for fairseq",
@@ -155,13 +168,11 @@ class Stages:
                     valid=paths.get("valid"),
                     test=paths.get("test"),
                     to=self.data,
-                    text_column=request.text_column,
-                    label_column=request.label_column,
                     seed=request.seed if "valid" not in paths else None,
-                    drop_unknown_labels=request.drop_unknown_labels,
                     overwrite=request.overwrite,
                 ),
                 *codec,
+                *replace(request.reading, max_row_tokens=longest).words(),
             ),
             prepares=True,
         )
@@ -169,6 +180,7 @@ class Stages:
     def train(self) -> Stage:
         """The model; it stops early, and its best checkpoint by validation is taken."""
         chosen, save_dir = self.plan(), self.run / "checkpoints"
+        is_long = self.request.pretrained is None and self.longest > _POSITIONS
         return self._stage(
             "train",
             "Train GPT-2 with ScaleGrad",
@@ -179,6 +191,7 @@ class Stages:
                 *flags(
                     arch=chosen.arch,
                     pretrained_model=self.request.pretrained and short(self.request.pretrained),
+                    n_positions=self.longest if is_long else None,
                     dropout=chosen.dropout,
                     criterion="scale_grad",
                     gamma=f"{self.request.gamma:g}",
@@ -187,7 +200,7 @@ class Stages:
                     lr_scheduler="inverse_sqrt",
                     warmup_updates=chosen.warmup,
                     clip_norm=1.0,
-                    max_tokens=BATCH_TOKENS,
+                    max_tokens=max(BATCH_TOKENS, self.longest),
                     update_freq=BATCHES_PER_UPDATE,
                     max_epoch=chosen.epochs,
                     patience=chosen.patience,
@@ -212,9 +225,9 @@ class Stages:
             "Perplexity of unseen sentences, given their labels",
             stock(
                 "fairseq-eval-lm", self.data, *TASK,
-                *flags(path=self.checkpoint, gen_subset="valid", max_tokens=4096),
+                *flags(path=self.checkpoint, gen_subset="valid", max_tokens=max(_EVAL_TOKENS, self.longest)),
             ),
-            watcher=lambda: _Picked("Perplexity of the sentences given their label", "perplexity"),
+            watcher=lambda: Picked("Perplexity of the sentences given their label", "perplexity"),
         )  # fmt: skip
 
     def generate(self) -> Stage:
@@ -237,6 +250,7 @@ class Stages:
                     sampling_topp=f"{settings.sampling_topp:g}",
                     max_len_b=settings.max_len_b,
                     format=request.form,
+                    spreadsheet_safe=request.spreadsheet_safe,
                     scores=request.scores,
                     soft_labels=request.soft_labels,
                     compute_dtype=request.compute_dtype,
@@ -328,18 +342,3 @@ class Stages:
             log=steps / f"{name}.log",
             watcher=watcher,
         )
-
-
-@dataclass(frozen=True)
-class _Picked:
-    """Shows what follows a pattern in a line."""
-
-    pattern: str
-    name: str = ""
-
-    def see(self, line: str) -> str | None:
-        found = re.search(f"({self.pattern})(.*)", line)
-        return f"{self.name}{found[2]}".strip() if found else None
-
-    def close(self) -> None:
-        """Nothing to close."""

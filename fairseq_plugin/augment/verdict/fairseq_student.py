@@ -38,6 +38,7 @@ from fairseq_plugin.pretrained.checkpoint_weights import NETWORK_PREFIX
 from fairseq_plugin.pretrained.export import SIZES
 from fairseq_plugin.pretrained.vocabulary import read_symbols
 from fairseq_plugin.stages.stage import ROOT, require_scripts, stock
+from fairseq_plugin.stages.tied_child import tied
 from fairseq_plugin.storage.checkpoints import open_checkpoint
 from fairseq_plugin.storage.dictionary import DICTIONARY, EOS, index_of_id
 from fairseq_plugin.text.codec import load_codec
@@ -124,7 +125,7 @@ class _Training:
         )  # fmt: skip
         one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # answers must not depend on the cores
         done = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, **one}, capture_output=True, text=True, check=False
+            tied(command), cwd=ROOT, env={**os.environ, **one}, capture_output=True, text=True, check=False
         )
         if done.returncode:
             last = "\n".join((done.stdout + done.stderr).splitlines()[-5:])

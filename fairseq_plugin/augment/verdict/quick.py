@@ -26,7 +26,7 @@ from fairseq_plugin.augment.write_sets import Examples
 from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
-from fairseq_plugin.reports.display import percent, short
+from fairseq_plugin.reports.display import percent, percent_range, short
 from fairseq_plugin.reports.statistics import draw
 
 USE, NO_GAIN, DO_NOT_USE, UNCHECKED = "use this", "no gain", "do not use this", "not checked"
@@ -314,7 +314,7 @@ def describe(found: QuickVerdict) -> list[str]:
     lines = [f"measured on {found.rows:,} rows of {sources.get(found.measured_on or '', found.measured_on)}"]
     lines.append(f"  {'trained on':<18}{'rows':>8}{'accuracy':>11}{'over seeds':>18}{'mean over labels':>18}")
     for arm in found.arms:
-        spread, by_label = f"{percent(arm.lowest)} - {percent(arm.highest)}", percent(arm.by_label)
+        spread, by_label = percent_range(arm.lowest, arm.highest), percent(arm.by_label)
         lines.append(f"  {arm.name:<18}{arm.rows:>8,}{percent(arm.accuracy):>11}{spread:>18}{by_label:>18}")
     if MOST in found.drawn:
         real, new = found.drawn

@@ -1,8 +1,14 @@
-"""Texts that few rows hold, known again by their digests: no new row repeats one whole."""
+"""Texts that few rows hold, known again by their digests: no new row repeats one whole.
+
+Neither does it in other capitals, blanks or marks: besides a text, its words are counted, and a text whose
+words few rows have is as rare. A text with another letter has other words: it is not known again.
+"""
 
 import hashlib
+import re
+import unicodedata
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +19,14 @@ from fairseq_plugin.tables.schema import TEXT, Schema
 
 NAME = "rare_texts.bin"
 _STORED = np.dtype("<u8")
+_WORDS_OF = "words of "  # names what is counted beside the texts of a column
 
 
 class RareTexts:
     """Of all columns of a table.
 
     Args:
-        digests_N: uint64, sorted.
+        digests_N: uint64, sorted: of texts and of their words.
     """
 
     def __init__(self, digests_N: NDArray[np.uint64] | None = None) -> None:
@@ -29,10 +36,12 @@ class RareTexts:
         return len(self._digests_N)
 
     def holds(self, name: str, text: str) -> bool:
-        """Whether a text is a rare one of a column."""
-        digest = np.uint64(_digest(name, text))
-        at = int(np.searchsorted(self._digests_N, digest))
-        return at < len(self) and bool(self._digests_N[at] == digest)
+        """Whether a text is a rare one of a column, or has the words of one."""
+        return any(self._has(digest) for digest in _digests(name, text))
+
+    def _has(self, digest: int) -> bool:
+        at = int(np.searchsorted(self._digests_N, np.uint64(digest)))
+        return at < len(self) and int(self._digests_N[at]) == digest
 
     def save(self, folder: Path) -> None:
         """Write ``rare_texts.bin`` into a folder."""
@@ -50,7 +59,7 @@ class RareTexts:
 
 
 class TextCounts:
-    """Counts the texts of a table, 8 bytes a cell, however many are different.
+    """Counts the texts of a table, 16 bytes a cell, however many are different.
 
     Args:
         schema: of the table.
@@ -58,18 +67,46 @@ class TextCounts:
 
     def __init__(self, schema: Schema) -> None:
         self._columns = [(at, column) for at, column in enumerate(schema.columns) if column.type == TEXT]
-        self._digests = array("Q")
+        self._texts, self._words = array("Q"), array("Q")
 
     def add(self, rows: Sequence[Sequence[str]]) -> None:
         """Take note of the texts of more rows; missing cells are none."""
         for at, column in self._columns:
-            cells = (row[at] for row in rows)
-            self._digests.extend(_digest(column.name, cell) for cell in cells if not column.is_missing(cell))
+            for cell in (row[at] for row in rows):
+                if not column.is_missing(cell):
+                    text, *words = _digests(column.name, cell)
+                    self._texts.append(text)
+                    self._words.extend(words)
+
+    def num_rarer_than(self, num_rows: int) -> int:
+        """How many different texts fewer rows have."""
+        return len(_rare(self._texts, num_rows))
 
     def rarer_than(self, num_rows: int) -> RareTexts:
-        """Those of fewer rows."""
-        digests_N, counts_N = np.unique(np.array(self._digests, dtype=np.uint64), return_counts=True)
-        return RareTexts(digests_N[counts_N < num_rows])
+        """Those of fewer rows, and the words of fewer rows."""
+        parts = [_rare(self._texts, num_rows), _rare(self._words, num_rows)]
+        return RareTexts(np.unique(np.concatenate(parts)))
+
+
+def _rare(digests: "array[int]", num_rows: int) -> NDArray[np.uint64]:
+    digests_N, counts_N = np.unique(np.array(digests, dtype=np.uint64), return_counts=True)
+    return digests_N[counts_N < num_rows]
+
+
+def words_alone(text: str) -> str:
+    """The words of a text, without its capitals, blanks and marks.
+
+    >>> words_alone("Ann  lives in ROME!")
+    'ann lives in rome'
+    """
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _digests(name: str, text: str) -> Iterator[int]:
+    """Of a text, and of its words where it has some."""
+    yield _digest(name, text)
+    if words := words_alone(text):
+        yield _digest(_WORDS_OF + name, words)
 
 
 def _digest(name: str, text: str) -> int:

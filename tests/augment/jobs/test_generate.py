@@ -1,19 +1,23 @@
 """A job ends with the first N accepted samples of every label, and with the same bytes however it ran."""
 
 import dataclasses
+import itertools
 import json
+import os
 import shutil
 from collections import Counter
+from functools import partial
 
 import pytest
 
 from fairseq_plugin.augment.augmented_set import read_synthetic
 from fairseq_plugin.augment.candidates import candidate_of
-from fairseq_plugin.augment.filters.options import make_filters
+from fairseq_plugin.augment.filters.options import FilterOptions, make_filters
 from fairseq_plugin.augment.generations.results import sample_of
 from fairseq_plugin.augment.jobs import label_model
 from fairseq_plugin.augment.jobs.fill import fill
 from fairseq_plugin.augment.jobs.generate import GenerateRequest, generate, make_samples
+from fairseq_plugin.augment.jobs.job import Job, Settings
 from fairseq_plugin.augment.jobs.quota import Limits
 from fairseq_plugin.augment.judges.bayes import BayesJudge
 from fairseq_plugin.errors import UserError
@@ -22,8 +26,11 @@ from fairseq_plugin.jobs.executors import Rank, Ranks, ThisProcess
 from fairseq_plugin.jobs.units import Unit
 from fairseq_plugin.labelled.binary import read_texts
 from fairseq_plugin.labelled.manifest import Manifest
+from fairseq_plugin.labelled.prepare import Request, prepare
 from fairseq_plugin.reports.tally import Counts, Tally
 from fairseq_plugin.text.codec import load_codec
+from tests.augment.forks import in_fork
+from tests.augment.made_job import train_model
 
 ASKED = [30, 17]
 
@@ -88,13 +95,36 @@ def files(folder):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
-def test_any_number_of_ranks_and_any_unit_size_give_the_same_bytes(request_for, one, tmp_path, size):
-    request = request_for(tmp_path / "many", unit_size=7 + size)
-    ranks = [Rank(number, size) for number in range(size)]
-    for rank in reversed(ranks):  # the last one does everything, the others find it done; rank 0 writes
+def test_any_number_of_shards_at_once_gives_the_same_bytes(request_for, one, tmp_path, monkeypatch, size):
+    """Each shard is a process, all of them run at once, and each makes its own units and no others."""
+    request = request_for(tmp_path / "many", unit_size=max(2, 12 // size))
+    make = Job.make
+
+    def noting(self, units, model):
+        for unit in make(self, units, model):
+            with open(tmp_path / f"made-by-{os.getpid()}", "a") as notes:
+                notes.write(f"{unit.name}\n")
+            yield unit
+
+    monkeypatch.setattr(Job, "make", noting)
+
+    def shard(number):
+        return generate(request, Ranks(Rank(number, size), patience=500), writes=number == 0)
+
+    children = [in_fork(partial(shard, number)) for number in range(size)]
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * size
+    assert files(request.set_folder) == files(one.folder) != {}
+    made = [(tmp_path / f"made-by-{pid}").read_text().split() for pid in children]
+    assert min(map(len, made)) >= 1
+    assert sorted(itertools.chain(*made)) == sorted(p.name.split(".")[0] for p in request.to.glob("units/*"))
+
+
+def test_shards_one_after_another_give_the_same_bytes(request_for, one, tmp_path):
+    request = request_for(tmp_path / "many", unit_size=9)
+    for rank in [Rank(2, 3), Rank(1, 3), Rank(0, 3)]:  # the last does everything, the others find it done
         found = generate(request, Ranks(rank, patience=0), writes=rank.number == 0)
         assert (found.folder is None) == (rank.number != 0)
-    assert files(found.folder) == files(one.folder) != {}
+    assert files(found.folder) == files(one.folder)
     assert found.record.counts == one.record.counts
 
 
@@ -273,3 +303,25 @@ class _Counting:
     def tally(self):
         half = len(self.ids) // 2
         return Tally(Counts(2 * half, 2 * half, 0, {}), dict.fromkeys("ab", Counts(half, half, 0, {})))
+
+
+def test_texts_that_a_spreadsheet_would_compute_are_marked_on_request_and_read_without_the_mark(tmp_path):
+    made = [
+        f"={word} and {other}\t{word == 'good'}\n" for word in ("good", "bad") for other in "abcdefgh" * 3
+    ]
+    (tmp_path / "train.tsv").write_text("sentence\tlabel\n" + "".join(made))
+    train = str(tmp_path / "train.tsv")
+    prepare(Request(train, str(tmp_path / "data"), valid=train, codec="bytes", vocab_size=300))
+    checkpoint = train_model(tmp_path / "data", tmp_path / "checkpoint.pt", num_updates=60)
+    filters = FilterOptions(keep_copies=("train", "valid"), near_duplicates=None)
+    request = GenerateRequest(
+        tmp_path / "data", checkpoint, tmp_path / "job", "3", Settings(max_len_b=20), filters
+    )
+    generate(request, ThisProcess())
+    lines = (request.set_folder / "train.tsv").read_text().split("\n")[1:-1]
+    assert any(line.startswith("=") for line in lines)
+    safe = generate(dataclasses.replace(request, spreadsheet_safe=True), ThisProcess())
+    marked = [f"'{line}" if line[0] in "'=+-@" else line for line in lines]
+    assert (request.set_folder / "train.tsv").read_text().split("\n")[1:-1] == marked
+    assert safe.record.files["train.tsv"].marked == sum(line[0] in "=+-@" for line in lines)
+    assert [f"{text}\t{label}" for text, label in rows(safe.folder)] == lines

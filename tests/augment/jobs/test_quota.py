@@ -51,7 +51,7 @@ def test_a_shortage_says_which_label_why_and_what_to_change():
     said = shortage([5, 5], Tally(counts(55, 10), own), Limits())
     assert said is None
     said = shortage([20, 5], Tally(counts(55, 10), own), Limits(most_tries=2.5))
-    for words in ("'neg' has 5 of 20", "40 not_ended, 5 duplicate", "--max-len-b", "--most-tries 2.5"):
+    for words in ("'neg' has 5 of 20", "40 not_ended, 5 duplicate", "--max-len", "--most-tries 2.5"):
         assert words in said
     assert "\n" not in said
 

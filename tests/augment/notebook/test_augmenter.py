@@ -137,7 +137,7 @@ def test_scores_are_the_sum_over_tokens_and_bayes_rule_whatever_the_batch(parts,
     model = load_label_model(parts.checkpoint, parts.data)
     index = {symbol: number for number, symbol in enumerate(model.symbols)}
     counts = [label.counts["train"] for label in Manifest.load(parts.data).labels]
-    rows = [("a warm film", 1), ("no", 0), ("", 0), ("the plot goes nowhere", 1), ("a warm film", 0)]
+    rows = [("a warm film", 1), ("no", 0), ("?", 0), ("the plot goes nowhere", 1), ("a warm film", 0)]
     expected = []
     for text, label in rows:
         tokens = [index[str(piece)] for piece in model.codec.encode(text)]
@@ -164,6 +164,25 @@ def test_new_rows_can_be_held_to_the_judge_and_tell_every_label(augmenter):
         augmenter.sample(5, filters={"treshold": 0.6})
     with pytest.raises(UserError, match="^judge_threshold 2 must be"):
         augmenter.sample(5, filters={"judge_threshold": 2})
+
+
+def test_blank_texts_are_rows_of_nan_as_missing_ones(augmenter):
+    frame = pd.DataFrame({"text": ["fine", "", " \t", None], "label": [1.0, 1.0, 0.0, None]}).rename(
+        columns=dict(zip(("text", "label"), (COLUMNS.text, COLUMNS.label)))
+    )
+    with pytest.warns(UserWarning, match="3 of 4 rows have no log probability.*a blank text"):
+        found = augmenter.score(frame)
+    assert found["log_probability"].isna().tolist() == [False, True, True, True]
+    assert found["label_probability"].isna().tolist() == [False, True, True, True]
+    with pytest.raises(UserError, match=r"row 1 \(from 0\) has no text or no label"):
+        augmenter.verdict(frame)
+
+
+def test_a_label_that_a_missing_one_made_a_float_is_the_whole_number(augmenter):
+    assert augmenter.score([("fine", 1.0)]) == augmenter.score([("fine", 1)])
+    assert [row[COLUMNS.label] for row in augmenter.sample_rows({1.0: 2})] == [1, 1]
+    with pytest.raises(UserError, match="there is no label 1.5"):
+        augmenter.score([("fine", 1.5)])
 
 
 def test_rows_that_cannot_be_scored_are_nan_and_counted(augmenter):

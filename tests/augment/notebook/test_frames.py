@@ -90,6 +90,11 @@ def test_labels_keep_their_type_and_missing_ones_are_seen():
     found = label_values(table.labels)
     assert found == {"1": 1, "2": 2} and type(found["1"]) is int
     assert label_values([True, False]) == {"true": True, "false": False}
+    floats = pd.Series([1, None, 0, 2.5])
+    values = read_table([("x", label) for label in floats]).labels
+    assert values == [1, None, 0, 2.5] and list(map(type, values)) == [int, type(None), int, float]
+    assert label_values(values) == {"1": 1, "0": 0, "2.5": 2.5}
+    assert label_values([True, False]) == {"true": True, "false": False}
     with pytest.raises(UserError, match="the labels 1 and '1' read the same"):
         label_values([1, "1"])
 

@@ -6,6 +6,7 @@ import pytest
 
 from fairseq_plugin.augment.pipeline.request import AugmentRequest
 from fairseq_plugin.errors import UserError
+from fairseq_plugin.labelled.reading_flags import ReadingOptions
 
 
 def write(folder, *names):
@@ -31,8 +32,12 @@ def test_a_file_is_train_and_valid_may_be_named(tmp_path):
 
 def test_a_file_whose_ending_tells_no_form_is_refused_with_what_helps(tmp_path):
     folder = write(tmp_path / "d", "my.txt", "train.ndjson")
-    with pytest.raises(UserError, match=r"my\.txt: its ending is none of \.tsv.*--data"):
+    with pytest.raises(UserError, match=r"my\.txt: its ending is none of \.tsv.*--source-format"):
         AugmentRequest(source=folder / "my.txt", to=tmp_path).files()
+    told = AugmentRequest(
+        source=folder / "my.txt", to=tmp_path, reading=ReadingOptions(source_format="tsv")
+    ).files()
+    assert told == {"train": folder / "my.txt"}
     assert AugmentRequest(source=folder, to=tmp_path).files() == {"train": folder / "train.ndjson"}
 
 
@@ -62,6 +67,10 @@ def test_two_files_for_one_split_are_refused_by_name(tmp_path, names):
         ({"source": Path("a"), "valid": Path("/none.tsv")}, "--valid /none.tsv: there is no such file"),
         ({"source": Path("a"), "pretrained": Path("/none")}, "--from /none is not a folder"),
         ({"data": Path("/none")}, "--data /none is not a folder"),
+        (
+            {"data": Path("d"), "reading": ReadingOptions(header="no", held_out=0.2)},
+            "--data d is prepared: leave out --header no --held-out 0.2, or give the file",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_its_flag(tmp_path, options, error):
