@@ -69,7 +69,41 @@ class PrefixStore:
         num_bytes = len(parts) * parts[0].numel() * parts[0].element_size()
         if parent and self._num_bytes + num_bytes > self._most_bytes:
             return None
-        found = Prefix(parent, torch.stack(parts), length)
+        return self._keep(Prefix(parent, torch.stack(parts), length))
+
+    def take_all(
+        self, cache: KVCache, slots: Sequence[int], lengths: Sequence[int], parents: Sequence[Prefix]
+    ) -> list[Prefix | None]:
+        """:meth:`take` for several slots; on a GPU without a launch per layer of each."""
+        if cache.lengths.device.type == "cpu":
+            each = zip(slots, lengths, parents, strict=True)
+            return [self.take(cache, slot, length, parent) for slot, length, parent in each]
+        at_once = max(_TOKENS_AT_ONCE // max(lengths, default=1), 1)
+        found: list[Prefix | None] = []
+        for start in range(0, len(slots), at_once):
+            some = slice(start, start + at_once)
+            found += self.take_together(cache, slots[some], lengths[some], parents[some])
+        return found
+
+    def take_together(
+        self, cache: KVCache, slots: Sequence[int], lengths: Sequence[int], parents: Sequence[Prefix]
+    ) -> list[Prefix | None]:
+        """:meth:`take_all` with one copy per layer for all of them."""
+        starts = [parent.length for parent in parents]
+        slot_X, place_X = _places(slots, starts, lengths, cache.lengths.device)
+        parts = [stored_SHPK[slot_X, :, place_X] for stored_SHPK in cache.stored()]
+        whole_2LXHK = torch.stack(parts)
+        counts = [length - start for start, length in zip(starts, lengths, strict=True)]
+        found: list[Prefix | None] = []
+        for part, length, parent in zip(whole_2LXHK.split(counts, 1), lengths, parents, strict=True):
+            has_room = self._num_bytes + part.numel() * part.element_size() <= self._most_bytes
+            # A copy of its own: it may live longer than its neighbours.
+            kept = part.transpose(1, 2).clone(memory_format=torch.contiguous_format) if has_room else None
+            found.append(None if kept is None else self._keep(Prefix(parent, kept, length)))
+        return found
+
+    def _keep(self, found: Prefix) -> Prefix:
+        num_bytes = found.part_2LHTK.numel() * found.part_2LHTK.element_size()
         self._num_bytes += num_bytes
         weakref.finalize(found, self._give_back, num_bytes)
         return found
@@ -107,9 +141,20 @@ def put_together(prefixes: Sequence[Prefix], cache: KVCache, slots: Sequence[int
     """:func:`put` with one copy per layer for all of them; the cache has the room laid out."""
     parts = [part_2LHTK for prefix in prefixes for part_2LHTK in prefix.parts()]
     whole_2LHXK = torch.cat(parts, dim=2)
-    device, lengths_N = whole_2LHXK.device, torch.tensor([prefix.length for prefix in prefixes])
-    slot_X = torch.tensor(slots).repeat_interleave(lengths_N)
-    place_X = torch.arange(len(slot_X)) - (lengths_N.cumsum(0) - lengths_N).repeat_interleave(lengths_N)
-    slot_X, place_X = torch.stack([slot_X, place_X]).to(device)
+    lengths = [prefix.length for prefix in prefixes]
+    slot_X, place_X = _places(slots, [0] * len(slots), lengths, whole_2LHXK.device)
     for stored_SHPK, kept_HXK in zip(cache.stored(), whole_2LHXK, strict=True):
         stored_SHPK[slot_X, :, place_X] = kept_HXK.transpose(0, 1)
+
+
+def _places(
+    slots: Sequence[int], starts: Sequence[int], ends: Sequence[int], device: torch.device
+) -> torch.Tensor:
+    """Slot and position of the tokens of several slots from a start to an end, one behind the other; int64
+    ``(2, X)``."""
+    start_N, end_N = torch.tensor(starts), torch.tensor(ends)
+    counts_N = end_N - start_N
+    first_N = counts_N.cumsum(0) - counts_N
+    slot_X = torch.tensor(slots).repeat_interleave(counts_N)
+    place_X = torch.arange(len(slot_X)) + (start_N - first_N).repeat_interleave(counts_N)
+    return torch.stack([slot_X, place_X]).to(device)

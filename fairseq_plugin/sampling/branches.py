@@ -1,8 +1,11 @@
 """Samples that share their text so far, and how they part.
 
-Legend: N samples of a branch (members), n new tokens of a text.
+Legend: N samples of a branch, M samples of several branches (members), n new tokens of a text.
+
+Here and in the slots a tensor's length is ``numel()``: ``len`` of a tensor is Python, ten times as slow.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,11 +22,13 @@ class Group:
     Args:
         token, score: what they drew, and its log probability (nats).
         ids_N: int64, their ids.
+        first_id: the first of them.
     """
 
     token: int
     score: float
     ids_N: torch.Tensor
+    first_id: int
 
 
 @dataclass(frozen=True)
@@ -78,16 +83,23 @@ class Waiting:
         return Branch(text, group)
 
 
-def part(ids_N: torch.Tensor, tokens_N: torch.Tensor, scores_N: torch.Tensor) -> list[Group]:
-    """Put the samples that have drawn the same token together; the largest group comes last.
+def part(
+    ids_M: torch.Tensor, tokens_M: torch.Tensor, scores_M: torch.Tensor, sizes: Sequence[int]
+) -> list[list[Group]]:
+    """Put the samples of each branch that have drawn the same token together; its largest group comes last.
 
     Args:
-        ids_N: int64, on the CPU.
-        tokens_N, scores_N: what each has drawn.
+        ids_M: int64, on the CPU; the samples of one branch one behind the other.
+        tokens_M, scores_M: what each has drawn.
+        sizes: how many samples each branch has.
     """
-    tokens_N, order_N = tokens_N.sort(stable=True)
-    tokens, counts = tokens_N.unique_consecutive(return_counts=True)
-    first = counts.cumsum(0) - counts
-    scores, parts = scores_N[order_N[first]].tolist(), ids_N[order_N].split(counts.tolist())
-    groups = [Group(*one) for one in zip(tokens.tolist(), scores, parts, strict=True)]
-    return sorted(groups, key=lambda group: len(group.ids_N))
+    branch_M = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    key_M, order_M = (branch_M * (tokens_M.max() + 1) + tokens_M).sort(stable=True)
+    counts = key_M.unique_consecutive(return_counts=True)[1]
+    first = order_M[counts.cumsum(0) - counts]
+    parts, firsts = ids_M[order_M].split(counts.tolist()), ids_M[first].tolist()
+    groups: list[list[Group]] = [[] for _ in sizes]
+    found = zip(tokens_M[first].tolist(), scores_M[first].tolist(), parts, firsts, strict=True)
+    for branch, one in zip(branch_M[first].tolist(), found, strict=True):
+        groups[branch].append(Group(*one))
+    return [sorted(own, key=lambda group: group.ids_N.numel()) for own in groups]

@@ -66,6 +66,10 @@ class OfLength(Protocol):
         """Take note that each slot's text goes on with so many tokens."""
         ...
 
+    def resume_at(self, slots_S: torch.Tensor, num_new: Sequence[int]) -> None:
+        """``Resumable.resume`` where texts have so many new tokens."""
+        ...
+
 
 @runtime_checkable
 class PartOfTheModel(Protocol):
@@ -106,6 +110,9 @@ class ForbiddenSymbols:
 
     def advance(self, num_S: torch.Tensor) -> None:
         """Nothing to note."""
+
+    def resume_at(self, slots_S: torch.Tensor, num_new: Sequence[int]) -> None:
+        """All slots are alike."""
 
     def keep(self, slots_S: torch.Tensor) -> None:
         """All slots are alike."""
@@ -154,9 +161,11 @@ class MinimumLength:
         self.resume(slots_S, prompts, [()] * len(prompts))
 
     def resume(self, slots_S: torch.Tensor, prompts: Prompts, new: Prompts) -> None:
-        lengths = [len(tokens) for tokens in new]
-        self._num_new_S[slots_S] = torch.tensor(lengths, device=self._num_new_S.device)
-        self._steps_left = max(self._steps_left, self._min_new - min(lengths))
+        self.resume_at(slots_S, [len(tokens) for tokens in new])
+
+    def resume_at(self, slots_S: torch.Tensor, num_new: Sequence[int]) -> None:
+        self._num_new_S[slots_S] = torch.tensor(num_new, device=self._num_new_S.device)
+        self._steps_left = max(self._steps_left, self._min_new - min(num_new))
 
 
 class _OfTexts:

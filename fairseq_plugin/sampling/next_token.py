@@ -60,7 +60,7 @@ class NextToken:
         if chosen_B is not None:
             chosen_B = chosen_B.to(self._device)
             logits_LV, lse_B = logits_LV[chosen_B], lse_B[chosen_B]
-        counts, ids_M = [len(ids_N) for ids_N in ids], torch.cat(ids)
+        counts, ids_M = [ids_N.numel() for ids_N in ids], torch.cat(ids)
         members = None if len(ids_M) == len(ids) else Members(counts)
         steps_M = steps_B.repeat_interleave(torch.tensor(counts))
         row_M = torch.arange(len(ids)) if members is None else members.rows(ids_M.device)

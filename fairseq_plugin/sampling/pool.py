@@ -181,13 +181,12 @@ class SamplePool:
         steps_D = torch.zeros(len(ids), dtype=torch.int64)
         logits_DV = whole_blocks(read.logits_DV)
         tokens_M, scores_M = self._next.of_members(logits_DV, constraints, None, ids, steps_D)
-        sizes = [len(ids_N) for ids_N in ids]
-        drawn = zip(prompts, ids, tokens_M.split(sizes), scores_M.split(sizes), strict=True)
-        for place, (prompt, ids_N, tokens_N, scores_N) in enumerate(drawn):
+        parted = part(torch.cat(ids), tokens_M, scores_M, [ids_N.numel() for ids_N in ids])
+        for place, (prompt, groups) in enumerate(zip(prompts, parted, strict=True)):
             prefix = self._store.take(read.cache, place, len(prompt))
             assert prefix is not None, "a prompt is never refused"
             text = Text(prompt, prefix, steps_D[:0], torch.zeros(0))
-            self._waiting.push(text, self._open(text, part(ids_N, tokens_N, scores_N)))
+            self._waiting.push(text, self._open(text, groups))
 
     def _fill(self) -> None:
         """Give free slots to branches that wait; close the gaps where none wait."""
@@ -218,12 +217,15 @@ class SamplePool:
         tokens_M, scores_M = self._next.of_members(
             logits_LV, slots.constraints, chosen_B, ids, slots.known_S[slot_B]
         )
-        counts_B = torch.tensor([len(ids_N) for ids_N in ids])
-        first_B, alone_B = counts_B.cumsum(0) - counts_B, counts_B == 1
+        sizes_B = slots.sizes_S[slot_B]
+        first_B, alone_B = sizes_B.cumsum(0) - sizes_B, sizes_B == 1
         self._go_on(slot_B[alone_B], tokens_M[first_B[alone_B]], scores_M[first_B[alone_B]])
-        for place in (~alone_B).nonzero().squeeze(1).tolist():
-            mine = slice(int(first_B[place]), int(first_B[place] + counts_B[place]))
-            self._part(int(slot_B[place]), part(ids[place], tokens_M[mine], scores_M[mine]))
+        parts_B = ~alone_B
+        if parts_B.any():
+            parts_M = parts_B.repeat_interleave(sizes_B)
+            ids_M = torch.cat([ids[place] for place in parts_B.nonzero().squeeze(1).tolist()])
+            groups = part(ids_M, tokens_M[parts_M], scores_M[parts_M], sizes_B[parts_B].tolist())
+            self._part(list(zip(slot_B[parts_B].tolist(), groups, strict=True)))
 
     @torch.no_grad()
     @packed_products()
@@ -239,7 +241,7 @@ class SamplePool:
 
     def _go_on(self, slot_B: torch.Tensor, tokens_B: torch.Tensor, scores_B: torch.Tensor) -> None:
         """Slots with one sample each go on, or their texts have ended."""
-        self._slots.go_on_alone(slot_B, tokens_B, scores_B)
+        self._slots.append(slot_B, tokens_B, scores_B)
         self._finish_alone(slot_B)
 
     def _finish_alone(self, slot_B: torch.Tensor) -> torch.Tensor:
@@ -261,27 +263,33 @@ class SamplePool:
         self._free += places
         return torch.zeros(slots.num_live, dtype=torch.bool).index_fill_(0, slot_D, True)
 
-    def _part(self, slot: int, groups: list[Group]) -> None:
-        """The largest group goes on in the slot; the others wait."""
-        slots = self._slots
-        text = slots.text(slot)
-        groups = self._open(text, groups)
-        if not groups:
-            self._free.append(slot)
-            return
-        largest = groups.pop()
-        if groups:
-            length = len(text.prompt) + len(text.tokens_n)
-            if prefix := self._store.take(slots.cache, slot, length, text.prefix):
+    def _part(self, parting: Sequence[tuple[int, list[Group]]]) -> None:
+        """In each of these slots the largest group goes on; the others wait."""
+        slots, stay, waits = self._slots, [], []
+        for slot, groups in parting:
+            text = slots.text(slot)
+            groups = self._open(text, groups)
+            if not groups:
+                self._free.append(slot)
+                continue
+            stay.append((slot, groups.pop()))
+            if groups:
+                waits.append((slot, text, groups))
+        if stay:
+            slots.go_on([slot for slot, _ in stay], [group for _, group in stay])
+        places, texts = [slot for slot, _, _ in waits], [text for _, text, _ in waits]
+        lengths = [len(text.prompt) + text.tokens_n.numel() for text in texts]
+        kept = self._store.take_all(slots.cache, places, lengths, [text.prefix for text in texts])
+        for (slot, text, groups), prefix in zip(waits, kept, strict=True):
+            if prefix:
                 slots.prefixes[slot] = prefix
                 text = dataclasses.replace(text, prefix=prefix)
             self._waiting.push(text, groups)
-        slots.go_on(slot, largest)
 
     def _open(self, text: Text, groups: list[Group]) -> list[Group]:
         """Finish the groups whose text ends with what they have drawn; return the others."""
         ends = [
-            group.token == self._request.end or len(text.tokens_n) + 1 == self._request.max_new
+            group.token == self._request.end or text.tokens_n.numel() + 1 == self._request.max_new
             for group in groups
         ]
         for group, is_end in zip(groups, ends, strict=True):
@@ -293,7 +301,7 @@ class SamplePool:
 
     def _finish(self, text: Text, ids_N: torch.Tensor) -> None:
         ended = bool(text.tokens_n[-1] == self._request.end)
-        found = Continuation(text.tokens_n[: len(text.tokens_n) - ended], text.scores_n, ended)
+        found = Continuation(text.tokens_n[: text.tokens_n.numel() - ended], text.scores_n, ended)
         self._finished += [Sampled(text.prompt, sample_id, found) for sample_id in ids_N.tolist()]
 
 

@@ -58,25 +58,34 @@ class Slots:
         self._grow(num_live, branches[0].text)
         put([branch.text.prefix for branch in branches], self.cache, places)
         for place, branch in zip(places, branches, strict=True):
-            text, num_known = branch.text, len(branch.text.tokens_n)
-            self.prompts[place], self.prefixes[place] = text.prompt, text.prefix
-            self.tokens_ST[place, :num_known], self.scores_ST[place, :num_known] = (
-                text.tokens_n,
-                text.scores_n,
-            )
-            self.known_S[place], self._prompt_lengths_S[place] = num_known, len(text.prompt)
-            self.read_S[place] = text.prefix.length - len(text.prompt)
-            self.go_on(place, branch.group)
-        if not self.constraints:
-            return
-        texts = [one.text for one in branches]
-        slots_S, prompts = torch.tensor(places, device=self._device), [text.prompt for text in texts]
-        read = [text.tokens_n[: text.prefix.length - len(text.prompt)].tolist() for text in texts]
+            self.prompts[place], self.prefixes[place] = branch.text.prompt, branch.text.prefix
+        self._fill_texts(torch.tensor(places), [branch.text for branch in branches])
+        self.go_on(places, [branch.group for branch in branches])
+        self._resume(torch.tensor(places, device=self._device), [branch.text for branch in branches])
+
+    def _resume(self, slots_S: torch.Tensor, texts: Sequence[Text]) -> None:
+        """Let the constraints of slots go on with what is read of their new texts."""
+        num_read = [text.prefix.length - len(text.prompt) for text in texts]
         for constraint in self.constraints:
+            if isinstance(constraint, OfLength):
+                constraint.resume_at(slots_S, num_read)
+                continue
+            prompts = [text.prompt for text in texts]
             if isinstance(constraint, Resumable):
+                read = [text.tokens_n[:num].tolist() for text, num in zip(texts, num_read, strict=True)]
                 constraint.resume(slots_S, prompts, read)
             else:
                 constraint.replace(slots_S, prompts)
+
+    def _fill_texts(self, place_B: torch.Tensor, texts: Sequence[Text]) -> None:
+        known_B = torch.tensor([text.tokens_n.numel() for text in texts])
+        prompts_B = torch.tensor([len(text.prompt) for text in texts])
+        place_X = place_B.repeat_interleave(known_B)
+        at_X = torch.arange(len(place_X)) - (known_B.cumsum(0) - known_B).repeat_interleave(known_B)
+        self.tokens_ST[place_X, at_X] = torch.cat([text.tokens_n for text in texts])
+        self.scores_ST[place_X, at_X] = torch.cat([text.scores_n for text in texts])
+        self.known_S[place_B], self._prompt_lengths_S[place_B] = known_B, prompts_B
+        self.read_S[place_B] = torch.tensor([text.prefix.length for text in texts]) - prompts_B
 
     def text(self, place: int, prefix: Prefix | None = None) -> Text:
         """What a slot's samples have in common; with another prefix than the known one."""
@@ -97,16 +106,18 @@ class Slots:
             for tokens_n, scores_n, ended in zip(tokens, scores, ended_D.tolist(), strict=True)
         ]
 
-    def go_on(self, place: int, group: Group) -> None:
-        """A slot goes on with one group of its samples."""
-        known = int(self.known_S[place])
-        self.tokens_ST[place, known], self.scores_ST[place, known] = group.token, group.score
-        self.known_S[place] = known + 1
-        self.ids[place], self.first_id_S[place] = group.ids_N, group.ids_N[0]
-        self.sizes_S[place] = len(group.ids_N)
+    def go_on(self, places: Sequence[int], groups: Sequence[Group]) -> None:
+        """Slots go on, each with one group of its samples."""
+        for place, group in zip(places, groups, strict=True):
+            self.ids[place] = group.ids_N
+        place_B = torch.tensor(places)
+        self.first_id_S[place_B] = torch.tensor([group.first_id for group in groups])
+        self.sizes_S[place_B] = torch.tensor([group.ids_N.numel() for group in groups])
+        tokens_B, scores_B = [group.token for group in groups], [group.score for group in groups]
+        self.append(place_B, torch.tensor(tokens_B), torch.tensor(scores_B))
 
-    def go_on_alone(self, slot_B: torch.Tensor, tokens_B: torch.Tensor, scores_B: torch.Tensor) -> None:
-        """Slots with one sample each go on."""
+    def append(self, slot_B: torch.Tensor, tokens_B: torch.Tensor, scores_B: torch.Tensor) -> None:
+        """Slots go on with the samples that they have."""
         known_B = self.known_S[slot_B]
         self.tokens_ST[slot_B, known_B], self.scores_ST[slot_B, known_B] = tokens_B, scores_B
         self.known_S[slot_B] = known_B + 1

@@ -5,6 +5,9 @@ import torch
 
 from fairseq_plugin.core.gpt2 import GPT2, GPT2Config
 from fairseq_plugin.sampling.draw import Sampling
+from fairseq_plugin.sampling.keyed_random import keyed_uniform
+from fairseq_plugin.sampling.pool import SamplePool
+from fairseq_plugin.sampling.request import DecodingRequest
 from tests.core.losses import fused_scale_grad_loss, scale_grad_loss
 from tests.sampling.doors import continue_prompts
 
@@ -47,6 +50,25 @@ def test_texts_reach_the_last_position_and_mostly_agree_with_the_cpu(models, sam
     options = {"seed": 5, "end": 2, "max_new": 60, "sampling": sampling}
     on_cpu, on_gpu = (continue_prompts(model, prompts, ids, **options) for model in models)
     assert sum(torch.equal(a.tokens, b.tokens) for a, b in zip(on_cpu, on_gpu)) >= 28
+
+
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(top_k=20), Sampling(top_p=0.9)])
+def test_recorded_steps_write_what_single_steps_write(models, sampling):
+    request = DecodingRequest(sampling, end=2, max_new=40, min_new=3, seed=5)
+    groups = [((2, 10, 7), range(100)), ((2, 11, 12, 7), range(100, 200))]
+    texts = []
+    for steps_ahead in (0, 1, 4):
+        pool = SamplePool(models[1], request, 4, 64, steps_ahead=steps_ahead)
+        texts.append({one.sample_id: one.continuation.tokens for one in pool.run(groups)})
+        assert len(texts[-1]) == 200 and (pool.counts.idle > 0) == (steps_ahead > 0)
+    for other in texts[1:]:  # products of other shapes may round otherwise, and a draw may tip over
+        assert sum(torch.equal(other[key], one) for key, one in texts[0].items()) >= 180
+
+
+def test_random_numbers_are_those_of_the_cpu():
+    ids, steps = torch.arange(10_000) * 987_654_321, torch.arange(10_000) % 64
+    on_cpu = keyed_uniform((1 << 64) - 3, ids, steps)
+    assert torch.equal(keyed_uniform((1 << 64) - 3, ids.cuda(), steps.cuda()).cpu(), on_cpu)
 
 
 def test_bf16_training_steps_lower_the_loss():
