@@ -1,15 +1,19 @@
 """The registrar: importing this package registers its adapters with fairseq and does next to nothing else.
 
-fairseq imports it through ``--user-dir fairseq_plugin``. Where fairseq is not installed, ``core`` and the
-other rooms can still be imported, for use in any training loop. Our own scripts use only the rooms, so
-nothing is registered there: importing fairseq takes seconds, and it talks while it is imported.
+fairseq imports it through ``--user-dir fairseq_plugin``. Importing fairseq takes seconds, and it talks while
+it is imported: where it has not been imported yet, the adapters are registered as soon as it is. So notebooks
+and the rooms (``core`` and others, which work without fairseq) do not wait for it. Our own scripts use only
+the rooms: nothing is registered there.
 """
 
 import argparse
 import logging
 import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,10 +31,7 @@ def _in_script_of_ours() -> bool:
     return program is not None and Path(program).resolve().parent == scripts
 
 
-if find_spec("fairseq") is not None and not _in_script_of_ours():
-    # fairseq's text-to-speech asks everybody for tensorboardX, also the readers of our scripts' output.
-    logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
-
+def _register() -> None:
     import torch
 
     # fairseq saves the settings of its older architectures (--arch transformer) as an argparse.Namespace, and
@@ -39,15 +40,51 @@ if find_spec("fairseq") is not None and not _in_script_of_ours():
     # no code.
     torch.serialization.add_safe_globals([argparse.Namespace])
 
-    # Some module of fairseq turns every library's debugging lines on (basicConfig at DEBUG); a notebook that
-    # imports us keeps its own setting.
-    _root = logging.getLogger()
-    _level, _handlers = _root.level, list(_root.handlers)
-
     from fairseq_plugin import bpe, criterions, models, optim, tasks  # noqa: F401
 
-    _root.setLevel(_level)
-    _root.handlers[:] = _handlers
+
+class _ThenRegister(Loader):
+    """Loads fairseq as its own loader does, and registers the adapters when it is whole."""
+
+    def __init__(self, own: Loader) -> None:
+        self._own = own
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._own.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = module.__loader__ = self._own  # whoever asks fairseq for its files
+        # fairseq's text-to-speech asks everybody for tensorboardX.
+        logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
+        # Some module of fairseq turns every library's debugging lines on (basicConfig at DEBUG); a notebook
+        # that imports us keeps its own setting.
+        root = logging.getLogger()
+        level, handlers = root.level, list(root.handlers)
+        self._own.exec_module(module)
+        _register()
+        root.setLevel(level)
+        root.handlers[:] = handlers
+
+
+class _WaitForFairseq(MetaPathFinder):
+    """Is asked for every import until fairseq is imported, and steps aside then."""
+
+    def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname != "fairseq" or self not in sys.meta_path:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec("fairseq")
+        if spec is not None and spec.loader is not None:
+            spec.loader = _ThenRegister(spec.loader)
+        return spec
+
+
+if not _in_script_of_ours():
+    if "fairseq" in sys.modules:
+        _register()
+    else:
+        sys.meta_path.insert(0, _WaitForFairseq())
 
 
 def __getattr__(name: str) -> Any:

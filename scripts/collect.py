@@ -21,7 +21,8 @@ from fairseq_plugin.augment.filters.flags import add_filter_flags, filter_option
 from fairseq_plugin.augment.generations.collect import collect
 from fairseq_plugin.errors import plain_errors
 from fairseq_plugin.reports.display import percent, visible
-from fairseq_plugin.text.spreadsheet import add_spreadsheet_flag, marked_told
+from fairseq_plugin.text.spreadsheet import marked_told
+from fairseq_plugin.text.spreadsheet_flags import add_spreadsheet_flag
 from fairseq_plugin.text.table import isolated
 
 

@@ -44,7 +44,8 @@ from fairseq_plugin.tables.reading import TableFile
 from fairseq_plugin.tables.request import RARE
 from fairseq_plugin.tables.schema import LAST, PLACES
 from fairseq_plugin.tables.writing import marked_rows, write_table
-from fairseq_plugin.text.spreadsheet import add_spreadsheet_flag, marked_told
+from fairseq_plugin.text.spreadsheet import marked_told
+from fairseq_plugin.text.spreadsheet_flags import add_spreadsheet_flag
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,6 +1,5 @@
 """Texts that a spreadsheet would compute, marked so that it shows them: one rule for every file of rows."""
 
-import argparse
 import re
 
 _FORMULA = re.compile(r"'*[=+\-@]")  # what a spreadsheet computes, or would after one mark less
@@ -19,14 +18,6 @@ def mark_formula(text: str) -> str:
 def unmark_formula(text: str) -> str:
     """The inverse of :func:`mark_formula`, whatever the text began with."""
     return text[1:] if _MARKED.match(text) else text
-
-
-def add_spreadsheet_flag(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """The flag of every script that writes rows."""
-    told = (
-        "put ' before texts that begin with = + - or @, which a spreadsheet would compute; they are counted"
-    )
-    parser.add_argument("--spreadsheet-safe", action="store_true", help=told)
 
 
 def marked_told(num_marked: int) -> str:

@@ -114,6 +114,54 @@ def test_spawned_workers_register_too(probe, repo_root, tmp_path):
     assert probe("spawn", tmp_path / "seen.json", repo_root / "fairseq_plugin", cwd="/") == EXPECTED
 
 
+LAZY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import fairseq_plugin
+print([name for name in ("torch", "fairseq", "numpy") if name in sys.modules])
+from fairseq_plugin import Augmenter, Table, TextGenerator
+print([name for name in sys.modules if name.split(".")[0] in ("fairseq", "hydra")])
+"""
+
+
+def test_the_names_for_notebooks_come_without_fairseq(repo_root):
+    """Which takes seconds, for nothing that they need; the package alone takes no library at all."""
+    done = subprocess.run([sys.executable, "-c", LAZY, repo_root], capture_output=True, text=True, cwd="/")
+    assert (done.returncode, done.stdout) == (0, "[]\n[]\n"), done.stderr
+
+
+FIRST = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import importlib
+importlib.import_module(sys.argv[2])
+import fairseq
+from fairseq.tasks import TASK_REGISTRY
+from fairseq.models import ARCH_MODEL_REGISTRY
+print("table_rows" in TASK_REGISTRY, "gpt2_tiny" in ARCH_MODEL_REGISTRY, type(fairseq.__loader__).__name__)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "module",
+    [
+        "fairseq_plugin.bpe.exact",
+        "fairseq_plugin.criterions.scale_grad",
+        "fairseq_plugin.datasets.text_blocks",
+        "fairseq_plugin.models.gpt2",
+        "fairseq_plugin.optim.timed_cosine",
+        "fairseq_plugin.tasks.table_rows",
+        "fairseq_plugin.core.gpt2",
+    ],
+)
+def test_whatever_is_imported_first_everything_is_registered_with_fairseq(repo_root, module):
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST, repo_root, module], capture_output=True, text=True, cwd="/"
+    )
+    assert (done.returncode, done.stdout) == (0, "True True SourceFileLoader\n"), done.stderr
+
+
 WATCH = """
 import sys
 sys.path.insert(0, sys.argv[1])

@@ -7,7 +7,7 @@ from fairseq_plugin.augment.jobs.quota import MOST_TRIES
 from fairseq_plugin.augment.jobs.row_files import FORMATS
 from fairseq_plugin.augment.judges.score_columns import LABEL_PROBABILITY, LOG_PROBABILITY
 from fairseq_plugin.pretrained.network import DTYPES
-from fairseq_plugin.text.spreadsheet import add_spreadsheet_flag
+from fairseq_plugin.text.spreadsheet_flags import add_spreadsheet_flag
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
