@@ -1,13 +1,14 @@
 """Does augmentation by a small GPT-2 pay? ``scripts/verdict.py study`` on three labelled sets.
 
 SST-2 (2 labels), the embedded reviews (2 labels) and ATIS (21 labels, from thousands of rows down to one):
-gamma 1, 0.5 and 0.2, with and without a judge, against everything that costs nothing.
+gamma 1, 0.5 and 0.2, temperature 1 and 0.7, three students, with and without a judge, against everything that costs nothing.
 
     python benchmarks/verdict_sst2.py --data DIR --to DIR           # data: sst2/ and atis/; hours
     python benchmarks/verdict_sst2.py --data DIR --to DIR --report  # only report on what is there
 
 The same command goes on where it was stopped, a draw of the rows at a time; two of them with different
-``--sets`` may run side by side. About 60 generators, a minute and a half of one core each. Writes
+``--sets`` or ``--k`` may run side by side. Hundreds of generators, from a minute of one core each to hours
+for all rows of SST-2: the first parts of a set are the most telling, and the page says what is missing. Writes
 ``verdict_sst2.json``, the pictures and the tables of ``verdict_sst2.md`` (between its markers; the words
 around them are kept).
 """
@@ -31,20 +32,49 @@ from fairseq_plugin.augment.verdict.study.report import tables, to_json  # noqa:
 from fairseq_plugin.augment.verdict.study.request import StudyRequest  # noqa: E402
 from fairseq_plugin.augment.verdict.study.results import found_so_far, most_frequent_share  # noqa: E402
 from fairseq_plugin.augment.verdict.study.run import NAME, Study, describe  # noqa: E402
+from fairseq_plugin.augment.verdict.study.splits import ALL  # noqa: E402
 from fairseq_plugin.errors import plain_errors  # noqa: E402
 
 RESULT = Path(__file__).with_suffix("")
-BASE = StudyRequest(Path(), Path(), num_splits=3, times=5, choose_from=3, students=("bag-of-words", "ngrams"))
+STUDENTS = ("bag-of-words", "ngrams", "bilstm")
+BASE = StudyRequest(Path(), Path(), times=5, choose_from=3, students=STUDENTS)
+FEW = (5, 10, 20, 50)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A set and what is compared on it; ``more`` are further points of the same study."""
+    """A set, and what is compared on it: parts of one study, the most telling first.
+
+    Attributes:
+        name: of its folder and picture.
+        title: on the page.
+        whole: with the draws that are advised; what is missing of it is said on the page.
+        parts: in the order in which they are run.
+    """
 
     name: str
     title: str
-    request: StudyRequest
-    more: tuple[StudyRequest, ...] = ()
+    whole: StudyRequest
+    parts: tuple[StudyRequest, ...]
+
+
+def grid(name, title, data, to, ks):
+    """The parts of the study of a set."""
+    whole = replace(
+        BASE, data=data, to=to / f"{name}-study", ks=ks, gammas=(1.0, 0.5, 0.2), temperatures=(1.0, 0.7)
+    )
+    few, many = tuple(k for k in ks if k in FEW), tuple(k for k in ks if k not in (*FEW, ALL))
+    plain = replace(whole, gammas=(1.0, 0.5), temperatures=(1.0,))
+    parts = [replace(plain, ks=few, num_splits=3), replace(plain, ks=many, num_splits=2)]
+    parts += [replace(plain, ks=(ALL,), num_splits=1)] if ALL in ks else []
+    parts += [
+        replace(plain, ks=few, num_splits=2, gammas=(0.2,)),
+        replace(plain, ks=few, num_splits=2, temperatures=(0.7,)),
+        replace(plain, ks=few),
+        replace(plain, ks=many),
+        replace(whole, ks=few),
+    ]
+    return Grid(name, title, whole, tuple(part for part in parts if part.ks))
 
 
 def make_reviews(to):
@@ -56,23 +86,19 @@ def make_reviews(to):
 
 def grids(data, to):
     """The grids, in the order in which they are run."""
-    reviews = to / "reviews"
-    sst2 = replace(BASE, data=data / "sst2", to=to / "sst2-study", ks=(10, 50, 100), gammas=(1.0, 0.5, 0.2))
-    cooler = replace(sst2, ks=(10, 50), gammas=(1.0, 0.5), temperatures=(0.7,))
     return (
-        Grid("sst2", "SST-2", sst2, (cooler,)),
-        Grid(
-            "reviews",
-            "The embedded reviews",
-            replace(BASE, data=reviews, to=to / "reviews-study", ks=(10, 50, 100)),
-        ),
-        Grid("atis", "ATIS", replace(BASE, data=data / "atis", to=to / "atis-study", ks=(10, 50))),
+        grid("sst2", "SST-2", data / "sst2", to, (*FEW, 100, 500, ALL)),
+        grid("reviews", "The embedded reviews", to / "reviews", to, (*FEW, 100)),
+        grid("atis", "ATIS", data / "atis", to, (*FEW, 100)),
     )
 
 
-def run(grid):
-    """Make what is missing of a grid."""
-    for request in (grid.request, *grid.more):
+def run(grid, ks):
+    """Make what is missing of a grid, of these sizes if any are named."""
+    for part in grid.parts:
+        request = replace(part, ks=tuple(k for k in part.ks if not ks or k in ks))
+        if not request.ks:
+            continue
         study = Study(request)
         study.open()
         study.run(lambda key: print(f"{grid.name}: {describe(key)}", flush=True))
@@ -80,19 +106,15 @@ def run(grid):
 
 def report(grid):
     """``(lines, JSON)`` of what is there, and the picture."""
-    everything = replace(
-        grid.request,
-        temperatures=tuple(sorted({1.0, *(t for one in grid.more for t in one.temperatures)}, reverse=True)),
-    )
-    study = Study(everything)
+    study = Study(grid.whole)
     study.open()
     found = found_so_far(study)
-    lines = [f"## {grid.title}", "", *tables(everything, study.whole, found)]
+    lines = [f"## {grid.title}", "", *tables(grid.whole, study.whole, found)]
     if found.comparisons:
         base = RESULT.with_name(f"{RESULT.name}-{grid.name}")
         draw_study(found, base, most_frequent_share(study.whole))
         lines += [f"![accuracy against k on {grid.title}]({base.name}.png)", ""]
-    return lines, to_json(everything, study.whole, found)
+    return lines, to_json(grid.whole, study.whole, found)
 
 
 def earlier_results():
@@ -115,6 +137,7 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="folder with sst2/ and atis/")
     parser.add_argument("--to", type=Path, default=ROOT / "runs" / "verdict_sst2", help="folder of the runs")
     parser.add_argument("--sets", nargs="+", help="run these only: sst2, reviews, atis")
+    parser.add_argument("--k", nargs="+", type=int, help="run these sizes only; 0 is all rows")
     parser.add_argument("--report", action="store_true", help="make nothing, report on what is there")
     args = parser.parse_args()
     args.to.mkdir(parents=True, exist_ok=True)
@@ -123,12 +146,12 @@ def main():
     if not args.report:
         for grid in every:
             if not args.sets or grid.name in args.sets:
-                run(grid)
+                run(grid, args.k)
     earlier, stated = earlier_results(), {}
     made = {"made": date.today().isoformat(), "machine": machine_class(os.cpu_count() or 1)}
     lines = []  # none: nothing has been run
     for grid in every:
-        if (grid.request.to / NAME).exists():
+        if (grid.whole.to / NAME).exists():
             own, found = report(grid)
             stated[grid.name] = {**made, **found}
         elif grid.name in earlier:
