@@ -1,16 +1,17 @@
 """Does augmentation by a small GPT-2 pay? ``scripts/verdict.py study`` on three labelled sets.
 
 SST-2 (2 labels), the embedded reviews (2 labels) and ATIS (21 labels, from thousands of rows down to one):
-gamma 1, 0.5 and 0.2, temperature 1 and 0.7, three students, with and without a judge, against everything that costs nothing.
+gamma 1, 0.5 and 0.2, temperature 1 and 0.7, three students, with and without a judge, against everything that
+costs nothing.
 
     python benchmarks/verdict_sst2.py --data DIR --to DIR           # data: sst2/ and atis/; hours
     python benchmarks/verdict_sst2.py --data DIR --to DIR --report  # only report on what is there
 
 The same command goes on where it was stopped, a draw of the rows at a time; two of them with different
 ``--sets`` or ``--k`` may run side by side. Hundreds of generators, from a minute of one core each to hours
-for all rows of SST-2: the first parts of a set are the most telling, and the page says what is missing. Writes
-``verdict_sst2.json``, the pictures and the tables of ``verdict_sst2.md`` (between its markers; the words
-around them are kept).
+for all rows of SST-2: the first parts of a set are the most telling, and the page says what is missing.
+Writes ``verdict_sst2.json``, the pictures and the tables of ``verdict_sst2.md`` (between its markers; the
+words around them are kept).
 """
 
 import argparse
