@@ -11,6 +11,7 @@ measured. Every part is kept, and the same command goes on. Writes ``table_scale
 """
 
 import argparse
+import json
 import csv
 import os
 import shutil
@@ -213,13 +214,15 @@ def main():
         raise UserError(f"--tables {' '.join(sorted(unknown))}: choose of {', '.join(TABLES)}")
     args.data, args.to = args.data.absolute(), args.to.absolute()
     args.to.mkdir(parents=True, exist_ok=True)
-    found = {}
+    stated = RESULT.with_suffix(".json")
+    found = json.loads(stated.read_text("utf-8"))["found"] if stated.exists() else {}
     for name in args.tables:
         facts = {"table": TABLES[name].what}
         facts |= (
             {"updates": UPDATES, "rows": DRAWN, "batch": TABLES[name].batch} if TABLES[name].learns else {}
         )
         found[name] = part(args.to / f"{name}.json", facts, lambda name=name: measure(name, args))
+    found = {name: found[name] for name in TABLES if name in found}
     lines = lines_of(found)
     result = {"made": date.today().isoformat(), "machine": machine_class(1), "found": found}
     write_result(RESULT, result, lines, "What large tables cost")

@@ -30,6 +30,10 @@ class AllowedSymbols:
         outside_CV = (symbols_V < low_C1) | (symbols_V >= low_C1 + count_C1)
         z_CV.masked_fill_(outside_CV & (count_C1 > 0), -torch.inf)
 
+    def counted_from(self, low: int) -> "AllowedSymbols":
+        """The same ranges where symbol ``low`` is called 0."""
+        return AllowedSymbols(self.low_BT - low, self.count_BT)
+
     def counts(self, positions_C: torch.Tensor, num_symbols: int | torch.Tensor) -> torch.Tensor:
         """How many symbols each position allows, ``(C,)``; ``num_symbols`` where it allows all."""
         count_C = self.count_BT.reshape(-1)[positions_C]

@@ -22,7 +22,7 @@ tuned on 2 Zen 5 cores, those for CUDA are unmeasured.
     tensor(3.9120, grad_fn=...)
 
 Legend: B batch, T time, D width, V symbols and padding of the output layer, N positions, C positions of a
-chunk.
+chunk, v its symbols.
 """
 
 from dataclasses import dataclass
@@ -47,8 +47,10 @@ from fairseq_plugin.core.position_rules import (
     Rule,
     Scored,
     block_to_gradient,
+    refuse_targets_outside,
 )
 from fairseq_plugin.core.seen_tokens import check_tokens
+from fairseq_plugin.core.symbol_spans import Span, spans
 
 # Positions of one product. Larger chunks read and write dW less often, smaller ones hold less.
 CHUNK_SIZE_CPU = 512
@@ -220,32 +222,38 @@ def _run_chunks(
     hidden_ND = hidden_BTD.reshape(-1, hidden_BTD.size(-1))
     weight_product_VD = weight_VD.to(job.product_dtype)
     positions_N = job.scored.positions()
-    num_chunks = -(-positions_N.numel() // job.chunk_size)
-    chunk_size = -(-positions_N.numel() // max(num_chunks, 1))  # chunks of one size
-    logits_CV = weight_product_VD.new_empty(chunk_size, weight_VD.size(0))
+    allowed = None if job.rule.needs_order else job.scored.allowed
+    chunks = [
+        chunk for span in spans(positions_N, allowed, len(weight_VD)) for chunk in span.chunks(job.chunk_size)
+    ]
+    buffer = weight_product_VD.new_empty(max((chunk.num_logits for chunk in chunks), default=0))
     d_hidden_ND = torch.zeros_like(hidden_ND) if job.want_hidden else None
     d_weight = _WeightGradient(weight_VD, job) if job.want_weight else None
 
-    blocks = []
-    for positions_C in positions_N.split(chunk_size) if num_chunks else ():
-        whole = positions_C.numel() == hidden_ND.size(0)  # spares a copy in the common case
+    blocks, visited = [], []
+    for chunk in chunks:
+        positions_C = chunk.positions_C
+        whole = positions_C.numel() == hidden_ND.size(0)  # one chunk, in order: spares a copy
         hidden_CD = (hidden_ND if whole else hidden_ND[positions_C]).to(job.product_dtype)
-        chunk_CV = logits_CV[: positions_C.numel()]
-        torch.mm(hidden_CD, weight_product_VD.t(), out=chunk_CV)
-        blocks.extend(_chunk_to_gradient(chunk_CV, positions_C, job))
+        weight_vD = weight_product_VD[chunk.low : chunk.high]
+        logits_Cv = buffer[: chunk.num_logits].view(-1, chunk.width)
+        torch.mm(hidden_CD, weight_vD.t(), out=logits_Cv)
+        blocks.extend(_chunk_to_gradient(logits_Cv, chunk, job))
+        visited.append(positions_C)
         if d_hidden_ND is not None:
             # W^T G^T rather than G W: the faster orientation in both CPU libraries.
-            d_hidden_DC = torch.mm(weight_product_VD.t(), chunk_CV.t())
+            d_hidden_DC = torch.mm(weight_vD.t(), logits_Cv.t())
             d_hidden_ND.index_copy_(0, positions_C, d_hidden_DC.t().to(d_hidden_ND.dtype))
         if d_weight is not None:
-            d_weight.add(chunk_CV, hidden_CD)
-    results = sum_blocks(blocks, positions_N, job.scored, job.math_dtype, job.want_predictions)
+            d_weight.add(logits_Cv, hidden_CD, chunk)
+    visited_N = torch.cat(visited) if len(visited) > 1 else positions_N
+    results = sum_blocks(blocks, visited_N, job.scored, job.math_dtype, job.want_predictions)
     d_hidden_BTD = None if d_hidden_ND is None else d_hidden_ND.view_as(hidden_BTD)
     return results, d_hidden_BTD, None if d_weight is None else d_weight.result()
 
 
 class _WeightGradient:
-    """Sum of G^T h over the chunks, in float32 or float64, first chunk written and not added."""
+    """Sum of G^T h over the chunks, in float32 or float64; a first one of all symbols is written."""
 
     def __init__(self, weight_VD: torch.Tensor, job: _Job) -> None:
         self.dtype = weight_VD.dtype
@@ -253,18 +261,22 @@ class _WeightGradient:
         self.sum_VD = torch.empty_like(weight_VD, dtype=job.math_dtype, memory_format=torch.contiguous_format)
         self.empty = True
 
-    def add(self, gradient_CV: torch.Tensor, hidden_CD: torch.Tensor) -> None:
+    def add(self, gradient_Cv: torch.Tensor, hidden_CD: torch.Tensor, chunk: Span) -> None:
+        if self.empty and not chunk.is_all:
+            self.sum_VD.zero_()
+            self.empty = False
+        sum_vD = self.sum_VD[chunk.low : chunk.high]
         if self.product_dtype != self.sum_VD.dtype:
-            self._add_half(gradient_CV, hidden_CD)
+            self._add_half(sum_vD, gradient_Cv, hidden_CD)
         elif self.empty:
-            torch.mm(gradient_CV.t(), hidden_CD, out=self.sum_VD)
+            torch.mm(gradient_Cv.t(), hidden_CD, out=sum_vD)
         else:
-            self.sum_VD.addmm_(gradient_CV.t(), hidden_CD)
+            sum_vD.addmm_(gradient_Cv.t(), hidden_CD)
         self.empty = False
 
-    def _add_half(self, gradient_CV: torch.Tensor, hidden_CD: torch.Tensor) -> None:
+    def _add_half(self, sum_VD: torch.Tensor, gradient_CV: torch.Tensor, hidden_CD: torch.Tensor) -> None:
         # A slice of the vocabulary at a time, so that the half-precision product is widened in the cache.
-        slices = zip(self.sum_VD.split(SLICE_SYMBOLS), gradient_CV.split(SLICE_SYMBOLS, dim=1))
+        slices = zip(sum_VD.split(SLICE_SYMBOLS), gradient_CV.split(SLICE_SYMBOLS, dim=1))
         for sum_vD, gradient_Cv in slices:
             part_vD = torch.mm(gradient_Cv.t(), hidden_CD)
             sum_vD.copy_(part_vD) if self.empty else sum_vD.add_(part_vD)
@@ -273,22 +285,27 @@ class _WeightGradient:
         return (self.sum_VD.zero_() if self.empty else self.sum_VD).to(self.dtype)
 
 
-def _chunk_to_gradient(logits_CV: torch.Tensor, positions_C: torch.Tensor, job: _Job) -> list[BlockResult]:
+def _chunk_to_gradient(logits_Cv: torch.Tensor, chunk: Span, job: _Job) -> list[BlockResult]:
     """Replace a chunk of logits by dloss/dlogits, in place, in blocks that stay in the cache."""
-    on_cpu = logits_CV.device.type == "cpu"
-    block_size = block_size_cpu(logits_CV.size(1)) if on_cpu else logits_CV.size(0)
+    on_cpu = logits_Cv.device.type == "cpu"
+    block_size = block_size_cpu(chunk.width) if on_cpu else logits_Cv.size(0)
     want_gradient = job.want_hidden or job.want_weight
+    scored = job.scored if chunk.is_all else job.scored.within(chunk.low, chunk.high)
+    if not chunk.is_all:
+        refuse_targets_outside(job.scored.target_N[chunk.positions_C], chunk.low, chunk.high)
+    banned = None if job.banned is None else chunk.local(job.banned)
     blocks = []
-    for logits, positions in zip(logits_CV.split(block_size), positions_C.split(block_size)):
-        z_CV = logits.to(job.math_dtype)  # the same memory unless the type differs
-        z_CV[:, job.num_symbols :] = -torch.inf
-        if job.banned is not None:
-            z_CV.index_fill_(1, job.banned, -torch.inf)
-        blocks.append(
-            block_to_gradient(
-                z_CV, positions, job.scored, job.rule, job.num_allowed, want_gradient, job.want_predictions
-            )
+    for logits, positions in zip(logits_Cv.split(block_size), chunk.positions_C.split(block_size)):
+        z_Cv = logits.to(job.math_dtype)  # the same memory unless the type differs
+        z_Cv[:, max(job.num_symbols - chunk.low, 0) :] = -torch.inf
+        if banned is not None:
+            z_Cv.index_fill_(1, banned, -torch.inf)
+        block = block_to_gradient(
+            z_Cv, positions, scored, job.rule, job.num_allowed, want_gradient, job.want_predictions
         )
-        if z_CV is not logits and want_gradient:
-            logits.copy_(z_CV)
+        if block.predicted_C is not None:
+            block = block._replace(predicted_C=block.predicted_C + chunk.low)
+        blocks.append(block)
+        if z_Cv is not logits and want_gradient:
+            logits.copy_(z_Cv)
     return blocks

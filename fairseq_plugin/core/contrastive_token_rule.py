@@ -114,7 +114,8 @@ class _OfBatch(Rule):
             return plain
         assert positions.margin_CU is not None  # the rule asks for it
         counts_CU = self._counts(positions.index_C, positions.tokens_CU.size(1))
-        counts_CU = counts_CU.masked_fill(positions.tokens_CU == positions.target_C[:, None], 0)
+        is_target_CU = positions.tokens_CU == positions.target_C[:, None]
+        counts_CU = counts_CU.masked_fill(is_target_CU | ~positions.seen_CU, 0)
         if not self.each_occurrence:
             counts_CU = counts_CU.clamp(max=1)
         dtype = positions.logp_y_C.dtype

@@ -82,6 +82,10 @@ class _OfBatch(Rule):
     def needs_rest(self) -> bool:
         return True
 
+    @property
+    def needs_order(self) -> bool:
+        return True  # an earlier repetition is visited before
+
     def __call__(self, positions: Positions, want_gradient: bool) -> PositionLoss:
         """The loss and its gradient; 0 where nothing is repeated."""
         p_C = positions.logp_y_C.exp()

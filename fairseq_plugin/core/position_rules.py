@@ -57,7 +57,8 @@ class Positions(NamedTuple):
 
     Attributes:
         index_C: int64, the flat positions ``b * T + t``.
-        target_C: int64, y; 0 where a position is not scored.
+        target_C: int64, y; 0 where a position is not scored. Symbols count from the block's first, here and
+            below.
         tokens_CU, seen_CU: candidates and whether each is seen at the position.
         y_seen_C: whether the target is among the seen tokens.
         logp_y_C: log p_y; 0 where a position is not scored.
@@ -121,6 +122,14 @@ class Scored(NamedTuple):
             return self.scored_N.nonzero().squeeze(1)
         return torch.arange(self.target_N.numel(), device=self.target_N.device)
 
+    def within(self, low: int, high: int) -> "Scored":
+        """The same for logits of the symbols ``low <= symbol < high`` alone, where ``low`` is called 0.
+
+        It is for positions that allow no symbol besides those; they are scored.
+        """
+        allowed = None if self.allowed is None else self.allowed.counted_from(low)
+        return Scored(self.target_N - low, self.scored_N, self.seen.within(low, high), allowed)
+
 
 class Rule:
     """An objective, applied to each position on its own.
@@ -131,6 +140,7 @@ class Rule:
         needs_rest: it reads ``Positions.rest_C``, one more pass over the block.
         needs_allowed: it reads ``Positions.num_allowed``.
         needs_margins: it reads ``Positions.margin_CU``.
+        needs_order: blocks must come in the order of the positions.
     """
 
     @property
@@ -149,8 +159,12 @@ class Rule:
     def needs_margins(self) -> bool:
         return False
 
+    @property
+    def needs_order(self) -> bool:
+        return False
+
     def for_batch(self, scored: Scored) -> "Rule":
-        """The rule that is applied to the blocks of one batch, in order; called once a batch."""
+        """The rule that is applied to the blocks of one batch; called once a batch."""
         return self
 
     def __call__(self, positions: Positions, want_gradient: bool) -> PositionLoss:
@@ -300,10 +314,21 @@ def refuse_impossible_targets(logp_y_N: torch.Tensor, target_N: torch.Tensor) ->
     Raises:
         ValueError: naming the first such token.
     """
-    impossible_N = logp_y_N == -math.inf
-    if impossible_N.any():
-        token = int(target_N[impossible_N][0])
+    _refuse_targets(target_N[logp_y_N == -math.inf])
+
+
+def refuse_targets_outside(target_N: torch.Tensor, low: int, high: int) -> None:
+    """Name a target that is none of the symbols ``low <= symbol < high``, which alone have a probability.
+
+    Raises:
+        ValueError: naming the first such token.
+    """
+    _refuse_targets(target_N[(target_N < low) | (target_N >= high)])
+
+
+def _refuse_targets(impossible_K: torch.Tensor) -> None:
+    if impossible_K.numel():
         raise ValueError(
-            f"target token {token} has probability 0: the output layer bans it or its logit is -inf. "
-            "Prepare the data again with this model's dictionary, or do not score the position"
+            f"target token {int(impossible_K[0])} has probability 0: the output layer bans it or its logit "
+            "is -inf. Prepare the data again with this model's dictionary, or do not score the position"
         )

@@ -28,6 +28,7 @@ class SeenTokens(NamedTuple):
         num_positions: T.
         seen_BT: int64 ``(B, T)``, the tokens in their places.
         ignore_index: in ``seen_BT``, what adds nothing.
+        span: ``low, high``: :meth:`at` knows these symbols alone, counted from ``low``; None: all.
     """
 
     tokens_BU: torch.Tensor
@@ -35,6 +36,11 @@ class SeenTokens(NamedTuple):
     num_positions: int
     seen_BT: torch.Tensor
     ignore_index: int
+    span: tuple[int, int] | None = None
+
+    def within(self, low: int, high: int) -> "SeenTokens":
+        """The same where only symbols ``low <= symbol < high`` can be candidates, and ``low`` is called 0."""
+        return self._replace(span=(low, high))
 
     def at(self, positions_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The candidates and the mask of what is seen at flat positions ``b * T + t``.
@@ -44,6 +50,7 @@ class SeenTokens(NamedTuple):
 
         Returns:
             ``tokens_NU`` int64 and ``seen_NU`` bool, both ``(N, U)``; on the CPU U is what may be seen there.
+            A token outside of the span is not seen, and called by some symbol of it.
         """
         text_N = positions_N // self.num_positions
         time_N = positions_N % self.num_positions
@@ -52,7 +59,13 @@ class SeenTokens(NamedTuple):
             # In order of first occurrence: leave out what none of these positions can have seen.
             num_seen = int((first_BU < time_N.max()).sum(1).max())
             tokens_BU, first_BU = tokens_BU[:, :num_seen], first_BU[:, :num_seen]
-        return tokens_BU.index_select(0, text_N), first_BU.index_select(0, text_N) < time_N[:, None]
+        tokens_NU, first_NU = tokens_BU.index_select(0, text_N), first_BU.index_select(0, text_N)
+        seen_NU = first_NU < time_N[:, None]
+        if self.span is not None:
+            low, high = self.span
+            seen_NU &= (tokens_NU >= low) & (tokens_NU < high)
+            tokens_NU = tokens_NU.clamp_(low, high - 1).sub_(low)
+        return tokens_NU, seen_NU
 
     def places(self) -> torch.Tensor:
         """Where in its text's list of distinct tokens each token stands: int64 ``(B, T)``, U for none."""

@@ -11,6 +11,7 @@ from fairseq.data import Dictionary
 from fairseq.models import FairseqIncrementalDecoder
 
 from fairseq_plugin.core.chunked_loss import OutputLayer
+from fairseq_plugin.core.feature_embedding import made_once
 from fairseq_plugin.core.gpt2 import GPT2, KVCache
 from fairseq_plugin.errors import UserError, plain_errors
 from fairseq_plugin.models.gpt2_heads import symbols_of_data
@@ -85,12 +86,14 @@ class GPT2Decoder(FairseqIncrementalDecoder):
         Raises:
             SystemExit: a text longer than the positions, or damaged weights.
         """
-        hidden_BTD = self._hidden(prev_output_tokens, incremental_state)
         extra: dict[str, Any] = {"attn": None, "inner_states": None}
         if for_loss:  # not looked at here: the loss is, and its criterion can name the update and the samples
             gpt2 = self.gpt2
-            layer = OutputLayer(gpt2.wte.weight, len(self.dictionary), gpt2.banned, gpt2.compute_dtype)
+            with made_once(gpt2.wte):
+                hidden_BTD = self._hidden(prev_output_tokens, incremental_state)
+                layer = OutputLayer(gpt2.wte.weight, len(self.dictionary), gpt2.banned, gpt2.compute_dtype)
             return hidden_BTD, {**extra, "output_layer": layer}
+        hidden_BTD = self._hidden(prev_output_tokens, incremental_state)
         if not self.training:
             _require_finite(hidden_BTD)
         return (hidden_BTD if features_only else self.output_layer(hidden_BTD)), extra
