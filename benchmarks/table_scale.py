@@ -11,8 +11,8 @@ measured. Every part is kept, and the same command goes on. Writes ``table_scale
 """
 
 import argparse
-import json
 import csv
+import json
 import os
 import shutil
 import subprocess
