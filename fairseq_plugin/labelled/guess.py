@@ -11,6 +11,7 @@ from fairseq_plugin.errors import UserError
 from fairseq_plugin.labelled.records import Record, read_records
 from fairseq_plugin.labelled.rows import header_names
 from fairseq_plugin.labelled.source import SourceSpec
+from fairseq_plugin.text.separators import other_separator
 
 FORMATS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 TEXT_NAMES = ("sentence", "text", "review", "content", "body", "comment", "tweet", "utterance", "query")
@@ -100,6 +101,9 @@ def _table_source(
     records: Sequence[Record], file_format: str, hints: Hints, path: str | os.PathLike[str]
 ) -> SourceSpec:
     first = header_names(records[0], path)
+    other = other_separator([*first], "," if file_format == "csv" else "\t", "--source-format tsv")
+    if other is not None:
+        raise UserError(f"{path}: {other}")
     asked = (hints.text_column, hints.label_column)
     given = [name for name in asked if name is not None and not name.isdigit()]
     has_header = {"yes": True, "no": False}.get(hints.header)

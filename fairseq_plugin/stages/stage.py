@@ -139,8 +139,8 @@ class Runner:
             Its exit status, one of ``stage.statuses``.
 
         Raises:
-            UserError: it failed; with its own error line where it printed one.
-            SystemExit: Ctrl-C.
+            UserError: it failed and did not say why; with its own error line where that is in its log.
+            SystemExit: Ctrl-C; or it failed, and has said why.
         """
         self.num_stages += 1
         if stage.log is None and self.logs is not None:
@@ -159,7 +159,10 @@ class Runner:
                 raise
             raise SystemExit(_INTERRUPTED) from None
         if status not in stage.statuses:
-            raise UserError(self._failure(stage))
+            if stage.log is None and status > 0:  # it has said why itself
+                self.say(f"stopped at step {self.num_stages}: {stage.title}")
+                raise SystemExit(1)
+            raise UserError(self._failure(stage, status))
         stage.finish()
         where = f"; everything it said: {stage.log}" if stage.log is not None else ""
         self.say(f"({time.monotonic() - began:.0f} s{where})")
@@ -206,10 +209,10 @@ class Runner:
                 if watcher is not None:
                     watcher.close()
 
-    def _failure(self, stage: Stage) -> str:
+    def _failure(self, stage: Stage, status: int) -> str:
         what = f"step {self.num_stages} ({stage.title}) failed"
         if stage.log is None:
-            return what + ": see above"
+            return f"{what}: it was ended by signal {-status}, such as one for want of memory"
         lines = stage.log.read_text("utf-8", errors="replace").split("\n")
         for line in lines:
             if line.startswith("error: "):  # no pipeline has --save-dir: what follows it is enough

@@ -15,6 +15,7 @@ from fairseq_plugin.labelled.records import Record, read_records
 from fairseq_plugin.tables.columnar import COLUMNAR, column_names, columnar_rows
 from fairseq_plugin.tables.numbers import parse_written
 from fairseq_plugin.tables.schema import listed
+from fairseq_plugin.text.separators import other_separator
 
 CHUNK_ROWS = 10_000
 DELIMITED = ("csv", "tsv")
@@ -87,13 +88,9 @@ class TableFile:
             problem = f": {first.problem}" if first is not None and first.problem else ""
             raise UserError(f"{path} holds no table: its first line is empty or cannot be read{problem}")
         cells = _cells(first, path)
-        other = next((mark for mark in ";\t|" if mark in cells[0]), "") if len(cells) == 1 else ""
-        if other and kind == "csv" and header == "auto":
-            mend = "give --format tsv" if other == "\t" else "save it with commas"
-            raise UserError(
-                f"{path}: its first line has {other!r} where commas should be: {mend}, or give --header yes "
-                "if it is one column"
-            )
+        other = other_separator(cells, ",", "--format tsv") if kind == "csv" else None
+        if other is not None and header == "auto":
+            raise UserError(f"{path}: {other}, or give --header yes if it is one column")
         has_header = header == "yes" or (header == "auto" and not any(map(parse_written, cells)))
         if names is not None and header == "yes":
             raise UserError("--columns names the columns of a file without a header: add --header no")

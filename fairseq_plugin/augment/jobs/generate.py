@@ -135,7 +135,7 @@ def generate(
     made = make_samples(request, executor, progress)
     made.rows.acceptance.limit()
     counts = made.rows.acceptance.tally()
-    short = shortage(made.asked, counts, request.limits)
+    short = shortage(made.asked, counts, request.limits, request.allow_fewer)
     if short and (not request.allow_fewer or not counts.total.kept):
         raise UserError(short)
     record = _record(request, made.rows, made.filled, made.asked)

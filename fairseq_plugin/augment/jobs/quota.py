@@ -77,8 +77,15 @@ def _most(asked: int, limits: Limits) -> int:
     return math.ceil(asked * limits.most_tries)
 
 
-def shortage(asked: Sequence[int], tally: Tally, limits: Limits) -> str | None:
-    """Which labels fell short, why, and what to change, in one line; None where none did."""
+def shortage(asked: Sequence[int], tally: Tally, limits: Limits, may_be_fewer: bool = False) -> str | None:
+    """Which labels fell short, why, and what to change, in one line; None where none did.
+
+    Args:
+        asked: accepted samples of each label.
+        tally: what there is.
+        limits: of the tries.
+        may_be_fewer: --allow-fewer is given.
+    """
     short = [
         (name, number, own)
         for number, (name, own) in zip(asked, tally.labels.items(), strict=True)
@@ -93,9 +100,13 @@ def shortage(asked: Sequence[int], tally: Tally, limits: Limits) -> str | None:
     more = f" and {len(short) - 3} more labels" if len(short) > 3 else ""
     gravest = {max(own.reasons, key=lambda reason: own.reasons[reason]) for _, _, own in short}
     mends = sorted({_MENDS.get(reason, _OTHERWISE) for reason in gravest})
+    if not may_be_fewer:
+        way_out = ", --allow-fewer writes what there is"
+    else:
+        way_out = "" if tally.total.kept else ", and there is nothing to write"
     return (
         f"fell short: {'; '.join(told)}{more}; {', or '.join(mends)}; --most-tries {limits.most_tries:g} is "
-        "the limit, --allow-fewer writes what there is"
+        f"the limit{way_out}"
     )
 
 

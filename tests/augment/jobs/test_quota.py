@@ -53,7 +53,15 @@ def test_a_shortage_says_which_label_why_and_what_to_change():
     said = shortage([20, 5], Tally(counts(55, 10), own), Limits(most_tries=2.5))
     for words in ("'neg' has 5 of 20", "40 not_ended, 5 duplicate", "--max-len", "--most-tries 2.5"):
         assert words in said
-    assert "\n" not in said
+    assert "\n" not in said and "--allow-fewer writes what there is" in said
+
+
+def test_a_shortage_does_not_recommend_what_is_given():
+    some = Tally(counts(50, 5), {"neg": counts(50, 5, not_ended=45)})
+    assert "--allow-fewer" not in shortage([20], some, Limits(), may_be_fewer=True)
+    none = Tally(counts(50, 0), {"neg": counts(50, 0, not_ended=50)})
+    said = shortage([20], none, Limits(), may_be_fewer=True)
+    assert "--allow-fewer" not in said and said.endswith("there is nothing to write")
 
 
 @pytest.mark.parametrize("tries", [0.5, 0, -1, 1e9, float("nan")])
