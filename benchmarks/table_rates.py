@@ -139,7 +139,7 @@ def one_round(split, system, number, args):
         "ours": {"learns": lambda: ours_learns(split, ours)},
         "theirs": {"learns": lambda: package_learns(split, system, theirs, args)},
     }
-    if (split.folder / f"{system}.model").is_dir():
+    if "samples" in args.measure and (split.folder / f"{system}.model").is_dir():
         made["ours"]["samples"] = lambda: ours_samples(split, ours, args.rows)
         made["theirs"]["samples"] = lambda: package_samples(split, system, theirs, args)
     facts = {"train": sha256(split.folder / "train.csv"), "rows": args.rows}
@@ -194,6 +194,7 @@ def main():
     add("--to", type=Path, required=True, help="folder of tables.py")
     add("--tables", default="abalone,insurance", help=f"of {', '.join(TABLES)} (default: the first two)")
     add("--package", action="append", required=True, metavar="NAME=PYTHON", help="as for tables.py")
+    add("--measure", default="learns,samples", help="learns alone, or both (default: both)")
     add("--rounds", type=int, default=3, help="of ours and theirs (default: 3)")
     add("--rows", type=int, default=300, help="to sample in a round (default: 300)")
     args = parser.parse_args()
@@ -201,6 +202,10 @@ def main():
     stated = RESULT.with_suffix(".json")
     earlier = json.loads(stated.read_text("utf-8"))["found"] if stated.exists() else {}
     found = {**earlier, **measure(args)}
+    for name, systems in found.items():  # what was not measured now
+        for system, pairs in systems.items():
+            for what, before in earlier.get(name, {}).get(system, {}).items():
+                pairs[what] = pairs[what] or before
     lines = lines_of({name: found[name] for name in TABLES if name in found})
     print("\n".join(lines))
     result = {"made": date.today().isoformat(), "machine": machine_class(1), "rounds": args.rounds,
