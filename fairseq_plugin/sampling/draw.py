@@ -92,7 +92,7 @@ def draw(
         uniform_M: ``(M,)`` float64 in (0, 1); not needed with temperature 0.
         sampling: how.
         members: how many of the numbers belong to each slot; ``None``: one to each.
-        blocks: :func:`block_probabilities` of these logits (in whole blocks) at this temperature, where the
+        blocks: :func:`block_probabilities` of these logits (in whole blocks) at any temperature, where the
             caller has them.
 
     Returns:
@@ -104,7 +104,7 @@ def draw(
             reads.
     """
     if logits_BV.device.type == "cpu":
-        require_drawable(drawable(logits_BV))
+        require_drawable(drawable(logits_BV if blocks is None else blocks.maxima_RB))
     tokens_M, wide_B = draw_few(logits_BV, uniform_M, sampling, members, blocks)
     if wide_B is not None and wide_B.any():
         assert uniform_M is not None
@@ -132,7 +132,7 @@ def draw_few(
     assert uniform_M is not None, "a temperature above 0 needs random numbers"
     logits_BV = whole_blocks(logits_BV)
     if _keeps_all(sampling, logits_BV):
-        blocks = blocks or block_probabilities(logits_BV, sampling.temperature)
+        blocks = _at(sampling, logits_BV, blocks)
         return draw_of_all(logits_BV, blocks, sampling.temperature, uniform_M, members), None
     probs_BK, symbols_BK, wide_B = _candidates(logits_BV, sampling, blocks)
     symbols_BK, order_BK = symbols_BK.sort(-1)  # K of them, not V
@@ -202,9 +202,13 @@ def draw_few_gumbel(
     return torch.cat(drawn), wide_B
 
 
-def drawable(logits_BV: torch.Tensor) -> torch.Tensor:
-    """Whether each slot has a finite maximum, bool ``(B,)`` on the device; amax over a NaN is NaN."""
-    return torch.isfinite(logits_BV.amax(-1))
+def drawable(logits_BN: torch.Tensor) -> torch.Tensor:
+    """Whether each slot has a finite maximum, bool ``(B,)`` on the device; amax over a NaN is NaN.
+
+    Args:
+        logits_BN: all of a slot's, or the maxima of parts of them.
+    """
+    return torch.isfinite(logits_BN.amax(-1))
 
 
 def require_drawable(answer_B: torch.Tensor) -> None:
@@ -233,8 +237,16 @@ def _candidates(
         ``None`` where no slot can have.
     """
     if 0 < sampling.top_k < logits_BV.shape[-1]:
-        return *_top_k(logits_BV, sampling), None
-    return _top_p(logits_BV, sampling, blocks or block_probabilities(logits_BV, sampling.temperature))
+        maxima_BN = block_maxima(logits_BV) if blocks is None else blocks.maxima_RB
+        return *_top_k(logits_BV, maxima_BN, sampling), None
+    return _top_p(logits_BV, sampling, _at(sampling, logits_BV, blocks))
+
+
+def _at(sampling: Sampling, logits_BV: torch.Tensor, blocks: Blocks | None) -> Blocks:
+    """The blocks at the temperature of sampling: those at hand, or others."""
+    if blocks is not None and blocks.temperature == sampling.temperature:
+        return blocks
+    return block_probabilities(logits_BV, sampling.temperature)
 
 
 class _Wide:
@@ -278,9 +290,11 @@ def _best(logits_BV: torch.Tensor, maxima_BN: torch.Tensor, k: int) -> tuple[tor
     return values_BK, blocks_BK.gather(1, places_BK // BLOCK) * BLOCK + places_BK % BLOCK
 
 
-def _top_k(logits_BV: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor]:
+def _top_k(
+    logits_BV: torch.Tensor, maxima_BN: torch.Tensor, sampling: Sampling
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The k best symbols, then of these the nucleus of ``p``: probabilities ``(B, K)`` and symbols."""
-    values_BK, symbols_BK = _best(logits_BV, block_maxima(logits_BV), sampling.top_k)
+    values_BK, symbols_BK = _best(logits_BV, maxima_BN, sampling.top_k)
     probs_BK = (values_BK / sampling.temperature).double().softmax(-1)
     if sampling.top_p < 1:
         probs_BK = _outside_nucleus_to_zero(probs_BK, sampling.top_p)
@@ -292,7 +306,7 @@ def _top_p(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """The nucleus of ``p`` among the best symbols, and which slots need more of them."""
     k = min(_FEW if logits_BV.device.type == "cpu" else _FEW_ON_GPU, logits_BV.shape[-1])
-    values_BK, symbols_BK = _best(logits_BV, block_maxima(logits_BV), k)
+    values_BK, symbols_BK = _best(logits_BV, blocks.maxima_RB, k)
     mass_BK = (values_BK / sampling.temperature - blocks.lse_R.unsqueeze(1)).exp().double()
     # The last symbols together reach 1 only up to rounding: with all of them there is nothing to add.
     wide_B = mass_BK.sum(-1) < sampling.top_p if k < logits_BV.shape[-1] else None

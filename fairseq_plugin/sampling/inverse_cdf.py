@@ -85,30 +85,44 @@ def block_maxima(logits_RV: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Args:
-    probs_RB: the probability of each block.
-    lse_R: ``logsumexp(logits / temperature)``.
+    """What passes over the vocabulary have found.
+
+    Args:
+        temperature: of what follows.
+        probs_RB: the probability of each block.
+        lse_R: ``logsumexp(logits / temperature)``.
+        maxima_RB: the greatest logit of each block, whatever the temperature.
     """
 
+    temperature: float
     probs_RB: torch.Tensor
     lse_R: torch.Tensor
+    maxima_RB: torch.Tensor
+
+    def of(self, rows: torch.Tensor) -> "Blocks":
+        """Those of some rows."""
+        return Blocks(self.temperature, self.probs_RB[rows], self.lse_R[rows], self.maxima_RB[rows])
 
 
 def block_probabilities(logits_RV: torch.Tensor, temperature: float) -> Blocks:
-    """One pass of softmax over logits in whole blocks, which keeps the sums only."""
+    """One pass of softmax over logits in whole blocks, which keeps the sums, and one for the maxima."""
     num_rows, num_symbols = logits_RV.shape
     at_once = _ROWS_AT_ONCE if logits_RV.device.type == "cpu" else num_rows
     blocks_RB = logits_RV.new_empty(num_rows, num_symbols // BLOCK)
-    lse_R = logits_RV.new_empty(num_rows)
+    maxima_RB, lse_R = torch.empty_like(blocks_RB), logits_RV.new_empty(num_rows)
     part_RV = logits_RV.new_empty(min(at_once, num_rows), num_symbols)
     for start in range(0, num_rows, at_once):
         rows = slice(start, start + at_once)
+        torch.amax(logits_RV[rows].unflatten(1, (-1, BLOCK)), -1, out=maxima_RB[rows])
+        best_R, block_R = maxima_RB[rows].max(-1)
         scaled_RV = logits_RV[rows] if temperature == 1 else logits_RV[rows] / temperature
         probs_RV = torch.softmax(scaled_RV, -1, out=part_RV[: len(scaled_RV)])
         blocks_RBC = probs_RV.unflatten(1, (-1, BLOCK))
         torch.sum(blocks_RBC, -1, out=blocks_RB[rows])
-        lse_R[rows] = scaled_RV.amax(-1) - probs_RV.amax(-1).log()
-    return Blocks(blocks_RB, lse_R)
+        # The greatest probability stands in the block of the greatest logit: no pass for it.
+        p_max_R = blocks_RBC[torch.arange(len(block_R), device=block_R.device), block_R].amax(-1)
+        lse_R[rows] = best_R / temperature - p_max_R.log()
+    return Blocks(temperature, blocks_RB, lse_R, maxima_RB)
 
 
 def draw_of_all(

@@ -56,24 +56,24 @@ class NextToken:
         """
         sampling, seed = self._sampling, self._seed
         blocks, forbids = self._forbid(logits_LV, constraints, lambda one, some_LV: one.forbid(some_LV))
-        lse_B = blocks.lse_R
         if chosen_B is not None:
             chosen_B = chosen_B.to(self._device)
-            logits_LV, lse_B = logits_LV[chosen_B], lse_B[chosen_B]
+            logits_LV, blocks = logits_LV[chosen_B], blocks.of(chosen_B)
+        known = None if forbids else blocks
         counts, ids_M = [ids_N.numel() for ids_N in ids], torch.cat(ids)
         members = None if len(ids_M) == len(ids) else Members(counts)
         steps_M = steps_B.repeat_interleave(torch.tensor(counts))
         row_M = torch.arange(len(ids)) if members is None else members.rows(ids_M.device)
-        _check_drawable(drawable(logits_LV).cpu()[row_M], ids_M)
+        valid_B = drawable(logits_LV if known is None else known.maxima_RB)
+        _check_drawable(valid_B.cpu()[row_M], ids_M)
         row_M = row_M.to(self._device)
         if sampling.gumbel:
             ids_M, steps_M = ids_M.to(self._device), steps_M.to(self._device)
             tokens_M = draw_gumbel(logits_LV, seed, ids_M, steps_M, sampling, members)
         else:
             uniform_M = keyed_uniform(seed, ids_M, steps_M).to(self._device)
-            known = blocks if sampling.temperature == 1 and not forbids and chosen_B is None else None
             tokens_M = draw(logits_LV, uniform_M, sampling, members, known)
-        return tokens_M.cpu(), (logits_LV[row_M, tokens_M] - lse_B[row_M]).cpu()
+        return tokens_M.cpu(), (logits_LV[row_M, tokens_M] - blocks.lse_R[row_M]).cpu()
 
     def of_lone(
         self,
@@ -92,14 +92,14 @@ class NextToken:
         blocks, forbids = self._forbid(
             logits_SV, constraints, lambda one, some_SV: one.forbid_at(some_SV, steps_S)
         )
+        known = None if forbids else blocks
         if sampling.gumbel:
             tokens_S, wide_S = draw_few_gumbel(logits_SV, self._seed, ids_S, steps_S, sampling)
         else:
             uniform_S = keyed_uniform(self._seed, ids_S, steps_S)
-            known = blocks if sampling.temperature == 1 and not forbids else None
             tokens_S, wide_S = draw_few(logits_SV, uniform_S, sampling, None, known)
         scores_S = logits_SV.gather(1, tokens_S.unsqueeze(1)).squeeze(1) - blocks.lse_R
-        counts_S = drawable(logits_SV)
+        counts_S = drawable(logits_SV if known is None else known.maxima_RB)
         return tokens_S, scores_S, counts_S if wide_S is None else counts_S & ~wide_S
 
     def _forbid(
