@@ -22,6 +22,12 @@ def write_result(base, result, lines, title):
     write_between_markers(base.with_suffix(".md"), lines, title)
 
 
+def earlier_result(base):
+    """What :func:`write_result` wrote before; an empty object where it has not."""
+    stated = base.with_suffix(".json")
+    return json.loads(stated.read_text("utf-8")) if stated.exists() else {}
+
+
 def write_between_markers(page, lines, title):
     """Replace what stands between the markers of a page; a page that is not there yet is made.
 

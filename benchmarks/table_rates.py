@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
-from benchmarks.marked_page import write_result  # noqa: E402
+from benchmarks.marked_page import earlier_result, write_result  # noqa: E402
 from benchmarks.parts import part  # noqa: E402
 from benchmarks.table_split import TABLES, Split, num_valid  # noqa: E402
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
@@ -199,8 +199,7 @@ def main():
     add("--rows", type=int, default=300, help="to sample in a round (default: 300)")
     args = parser.parse_args()
     args.package = dict(pair.split("=", 1) for pair in args.package)
-    stated = RESULT.with_suffix(".json")
-    earlier = json.loads(stated.read_text("utf-8"))["found"] if stated.exists() else {}
+    earlier = earlier_result(RESULT).get("found", {})
     found = {**earlier, **measure(args)}
     for name, systems in found.items():  # what was not measured now
         for system, pairs in systems.items():

@@ -12,7 +12,6 @@ measured. Every part is kept, and the same command goes on. Writes ``table_scale
 
 import argparse
 import csv
-import json
 import os
 import shutil
 import subprocess
@@ -28,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
-from benchmarks.marked_page import write_result  # noqa: E402
+from benchmarks.marked_page import earlier_result, write_result  # noqa: E402
 from benchmarks.parts import part  # noqa: E402
 from fairseq_plugin.errors import UserError, plain_errors  # noqa: E402
 from fairseq_plugin.tables.manifest import TableManifest  # noqa: E402
@@ -214,8 +213,7 @@ def main():
         raise UserError(f"--tables {' '.join(sorted(unknown))}: choose of {', '.join(TABLES)}")
     args.data, args.to = args.data.absolute(), args.to.absolute()
     args.to.mkdir(parents=True, exist_ok=True)
-    stated = RESULT.with_suffix(".json")
-    found = json.loads(stated.read_text("utf-8"))["found"] if stated.exists() else {}
+    found = earlier_result(RESULT).get("found", {})
     for name in args.tables:
         facts = {"table": TABLES[name].what}
         facts |= (

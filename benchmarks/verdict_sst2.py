@@ -15,7 +15,6 @@ words around them are kept).
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -27,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_class  # noqa: E402
-from benchmarks.marked_page import BEGIN, END, write_result  # noqa: E402
+from benchmarks.marked_page import BEGIN, END, earlier_result, write_result  # noqa: E402
 from fairseq_plugin.augment.verdict.study.plot import draw_study  # noqa: E402
 from fairseq_plugin.augment.verdict.study.report import tables, to_json  # noqa: E402
 from fairseq_plugin.augment.verdict.study.request import StudyRequest  # noqa: E402
@@ -122,11 +121,10 @@ def report(grid):
 
 def earlier_results():
     """Lines and JSON of the sets that the page has: what is not in --to stays as it is."""
-    page, stated = RESULT.with_suffix(".md"), RESULT.with_suffix(".json")
-    if not stated.exists():
+    sets = earlier_result(RESULT).get("sets")
+    if not sets:
         return {}
-    sets = json.loads(stated.read_text("utf-8"))["sets"]
-    _, *parts = page.read_text("utf-8").split(BEGIN)[1].split(END)[0].split("\n## ")
+    _, *parts = RESULT.with_suffix(".md").read_text("utf-8").split(BEGIN)[1].split(END)[0].split("\n## ")
     by_title = {part.split("\n", 1)[0]: f"## {part}".rstrip("\n").split("\n") for part in parts}
     titles = {grid.name: grid.title for grid in grids(Path(), Path())}
     return {name: ([*by_title[titles[name]], ""], found) for name, found in sets.items()}

@@ -230,7 +230,7 @@ def _run_chunks(
     d_hidden_ND = torch.zeros_like(hidden_ND) if job.want_hidden else None
     d_weight = _WeightGradient(weight_VD, job) if job.want_weight else None
 
-    blocks, visited = [], []
+    blocks = []
     for chunk in chunks:
         positions_C = chunk.positions_C
         whole = positions_C.numel() == hidden_ND.size(0)  # one chunk, in order: spares a copy
@@ -239,14 +239,13 @@ def _run_chunks(
         logits_Cv = buffer[: chunk.num_logits].view(-1, chunk.width)
         torch.mm(hidden_CD, weight_vD.t(), out=logits_Cv)
         blocks.extend(_chunk_to_gradient(logits_Cv, chunk, job))
-        visited.append(positions_C)
         if d_hidden_ND is not None:
             # W^T G^T rather than G W: the faster orientation in both CPU libraries.
             d_hidden_DC = torch.mm(weight_vD.t(), logits_Cv.t())
             d_hidden_ND.index_copy_(0, positions_C, d_hidden_DC.t().to(d_hidden_ND.dtype))
         if d_weight is not None:
             d_weight.add(logits_Cv, hidden_CD, chunk)
-    visited_N = torch.cat(visited) if len(visited) > 1 else positions_N
+    visited_N = torch.cat([chunk.positions_C for chunk in chunks]) if chunks else positions_N
     results = sum_blocks(blocks, visited_N, job.scored, job.math_dtype, job.want_predictions)
     d_hidden_BTD = None if d_hidden_ND is None else d_hidden_ND.view_as(hidden_BTD)
     return results, d_hidden_BTD, None if d_weight is None else d_weight.result()

@@ -27,7 +27,7 @@ class Span:
     """Positions of one product, and its symbols.
 
     Attributes:
-        positions_C: int64, flat positions.
+        positions_C: int64, flat positions, one at least.
         low, high: the symbols ``low <= symbol < high``.
         is_all: they are all symbols of the output layer.
     """
@@ -57,9 +57,7 @@ class Span:
         """Of at most so many positions, of nearly one size."""
         num_positions = self.positions_C.numel()
         num_chunks = -(-num_positions // size)
-        for positions_C in (
-            self.positions_C.split(-(-num_positions // max(num_chunks, 1))) if num_chunks else ()
-        ):
+        for positions_C in self.positions_C.split(-(-num_positions // num_chunks)):
             yield replace(self, positions_C=positions_C)
 
 
@@ -72,11 +70,12 @@ def spans(positions_N: torch.Tensor, allowed: AllowedSymbols | None, num_logits:
         num_logits: V, of the output layer.
 
     Returns:
-        Spans that hold each position once; one of them has its positions in the order given.
+        Spans that hold each position once; where there is but one, in the order given.
     """
-    everything = Span(positions_N, 0, num_logits, is_all=True)
-    if allowed is None or positions_N.device.type != "cpu" or not positions_N.numel():
-        return [everything]
+    if not positions_N.numel():
+        return []
+    if allowed is None or positions_N.device.type != "cpu":
+        return [Span(positions_N, 0, num_logits, is_all=True)]
     low_N = allowed.low_BT.reshape(-1)[positions_N].long()
     count_N = allowed.count_BT.reshape(-1)[positions_N].long()
     low_N = torch.where(count_N > 0, low_N, 0)
